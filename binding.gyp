@@ -1,0 +1,46 @@
+{
+  "variables": { "sanitize%": "" },
+  "targets": [
+    {
+      "target_name": "devmem_tcp",
+      "conditions": [
+        ["OS=='linux'", {
+          "sources": [
+            "src/native/addon.cc",
+            "src/native/memory/mapping.cc",
+            "src/native/memory/memory.cc",
+            "src/native/receive/cmsg_transport.cc",
+            "src/native/receive/copy_arena.cc",
+            "src/native/receive/copy_transport.cc",
+            "src/native/receive/frag_ring.cc",
+            "src/native/receive/poller.cc",
+            "src/native/receive/receiver.cc",
+            "src/native/receive/records.cc",
+            "src/native/receive/scratch.cc",
+            "src/native/receive/token_ranges.cc",
+            "src/native/support/env_data.cc",
+            "src/native/support/owned_fd.cc",
+            "src/native/system/netlink_socket.cc",
+            "src/native/system/sockets.cc"
+          ]
+        }, {
+          "type": "none"
+        }],
+        ["sanitize!=''", {
+          "cflags_cc": ["-fsanitize=<(sanitize)", "-fno-omit-frame-pointer", "-g"],
+          "ldflags": ["-fsanitize=<(sanitize)"]
+        }]
+      ],
+      "dependencies": [
+        "<!(node -p \"require('node-addon-api').targets\"):node_addon_api_maybe"
+      ],
+      "include_dirs": ["src/native"],
+      "defines": ["NAPI_VERSION=9"],
+      "cflags_cc!": ["-std=gnu++17", "-std=gnu++20"],
+      "cflags_cc": [
+        "-std=c++20", "-fvisibility=hidden", "-Wall", "-Wextra", "-Wnon-virtual-dtor"
+      ],
+      "configurations": { "Release": { "cflags_cc": ["-O2"] } }
+    }
+  ]
+}

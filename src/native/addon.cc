@@ -1,0 +1,54 @@
+// What the addon exports. src/ts/native.ts declares the same with its meaning.
+#include <napi.h>
+
+#include "memory/mapping.h"
+#include "memory/memory.h"
+#include "receive/copy_arena.h"
+#include "receive/frag_ring.h"
+#include "receive/receiver.h"
+#include "support/env_data.h"
+#include "support/owned_fd.h"
+#include "support/values.h"
+#include "system/netlink_socket.h"
+#include "system/sockets.h"
+
+namespace devmem {
+
+namespace {
+
+// slotMemory(slot) -> ArrayBuffer of a frag ring slot's columns
+Napi::Value SlotMemory(const Napi::CallbackInfo& info) {
+  return EnvData::Of(info.Env())->frag_ring->SlotMemory(info.Env(), ToUint(info[0]));
+}
+
+// ringUsage() -> [slots, descriptors not released]
+Napi::Value RingUsage(const Napi::CallbackInfo& info) {
+  FragRing& ring = *EnvData::Of(info.Env())->frag_ring;
+  Napi::Float64Array usage = Napi::Float64Array::New(info.Env(), 2);
+  usage[0] = ring.slots();
+  usage[1] = static_cast<double>(ring.live());
+  return usage;
+}
+
+Napi::Object Init(Napi::Env env, Napi::Object exports) {
+  auto* data = new EnvData(env);
+  env.SetInstanceData(data);
+  data->owned_fd = Napi::Persistent(OwnedFd::Define(env));
+  data->mapping = Napi::Persistent(Mapping::Define(env));
+  exports.DefineProperties({
+      Napi::PropertyDescriptor::Function(env, exports, "slotMemory", SlotMemory, napi_enumerable),
+      Napi::PropertyDescriptor::Function(env, exports, "ringUsage", RingUsage, napi_enumerable),
+      Napi::PropertyDescriptor::Value("CopyArena", CopyArenaHandle::Define(env), napi_enumerable),
+      Napi::PropertyDescriptor::Value("NetlinkSocket", NetlinkSocket::Define(env), napi_enumerable),
+      Napi::PropertyDescriptor::Value("Receiver", Receiver::Define(env), napi_enumerable),
+  });
+  DefineMemory(env, exports);
+  DefineSockets(env, exports);
+  return exports;
+}
+
+}  // namespace
+
+NODE_API_MODULE(devmem_tcp, Init)
+
+}  // namespace devmem

@@ -1,0 +1,91 @@
+#include "memory/mapping.h"
+
+#include <sys/mman.h>
+
+#include <cstring>
+
+#include "support/env_data.h"
+#include "support/values.h"
+
+namespace devmem {
+
+namespace {
+constexpr napi_type_tag kTag = {0x6d617070696e6721, 0x4f0c8ad2be913377};
+}
+
+std::shared_ptr<MappedRegion> MappedRegion::Map(int fd, size_t size) {
+  void* data = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  if (data == MAP_FAILED) return nullptr;
+  return std::make_shared<MappedRegion>(static_cast<uint8_t*>(data), size);
+}
+
+MappedRegion::~MappedRegion() {
+  munmap(data_, size_);
+}
+
+Napi::Function Mapping::Define(Napi::Env env) {
+  return DefineClass(
+      env, "Mapping",
+      {InstanceMethod<&Mapping::Buffer>("buffer"), InstanceMethod<&Mapping::Read>("read"),
+       InstanceMethod<&Mapping::Close>("close")});
+}
+
+Mapping::Mapping(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Mapping>(info) {
+  info.This().As<Napi::Object>().TypeTag(&kTag);
+}
+
+Napi::Value Mapping::New(Napi::Env env, std::shared_ptr<MappedRegion> region) {
+  Napi::Object object;
+  if (!EnvData::Of(env)->mapping.New({}).UnwrapTo(&object)) return env.Undefined();
+  Unwrap(object)->region_ = std::move(region);
+  return object;
+}
+
+Mapping* Mapping::From(const Napi::Value& value) {
+  Mapping* mapping = Unwrapped<Mapping>(value, kTag);
+  return mapping != nullptr && mapping->region_ != nullptr ? mapping : nullptr;
+}
+
+// The whole mapping as an ArrayBuffer, the same one at every call (the engine
+// allows one external buffer per address). It keeps the memory mapped for as
+// long as JavaScript can reach it, close() or not.
+Napi::Value Mapping::Buffer(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  if (!buffer_.IsEmpty() && !buffer_.Value().IsEmpty()) return buffer_.Value();
+  if (region_ == nullptr) return env.Undefined();
+  auto* keep = new std::shared_ptr<MappedRegion>(region_);
+  Napi::ArrayBuffer buffer = Napi::ArrayBuffer::New(
+      env, region_->data(), region_->size(),
+      [](Napi::BasicEnv, void*, std::shared_ptr<MappedRegion>* kept) { delete kept; }, keep);
+  if (buffer.IsEmpty()) {
+    delete keep;
+    return env.Undefined();
+  }
+  buffer_ = Napi::Weak(buffer);
+  return buffer;
+}
+
+// read(offset, target): copies target.length bytes; false where they are not all inside.
+Napi::Value Mapping::Read(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  double offset = ToDouble(info[0]);
+  if (!IsTypedArray(info[1], napi_uint8_array)) {
+    ThrowMisuse(env, "read(offset, Uint8Array)");
+    return env.Undefined();
+  }
+  Napi::Uint8Array target = info[1].As<Napi::Uint8Array>();
+  size_t length = target.ByteLength();
+  bool inside = region_ != nullptr && offset >= 0 &&
+                offset + static_cast<double>(length) <= static_cast<double>(region_->size());
+  if (inside) {
+    std::memcpy(target.Data(), region_->data() + static_cast<size_t>(offset), length);
+  }
+  return Napi::Boolean::New(env, inside);
+}
+
+// Lets go of the memory; it is unmapped once no ArrayBuffer and no arena uses it.
+void Mapping::Close(const Napi::CallbackInfo&) {
+  region_.reset();
+}
+
+}  // namespace devmem

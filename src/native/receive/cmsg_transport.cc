@@ -1,0 +1,130 @@
+#include "receive/cmsg_transport.h"
+
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "receive/frag_ring.h"
+#include "receive/token_ranges.h"
+#include "uapi/devmem.h"
+
+namespace devmem {
+
+namespace {
+
+// A fragment keeps whole pages of the dma-buf from the NIC (net/core/devmem.c
+// hands memory to drivers in units of PAGE_SIZE).
+constexpr uint64_t kPageSize = 4096;
+
+}  // namespace
+
+uint64_t CmsgTransport::Pinned(uint64_t offset, uint32_t size) const {
+  if (size == 0) return 0;
+  return ((offset + size - 1) / kPageSize - offset / kPageSize + 1) * kPageSize;
+}
+
+FillResult CmsgTransport::Fill(int socket, BatchWriter& out) {
+  FillResult result;
+  if (!scratch_.Ready()) {
+    result.error = -ENOMEM;
+    return result;
+  }
+  bool more = true;
+  while (more && out.room() > 0) {
+    double available = credits_.limit - credits_.held;
+    if (available < static_cast<double>(kPageSize)) {
+      result.stalled = true;
+      break;
+    }
+    uint64_t linear_room = Scratch::kLinearSize - result.linear_bytes;
+    uint64_t bytes = std::min(static_cast<uint64_t>(available), linear_room);
+    if (bytes == 0) break;
+    uint64_t frags = std::min<uint64_t>(out.room(), static_cast<uint64_t>(available) / kPageSize);
+    ReceiveOnce(socket, bytes, frags, out, result, more);
+  }
+  return result;
+}
+
+void CmsgTransport::ReceiveOnce(int socket, uint64_t bytes, uint64_t frags, BatchWriter& out,
+                                FillResult& result, bool& more) {
+  iovec io = {scratch_.linear() + result.linear_bytes, bytes};
+  msghdr message = {};
+  message.msg_iov = &io;
+  message.msg_iovlen = 1;
+  message.msg_control = scratch_.control();
+  message.msg_controllen = std::min(frags * uapi::kRecordSpace, Scratch::kControlSize);
+
+  ssize_t received;
+  do {
+    counters_.receive_calls++;
+    received = recvmsg(socket, &message, uapi::kMsgSockDevmem | MSG_DONTWAIT);
+  } while (received < 0 && errno == EINTR);
+
+  if (received < 0) {
+    more = false;
+    if (errno != EAGAIN && errno != EWOULDBLOCK) result.error = -errno;
+    return;
+  }
+  if (received == 0) {
+    more = false;
+    result.end = true;
+    return;
+  }
+
+  uint32_t first = out.count();
+  RecordTotals totals;
+  std::span<const uint8_t> control(scratch_.control(), message.msg_controllen);
+  int status = ParseRecords(control, static_cast<uint64_t>(received), result.linear_bytes, sources_,
+                            out, totals);
+  if (status != 0) {
+    Reject(socket, out, first);
+    result.error = status;
+    more = false;
+    return;
+  }
+  Account(out, first, totals);
+  result.linear_bytes += totals.linear_bytes;
+}
+
+void CmsgTransport::Account(BatchWriter& out, uint32_t first, const RecordTotals& totals) {
+  counters_.device_bytes += static_cast<double>(totals.device_bytes);
+  counters_.linear_bytes += static_cast<double>(totals.linear_bytes);
+  counters_.tokens_taken += totals.device_frags;
+  uint64_t pinned = 0;
+  for (uint32_t i = first; i < out.count(); i++) {
+    if (out.source(i) != kLinearSource) pinned += Pinned(out.offset(i), out.size(i));
+  }
+  credits_.held += static_cast<double>(pinned);
+}
+
+// A call whose records make no sense: its tokens go back, its bytes are lost
+// with the connection, which the receiver's owner closes.
+void CmsgTransport::Reject(int socket, BatchWriter& out, uint32_t first) {
+  std::vector<uint32_t> tokens;
+  for (uint32_t i = first; i < out.count(); i++) {
+    if (out.source(i) != kLinearSource) tokens.push_back(out.token(i));
+  }
+  out.Truncate(first);
+  counters_.tokens_taken += static_cast<double>(tokens.size());
+  ReturnAndCount(socket, tokens);
+}
+
+int CmsgTransport::Release(int socket, std::span<uint32_t> tokens, uint64_t pinned) {
+  credits_.held -= static_cast<double>(pinned);
+  return ReturnAndCount(socket, tokens);
+}
+
+int CmsgTransport::ReturnAndCount(int socket, std::span<uint32_t> tokens) {
+  ReturnOutcome outcome = ReturnTokens(socket, tokens);
+  counters_.return_calls += outcome.calls;
+  counters_.tokens_returned += outcome.freed;
+  if (outcome.error != 0) {
+    counters_.return_errors++;
+  } else {
+    counters_.tokens_missed += static_cast<double>(tokens.size() - outcome.freed);
+  }
+  return outcome.error;
+}
+
+}  // namespace devmem

@@ -1,0 +1,31 @@
+// The fallback: plain recv into host memory, one copy by the kernel. The same
+// fragments, leases and credits as on the devmem path.
+#pragma once
+
+#include <memory>
+
+#include "receive/copy_arena.h"
+#include "receive/transport.h"
+
+namespace devmem {
+
+class CopyTransport : public Transport {
+ public:
+  CopyTransport(std::shared_ptr<CopyArena> arena, uint32_t source, Counters& counters)
+      : arena_(std::move(arena)), source_(source), counters_(counters) {}
+
+  FillResult Fill(int socket, BatchWriter& out) override;
+  int Release(int socket, std::span<uint32_t> tokens, uint64_t pinned) override;
+  // The arena accounts by chunks itself.
+  uint64_t Pinned(uint64_t, uint32_t) const override { return 0; }
+
+ private:
+  // What one wake may copy before other sockets have their turn, in bytes.
+  static constexpr uint64_t kBudget = 2 << 20;
+
+  std::shared_ptr<CopyArena> arena_;
+  uint32_t source_;
+  Counters& counters_;
+};
+
+}  // namespace devmem

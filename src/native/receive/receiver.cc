@@ -1,0 +1,234 @@
+#include "receive/receiver.h"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <iterator>
+
+#include "receive/cmsg_transport.h"
+#include "receive/copy_transport.h"
+#include "support/env_data.h"
+#include "support/values.h"
+
+namespace devmem {
+
+namespace {
+
+// Fragments of the copy transport carry this instead of a dmabuf id.
+constexpr uint32_t kCopySource = 0xfffffffe;
+
+}  // namespace
+
+Napi::Function Receiver::Define(Napi::Env env) {
+  return DefineClass(
+      env, "Receiver",
+      {InstanceMethod<&Receiver::Open>("open"), InstanceMethod<&Receiver::Resume>("resume"),
+       InstanceMethod<&Receiver::Pause>("pause"),
+       InstanceMethod<&Receiver::ReleaseRange>("releaseRange"),
+       InstanceMethod<&Receiver::Release>("release"),
+       InstanceMethod<&Receiver::SetReceiveBuffer>("setReceiveBuffer"),
+       InstanceMethod<&Receiver::RefPoll>("ref"), InstanceMethod<&Receiver::UnrefPoll>("unref"),
+       InstanceMethod<&Receiver::Close>("close"), InstanceAccessor<&Receiver::Held>("held")});
+}
+
+Receiver::Receiver(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Receiver>(info) {
+  Napi::Env env = info.Env();
+  if (!TakeShared(info) || !TakeTransport(info[0])) {
+    ThrowMisuse(env, "Receiver(arena | sources, credits, counters, onBatch)");
+    return;
+  }
+  on_batch_ = Napi::Persistent(info[3].As<Napi::Function>());
+  context_.emplace(env, "devmem-tcp:receiver", info.This().As<Napi::Object>());
+}
+
+Receiver::~Receiver() = default;
+
+bool Receiver::TakeShared(const Napi::CallbackInfo& info) {
+  if (!IsTypedArray(info[1], napi_float64_array) || !IsTypedArray(info[2], napi_float64_array) ||
+      !info[3].IsFunction()) {
+    return false;
+  }
+  Napi::Float64Array credits = info[1].As<Napi::Float64Array>();
+  Napi::Float64Array counters = info[2].As<Napi::Float64Array>();
+  if (credits.ElementLength() < kCreditCount || counters.ElementLength() < kCounterCount) {
+    return false;
+  }
+  credits_ = reinterpret_cast<Credits*>(credits.Data());
+  counters_ = reinterpret_cast<Counters*>(counters.Data());
+  credits_memory_ = Napi::Persistent(info[1].As<Napi::TypedArray>());
+  counters_memory_ = Napi::Persistent(info[2].As<Napi::TypedArray>());
+  return true;
+}
+
+bool Receiver::TakeTransport(const Napi::Value& value) {
+  if (CopyArenaHandle* handle = CopyArenaHandle::From(value)) {
+    transport_ = std::make_unique<CopyTransport>(handle->arena(), kCopySource, *counters_);
+    return true;
+  }
+  if (!IsTypedArray(value, napi_float64_array)) return false;
+  Napi::Float64Array pairs = value.As<Napi::Float64Array>();
+  std::vector<Source> sources;
+  for (size_t i = 0; i + 1 < pairs.ElementLength(); i += 2) {
+    sources.push_back({static_cast<uint32_t>(pairs[i]), static_cast<uint64_t>(pairs[i + 1])});
+  }
+  transport_ = std::make_unique<CmsgTransport>(std::move(sources), *EnvData::Of(Env())->scratch,
+                                               *credits_, *counters_);
+  return true;
+}
+
+// open(fd) -> 0 | -errno; duplicates the descriptor, does not start reading.
+Napi::Value Receiver::Open(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  if (transport_ == nullptr || closed_ || socket_.valid()) return Napi::Number::New(env, -EINVAL);
+  socket_.Reset(fcntl(ToInt(info[0]), F_DUPFD_CLOEXEC, 3));
+  if (!socket_.valid()) return Napi::Number::New(env, -errno);
+  int status = poller_.Open(env, socket_.get(), this);
+  if (status != 0) {
+    socket_.Reset();
+  } else {
+    Ref();  // alive while the loop may call it
+  }
+  return Napi::Number::New(env, status);
+}
+
+Napi::Value Receiver::Resume(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), poller_.Start());
+}
+
+void Receiver::Pause(const Napi::CallbackInfo&) {
+  poller_.Stop();
+}
+
+void Receiver::OnReadable() {
+  Napi::Env env = Env();
+  Napi::HandleScope scope(env);
+  counters_->wakes++;
+  std::optional<BatchWriter> batch = EnvData::Of(env)->frag_ring->Begin(env);
+  if (!batch) return poller_.Stop();
+
+  FillResult result = transport_->Fill(socket_.get(), *batch);
+  batch->Commit();
+  held_ += batch->count();
+
+  bool over = result.error != 0 || result.end;
+  if (over || result.stalled) poller_.Stop();
+  if (batch->count() > 0 || over || result.stalled) Deliver(env, *batch, result);
+}
+
+// The one call into JavaScript per wake.
+void Receiver::Deliver(Napi::Env env, const BatchWriter& batch, const FillResult& result) {
+  if (batch.count() > 0) {
+    counters_->batches++;
+    counters_->frags += batch.count();
+  }
+  if (result.stalled) counters_->stalls++;
+  Napi::Value linear = env.Undefined();
+  if (result.linear_bytes > 0) {
+    linear =
+        Napi::Buffer<uint8_t>::Copy(env, EnvData::Of(env)->scratch->linear(), result.linear_bytes);
+  }
+  uint32_t flags = (result.end ? kEnd : 0) | (result.stalled ? kStalled : 0);
+  napi_value arguments[] = {Napi::Number::New(env, batch.first_number()),
+                            Napi::Number::New(env, batch.count()), Napi::Number::New(env, flags),
+                            Napi::Number::New(env, result.error), linear};
+  napi_value ignored;
+  napi_status status = napi_make_callback(env, *context_, Value(), on_batch_.Value(),
+                                          std::size(arguments), arguments, &ignored);
+  // Left alone, an exception would vanish. (Any other failure means that the
+  // environment is being torn down.)
+  if (status == napi_pending_exception) {
+    napi_value exception;
+    if (napi_get_and_clear_last_exception(env, &exception) == napi_ok) {
+      napi_fatal_exception(env, exception);
+    }
+  }
+}
+
+// releaseRange(first, count) -> 0 | -errno of SO_DEVMEM_DONTNEED
+Napi::Value Receiver::ReleaseRange(const Napi::CallbackInfo& info) {
+  uint32_t first = ToUint(info[0]);
+  uint32_t count = ToUint(info[1]);
+  for (uint32_t i = 0; i < count; i++) Collect(first + i);
+  return Napi::Number::New(info.Env(), ReturnCollected());
+}
+
+// release(numbers: Uint32Array, count) -> 0 | -errno of SO_DEVMEM_DONTNEED
+Napi::Value Receiver::Release(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  if (!IsTypedArray(info[0], napi_uint32_array)) {
+    ThrowMisuse(env, "release(Uint32Array, count)");
+    return env.Undefined();
+  }
+  Napi::Uint32Array numbers = info[0].As<Napi::Uint32Array>();
+  size_t count = std::min<size_t>(ToUint(info[1]), numbers.ElementLength());
+  for (size_t i = 0; i < count; i++) Collect(numbers[i]);
+  return Napi::Number::New(env, ReturnCollected());
+}
+
+// Marks one descriptor as released; a second time does nothing.
+void Receiver::Collect(uint32_t number) {
+  FragRing& ring = *EnvData::Of(Env())->frag_ring;
+  uint32_t index;
+  Slot* slot = ring.Find(number, &index);
+  if (slot == nullptr || slot->sources[index] == kReleasedSource || held_ == 0) return;
+  if (slot->sources[index] != kLinearSource) {
+    tokens_.push_back(slot->tokens[index]);
+    pinned_ += transport_->Pinned(static_cast<uint64_t>(slot->offsets[index]), slot->sizes[index]);
+  }
+  slot->sources[index] = kReleasedSource;
+  ring.Release(number, 1);
+  held_--;
+}
+
+int Receiver::ReturnCollected() {
+  int status = 0;
+  if (!tokens_.empty()) status = transport_->Release(socket_.get(), tokens_, pinned_);
+  tokens_.clear();
+  pinned_ = 0;
+  CloseSocketIfUnused();
+  return status;
+}
+
+Napi::Value Receiver::Held(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), static_cast<double>(held_));
+}
+
+// setReceiveBuffer(bytes) -> 0 | -errno. The kernel doubles what it is told
+// (net/core/sock.c __sock_set_rcvbuf), so half is asked for; beyond
+// net.core.rmem_max only with CAP_NET_ADMIN.
+Napi::Value Receiver::SetReceiveBuffer(const Napi::CallbackInfo& info) {
+  int bytes = ToInt(info[0]) / 2;
+  int status = setsockopt(socket_.get(), SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof bytes);
+  if (status < 0) {
+    status = setsockopt(socket_.get(), SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
+  }
+  return Napi::Number::New(info.Env(), status < 0 ? -errno : 0);
+}
+
+void Receiver::RefPoll(const Napi::CallbackInfo&) {
+  poller_.Ref();
+}
+void Receiver::UnrefPoll(const Napi::CallbackInfo&) {
+  poller_.Unref();
+}
+
+// Ends reading. The connection is shut down now; the descriptor closes with the
+// last release.
+void Receiver::Close(const Napi::CallbackInfo&) {
+  if (closed_) return;
+  closed_ = true;
+  if (poller_.open()) {
+    poller_.Close();
+    Unref();
+  }
+  if (held_ > 0) shutdown(socket_.get(), SHUT_RDWR);
+  CloseSocketIfUnused();
+}
+
+void Receiver::CloseSocketIfUnused() {
+  if (closed_ && held_ == 0) socket_.Reset();
+}
+
+}  // namespace devmem

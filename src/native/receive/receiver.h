@@ -1,0 +1,75 @@
+// One socket's receiving side: waits for data, has the transport fill a batch,
+// hands it to JavaScript in one call per wake, and takes releases.
+//
+// It polls a duplicate of the socket's descriptor, because libuv allows one
+// handle per descriptor and net.Socket has one for writing. The duplicate stays
+// open after close() for as long as fragments are held: they belong to the
+// consumer until released, and the kernel takes them back with the socket.
+#pragma once
+
+#include <napi.h>
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "receive/frag_ring.h"
+#include "receive/poller.h"
+#include "receive/transport.h"
+#include "support/unique_fd.h"
+
+namespace devmem {
+
+class Receiver : public Napi::ObjectWrap<Receiver>, private Poller::Listener {
+ public:
+  static Napi::Function Define(Napi::Env env);
+
+  // (CopyArena | sources: Float64Array of (id, size) pairs, credits, counters, onBatch)
+  explicit Receiver(const Napi::CallbackInfo& info);
+  ~Receiver() override;
+
+ private:
+  // Bits of onBatch's `flags`; src/ts/native.ts has the same.
+  static constexpr uint32_t kEnd = 1;
+  static constexpr uint32_t kStalled = 2;
+
+  bool TakeTransport(const Napi::Value& value);
+  bool TakeShared(const Napi::CallbackInfo& info);
+
+  Napi::Value Open(const Napi::CallbackInfo& info);
+  Napi::Value Resume(const Napi::CallbackInfo& info);
+  void Pause(const Napi::CallbackInfo& info);
+  Napi::Value ReleaseRange(const Napi::CallbackInfo& info);
+  Napi::Value Release(const Napi::CallbackInfo& info);
+  Napi::Value Held(const Napi::CallbackInfo& info);
+  Napi::Value SetReceiveBuffer(const Napi::CallbackInfo& info);
+  void RefPoll(const Napi::CallbackInfo& info);
+  void UnrefPoll(const Napi::CallbackInfo& info);
+  void Close(const Napi::CallbackInfo& info);
+
+  void OnReadable() override;
+  void Deliver(Napi::Env env, const BatchWriter& batch, const FillResult& result);
+  void Collect(uint32_t number);
+  int ReturnCollected();
+  void CloseSocketIfUnused();
+
+  UniqueFd socket_;
+  Poller poller_;
+  std::unique_ptr<Transport> transport_;
+  std::shared_ptr<void> arena_;
+  Credits* credits_ = nullptr;
+  Counters* counters_ = nullptr;
+  uint64_t held_ = 0;  // fragments that JavaScript has not released
+  bool closed_ = false;
+
+  // A release under way: tokens to return and the memory that they free.
+  std::vector<uint32_t> tokens_;
+  uint64_t pinned_ = 0;
+
+  Napi::Reference<Napi::TypedArray> credits_memory_;
+  Napi::Reference<Napi::TypedArray> counters_memory_;
+  Napi::FunctionReference on_batch_;
+  std::optional<Napi::AsyncContext> context_;
+};
+
+}  // namespace devmem

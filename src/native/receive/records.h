@@ -1,0 +1,38 @@
+// Parses the control messages of recvmsg(MSG_SOCK_DEVMEM).
+#pragma once
+
+#include <sys/uio.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+namespace devmem {
+
+class BatchWriter;
+
+// A dma-buf from which fragments may come: a binding's id and its size.
+struct Source {
+  uint32_t id;
+  uint64_t size;  // bytes
+};
+
+struct RecordTotals {
+  uint64_t device_bytes = 0;
+  uint64_t linear_bytes = 0;
+  uint32_t device_frags = 0;
+};
+
+// Appends one descriptor per record in `control`, in order. `received` is what
+// recvmsg returned, `linear_offset` where this call's linear bytes begin among
+// the batch's. With no devmem record at all the bytes were readable and become
+// one linear fragment.
+//
+// The kernel is believed in nothing: a length that leaves the buffer, an unknown
+// dma-buf, a range outside it, or totals that differ from `received` give
+// -EBADMSG. Descriptors added up to then stay in `out`, for their tokens to be
+// returned; none of them reaches JavaScript.
+int ParseRecords(std::span<const uint8_t> control, uint64_t received, uint64_t linear_offset,
+                 std::span<const Source> sources, BatchWriter& out, RecordTotals& totals);
+
+}  // namespace devmem

@@ -1,0 +1,48 @@
+#include "support/owned_fd.h"
+
+#include <fcntl.h>
+
+#include "support/env_data.h"
+#include "support/values.h"
+
+namespace devmem {
+
+namespace {
+constexpr napi_type_tag kTag = {0x6f776e6564666421, 0xd0a7c1be55f14b6a};
+}
+
+Napi::Function OwnedFd::Define(Napi::Env env) {
+  return DefineClass(
+      env, "OwnedFd",
+      {InstanceAccessor<&OwnedFd::Number>("fd"), InstanceMethod<&OwnedFd::Close>("close")});
+}
+
+OwnedFd::OwnedFd(const Napi::CallbackInfo& info) : Napi::ObjectWrap<OwnedFd>(info) {
+  info.This().As<Napi::Object>().TypeTag(&kTag);
+}
+
+Napi::Value OwnedFd::New(Napi::Env env, UniqueFd fd) {
+  Napi::Object object;
+  if (!EnvData::Of(env)->owned_fd.New({}).UnwrapTo(&object)) return env.Undefined();
+  Unwrap(object)->fd_ = std::move(fd);
+  return object;
+}
+
+OwnedFd* OwnedFd::From(const Napi::Value& value) {
+  return Unwrapped<OwnedFd>(value, kTag);
+}
+
+UniqueFd OwnedFd::Duplicate() const {
+  return UniqueFd(fcntl(fd_.get(), F_DUPFD_CLOEXEC, 3));
+}
+
+// -1 once closed.
+Napi::Value OwnedFd::Number(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), fd_.get());
+}
+
+void OwnedFd::Close(const Napi::CallbackInfo&) {
+  fd_.Reset();
+}
+
+}  // namespace devmem

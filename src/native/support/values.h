@@ -1,0 +1,43 @@
+// Reading JavaScript values without trusting them. TypeScript has validated
+// what users passed; these guards keep a mistake there from becoming a crash.
+#pragma once
+
+#include <napi.h>
+
+#include <cmath>
+#include <cstdint>
+
+namespace devmem {
+
+// The native object of class T behind `value`, or null if `value` is anything else.
+template <typename T>
+T* Unwrapped(const Napi::Value& value, const napi_type_tag& tag) {
+  if (!value.IsObject()) return nullptr;
+  Napi::Object object = value.As<Napi::Object>();
+  if (!object.CheckTypeTag(&tag)) return nullptr;
+  return Napi::ObjectWrap<T>::Unwrap(object);
+}
+
+// A number as double; NaN for anything else.
+inline double ToDouble(const Napi::Value& value) {
+  return value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : std::nan("");
+}
+
+inline int32_t ToInt(const Napi::Value& value) {
+  return value.IsNumber() ? value.As<Napi::Number>().Int32Value() : -1;
+}
+
+inline uint32_t ToUint(const Napi::Value& value) {
+  return value.IsNumber() ? value.As<Napi::Number>().Uint32Value() : 0;
+}
+
+inline bool IsTypedArray(const Napi::Value& value, napi_typedarray_type type) {
+  return value.IsTypedArray() && value.As<Napi::TypedArray>().TypedArrayType() == type;
+}
+
+// Throws a TypeError: the TypeScript layer called a native function wrongly.
+inline void ThrowMisuse(Napi::Env env, const char* what) {
+  Napi::TypeError::New(env, what).ThrowAsJavaScriptException();
+}
+
+}  // namespace devmem

@@ -1,0 +1,10 @@
+// Options of TCP sockets and names of interfaces: the system calls, one each.
+#pragma once
+
+#include <napi.h>
+
+namespace devmem {
+
+void DefineSockets(Napi::Env env, Napi::Object exports);
+
+}  // namespace devmem

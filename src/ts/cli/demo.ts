@@ -1,0 +1,123 @@
+#!/usr/bin/env node
+/** `npm run demo`: receives a verified stream in the best way that this machine has. */
+import { parseArgs } from 'node:util';
+
+import { insideLab, labSurroundings, runInLab } from './demo/lab.js';
+import { type DemoResult, type DemoSetup, runDemo } from './demo/receive.js';
+import { formatBytes, formatRate, parseBytes } from './format.js';
+import { Progress } from './progress.js';
+
+const HELP = `Receives a pseudo-random stream over TCP and verifies every byte where it landed.
+
+  npm run demo [-- OPTIONS]
+
+  --lab           on the real kernel path, in the lab's guest (needs QEMU; installs it where it can)
+  --kernel NAME   the guest's kernel: debian-6.12 (default), debian-7; implies --lab
+  --bytes SIZE    how much, e.g. 256M (default 1G, in the guest 64M)
+  --json          print the result as JSON
+  --help          this
+`;
+
+const HOST_BYTES = 2 ** 30;
+const LAB_BYTES = 64 * 2 ** 20;
+const MEMORY_BYTES = 64 * 2 ** 20;
+
+interface Options {
+  lab: boolean;
+  json: boolean;
+  kernel: string | undefined;
+  bytes: string | undefined;
+}
+
+async function main(): Promise<number> {
+  const { values } = parseArgs({
+    options: {
+      lab: { type: 'boolean', default: false },
+      kernel: { type: 'string' },
+      bytes: { type: 'string' },
+      json: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  if (values.help) {
+    process.stdout.write(HELP);
+    return 0;
+  }
+  const { lab, json, kernel, bytes } = values;
+  return demo({ lab: lab || kernel !== undefined, json, kernel, bytes });
+}
+
+async function demo(options: Options): Promise<number> {
+  const bytes = bytesOf(options.bytes);
+  if (options.lab && !insideLab) {
+    const args = ['--bytes', String(bytes ?? LAB_BYTES), ...(options.json ? ['--json'] : [])];
+    return runInLab(options.kernel, args);
+  }
+  const setup = setupHere(bytes);
+  const progress = new Progress(setup.bytes, !options.json);
+  const result = await runDemo(setup, progress);
+  process.stdout.write(options.json ? `${JSON.stringify(result)}\n` : table(result));
+  return result.verified ? 0 : 1;
+}
+
+function bytesOf(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const bytes = parseBytes(text);
+  if (bytes === undefined || bytes < 1) {
+    throw new RangeError(`--bytes must be a size such as 64M or 1G. Received '${text}'`);
+  }
+  return bytes;
+}
+
+function setupHere(bytes: number | undefined): DemoSetup {
+  if (insideLab) {
+    const surroundings = labSurroundings();
+    return {
+      bytes: bytes ?? LAB_BYTES,
+      memoryBytes: MEMORY_BYTES,
+      mode: 'devmem',
+      ...surroundings,
+    };
+  }
+  return {
+    bytes: bytes ?? HOST_BYTES,
+    memoryBytes: MEMORY_BYTES,
+    mode: 'copy',
+    interface: undefined,
+    queues: undefined,
+    host: '127.0.0.1',
+    peerCommand: [],
+  };
+}
+
+function table(result: DemoResult): string {
+  const where = result.transport === 'copy' ? 'copied to host memory' : 'straight into the dma-buf';
+  const rows = [
+    [
+      'received',
+      `${formatBytes(result.bytes)} in ${result.seconds} s, ${formatRate(result.bytes / result.seconds)}`,
+    ],
+    ['transport', `${result.transport}: ${where} (Linux ${result.kernel})`],
+    [
+      'fragments',
+      `${result.frags}, ${formatBytes(result.bytes / Math.max(result.frags, 1))} on average`,
+    ],
+    ['device', formatBytes(result.deviceBytes)],
+    ['linear', formatBytes(result.linearBytes)],
+    ['copied', formatBytes(result.copiedBytes)],
+    ['verified', result.verified ? 'every byte' : 'NO: bytes are missing or wrong'],
+  ];
+  const lines = rows.map(([name, value]) => `  ${name!.padEnd(10)}  ${value}\n`);
+  const advice =
+    result.transport === 'copy'
+      ? "\n  The real devmem path needs a capable NIC; 'npm run demo -- --lab' runs it in a guest.\n"
+      : '';
+  return `\n${lines.join('')}${advice}`;
+}
+
+try {
+  process.exitCode = await main();
+} catch (error) {
+  process.stderr.write(`demo: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = 1;
+}

@@ -1,0 +1,39 @@
+/** The demo on the real kernel path: the same program, run in the lab's guest. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readdirSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+
+const lab = fileURLToPath(new URL('../../../kernel/lab/lab.mjs', import.meta.url));
+const demo = fileURLToPath(new URL('../demo.js', import.meta.url));
+
+/** Runs this demo in the guest and returns its exit status. */
+export async function runInLab(kernel: string | undefined, args: string[]): Promise<number> {
+  const options = kernel === undefined ? [] : ['--kernel', kernel];
+  const command = [lab, ...options, '--', process.execPath, demo, ...args];
+  const progress = process.stderr.isTTY ? { DEVMEM_PROGRESS: '1' } : {};
+  const child = spawn(process.execPath, command, {
+    stdio: ['ignore', 'inherit', 'inherit'],
+    env: { ...process.env, ...progress },
+  });
+  const [status] = (await once(child, 'exit')) as [number | null];
+  return status ?? 1;
+}
+
+/** Whether this process runs in the guest. */
+export const insideLab = process.env.DEVMEM_LAB === '1';
+
+/** What the guest has: the interface, all its queues, its address, a way to the peer. */
+export function labSurroundings(): {
+  interface: string;
+  queues: number[];
+  host: string;
+  peerCommand: string[];
+} {
+  const name = process.env.DEVMEM_LAB_INTERFACE ?? 'dms0';
+  const queues = readdirSync(`/sys/class/net/${name}/queues`)
+    .filter((each) => each.startsWith('rx-'))
+    .map((each) => Number(each.slice(3)));
+  const host = process.env.DEVMEM_LAB_ADDRESS ?? '192.0.2.1';
+  return { interface: name, queues, host, peerCommand: ['peer'] };
+}

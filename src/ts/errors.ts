@@ -1,0 +1,157 @@
+/**
+ * Errors as Node's own: system errors carry `code`, a negative `errno` and the
+ * `syscall`; misuse carries an `ERR_*` code. Every message ends with what to do.
+ */
+import { getSystemErrorMap, inspect } from 'node:util';
+
+/** Codes of this package's own errors, each with what it means and its remedy. */
+export const DEVMEM_ERRORS = {
+  ERR_DEVMEM_UNSUPPORTED:
+    'The addon cannot work here: not Linux, or no binary for this platform. Install a platform with a prebuild, or build with node-gyp.',
+  ERR_DEVMEM_CLOSED: 'The object was closed before the call. Do not use it after close().',
+  ERR_DEVMEM_RELEASED:
+    'A fragment or batch was used after release(). Copy what is needed before releasing it.',
+  ERR_DEVMEM_LINEAR_FRAGMENT:
+    'A batch holds linear bytes and forEach() got no handler for them. Pass a second callback, or iterate fragments and look at `kind`.',
+  ERR_DEVMEM_MEMORY_TOO_SMALL:
+    "The dma-buf is smaller than the receive rings it has to fill. Allocate more, bind fewer queues, or shrink the rings with 'ethtool -G'.",
+  ERR_DEVMEM_WRONG_MEMORY:
+    'The memory is of a type that this transport cannot receive into. Use a dma-buf (udmabuf) for devmem.',
+  ERR_DEVMEM_BAD_RECORD:
+    'The kernel delivered a control message that makes no sense, and the connection was closed. Report it with the kernel version.',
+  ERR_DEVMEM_SOCKET_STATE:
+    'A socket cannot be adopted as it is: connecting, destroyed, TLS, or not TCP. Adopt a connected plain TCP socket.',
+} as const;
+
+export type DevmemErrorCode = keyof typeof DEVMEM_ERRORS;
+
+/** Misuse of this package, or a state in which it cannot go on. */
+export class DevmemError extends Error {
+  readonly code: DevmemErrorCode;
+
+  constructor(code: DevmemErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'DevmemError';
+    this.code = code;
+  }
+}
+
+/** What a failed system call throws. Looks as Node's own system errors do. */
+export interface SystemError extends Error {
+  /** Name of the error, e.g. `'EPERM'`. */
+  code: string;
+  /** Negative number of the error, e.g. `-1`. */
+  errno: number;
+  /** What failed, e.g. `'recvmsg'` or `'netdev bind-rx'`. */
+  syscall: string;
+  /** The kernel's own explanation (netlink extended acknowledgement), where it gave one. */
+  kernelMessage?: string;
+  /** What mends it. */
+  hint?: string;
+}
+
+// Kernel errors that reach user space although no libc names them
+// (include/linux/errno.h).
+const KERNEL_ONLY: ReadonlyMap<number, [string, string]> = new Map([
+  [-524, ['ENOTSUPP', 'operation is not supported']],
+  [-525, ['ETOOSMALL', 'buffer or request is too small']],
+]);
+
+export interface SystemErrorDetails {
+  /** Follows the system's description, e.g. the interface's name. */
+  subject?: string | undefined;
+  kernelMessage?: string | undefined;
+  hint?: string | undefined;
+  cause?: unknown;
+}
+
+/**
+ * Makes the error for a failed system call.
+ *
+ * @param errno - negative error number
+ */
+export function systemError(
+  errno: number,
+  syscall: string,
+  details: SystemErrorDetails = {},
+): SystemError {
+  const [code, description] = getSystemErrorMap().get(errno) ??
+    KERNEL_ONLY.get(errno) ?? [`E${-errno}`, `unknown error ${-errno}`];
+  let message = `${syscall} ${code}: ${description}`;
+  if (details.subject !== undefined) message += `, ${details.subject}`;
+  if (details.kernelMessage !== undefined) message += ` (kernel: ${details.kernelMessage})`;
+  if (details.hint !== undefined) message += `. ${details.hint}`;
+  const error = new Error(message, { cause: details.cause }) as SystemError;
+  error.code = code;
+  error.errno = errno;
+  error.syscall = syscall;
+  if (details.kernelMessage !== undefined) error.kernelMessage = details.kernelMessage;
+  if (details.hint !== undefined) error.hint = details.hint;
+  return error;
+}
+
+/** Whether an error came from a system call. */
+export function isSystemError(error: unknown): error is SystemError {
+  return error instanceof Error && 'errno' in error && 'syscall' in error;
+}
+
+function withCode<T extends Error>(error: T, code: string): T & { code: string } {
+  return Object.assign(error, { code });
+}
+
+/** A TypeError that names the argument, what it must be, and what it was. */
+export function invalidArgType(name: string, expected: string, value: unknown): TypeError {
+  const message = `The "${name}" argument must be ${expected}. Received ${describe(value)}`;
+  return withCode(new TypeError(message), 'ERR_INVALID_ARG_TYPE');
+}
+
+/** A TypeError for a value of the right type that makes no sense. */
+export function invalidArgValue(name: string, expected: string, value: unknown): TypeError {
+  const message = `The argument "${name}" must be ${expected}. Received ${describe(value)}`;
+  return withCode(new TypeError(message), 'ERR_INVALID_ARG_VALUE');
+}
+
+/** A RangeError that names the argument, its range, and the value. */
+export function outOfRange(name: string, range: string, value: unknown): RangeError {
+  const message = `The value of "${name}" is out of range. It must be ${range}. Received ${describe(value)}`;
+  return withCode(new RangeError(message), 'ERR_OUT_OF_RANGE');
+}
+
+function describe(value: unknown): string {
+  if (value === undefined || value === null) return String(value);
+  if (typeof value === 'function') return `function ${value.name}`;
+  if (typeof value === 'object') {
+    const name = (value.constructor as { name?: string } | undefined)?.name;
+    return name === undefined ? inspect(value, { depth: -1 }) : `an instance of ${name}`;
+  }
+  return `type ${typeof value} (${inspect(value).slice(0, 60)})`;
+}
+
+/** @throws TypeError or RangeError unless `value` is an integer in [min, max]. */
+export function checkInteger(name: string, value: unknown, min: number, max: number): number {
+  if (typeof value !== 'number') throw invalidArgType(name, 'a number', value);
+  if (!Number.isInteger(value) || value < min || value > max) {
+    throw outOfRange(name, `an integer >= ${min} and <= ${max}`, value);
+  }
+  return value;
+}
+
+/** @throws TypeError unless `value` is one of `allowed`. */
+export function checkOneOf<T extends string>(
+  name: string,
+  value: unknown,
+  allowed: readonly T[],
+): T {
+  if (typeof value === 'string' && (allowed as readonly string[]).includes(value)) {
+    return value as T;
+  }
+  throw invalidArgValue(name, `one of ${allowed.map((each) => `'${each}'`).join(', ')}`, value);
+}
+
+/** @throws TypeError unless `value` is an object (and no array). */
+export function checkObject(name: string, value: unknown): object {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw invalidArgType(name, 'an object', value);
+  }
+  return value;
+}

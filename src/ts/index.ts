@@ -1,0 +1,17 @@
+/** The public surface of devmem-tcp, nothing else. */
+export { DEVMEM_ERRORS, DevmemError, type DevmemErrorCode, type SystemError } from './errors.js';
+export { type AllocateOptions, DmaBuf, type MemoryType } from './memory/dma-buf.js';
+export { isSupported } from './native.js';
+export { connect, type ConnectOptions } from './net/connect.js';
+export {
+  type ConnectionHandler,
+  createServer,
+  type DevmemServer,
+  type ServerOptions,
+} from './net/server.js';
+export { adopt, type AdoptOptions, type DevmemSocket, type SocketStats } from './net/socket.js';
+export { bindRx, type BindRxOptions, type FallbackMessage, type Mode } from './nic/bind-rx.js';
+export type { Batch, DeviceCallback, LinearCallback, Run } from './receive/batch.js';
+export type { Binding, TransportName } from './receive/binding.js';
+export type { Fragment } from './receive/fragment.js';
+export type { StallMessage } from './receive/stream.js';

@@ -1,0 +1,147 @@
+/**
+ * The native addon: what it exports, and loading it. Functions that make a
+ * system call return a negative errno where it fails; errors are built here in
+ * TypeScript, where there are words for them.
+ */
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+
+import { DevmemError } from './errors.js';
+
+/** A file descriptor that closes with close(), by garbage collection, or with its thread. */
+export interface OwnedFd {
+  /** The descriptor's number; -1 once closed. */
+  readonly fd: number;
+  close(): void;
+}
+
+/** Mapped memory. Stays mapped while an ArrayBuffer over it, or an arena in it, lives. */
+export interface Mapping {
+  /** All of it, the same object at each call. */
+  buffer(): ArrayBuffer | undefined;
+  /** Copies `target.length` bytes from `offset`; false if they do not all lie inside. */
+  read(offset: number, target: Uint8Array): boolean;
+  close(): void;
+}
+
+/** Carries netlink messages; see nic/netlink for what is in them. */
+export interface NetlinkSocket {
+  open(protocol: number): number;
+  /** One at a time. Resolves with the answer's messages, or a negative errno. */
+  request(message: Uint8Array): Promise<Uint8Array | number>;
+  close(): void;
+}
+
+/** Host memory that the copy transport fills, shared by a binding's sockets. */
+export type CopyArena = object;
+
+/** Bits of a batch's `flags`; src/native/receive/receiver.h has the same. */
+export const BATCH_END = 1;
+export const BATCH_STALLED = 2;
+
+/**
+ * One wake's worth of news from a socket.
+ *
+ * @param first - number of the first descriptor: slot * SLOT_CAPACITY + index
+ * @param count - descriptors in the batch, possibly 0
+ * @param flags - BATCH_* bits
+ * @param error - 0, or a negative errno that ends the stream after this batch
+ * @param linear - the batch's linear bytes, in stream order
+ */
+export type OnBatch = (
+  first: number,
+  count: number,
+  flags: number,
+  error: number,
+  linear: Buffer | undefined,
+) => void;
+
+/** The receiving side of one socket; src/native/receive/receiver.h tells the rest. */
+export interface Receiver {
+  /** Duplicates the descriptor. Returns 0 or a negative errno. */
+  open(fd: number): number;
+  resume(): number;
+  pause(): void;
+  /** Releases neighbouring descriptors. Returns 0 or a negative errno. */
+  releaseRange(first: number, count: number): number;
+  /** Releases descriptors by number, in any order. Returns 0 or a negative errno. */
+  release(numbers: Uint32Array, count: number): number;
+  /** Fragments handed out and not released. */
+  readonly held: number;
+  /** Sets SO_RCVBUF, in bytes as the kernel accounts them. Returns 0 or a negative errno. */
+  setReceiveBuffer(bytes: number): number;
+  ref(): void;
+  unref(): void;
+  /** Ends reading; the descriptor closes with the last release. */
+  close(): void;
+}
+
+export interface Native {
+  memfdCreate(name: string, size: number): OwnedFd | number;
+  open(path: string): OwnedFd | number;
+  udmabufCreate(device: OwnedFd, memfd: OwnedFd, size: number): OwnedFd | number;
+  /** DMA_BUF_IOCTL_SYNC with the given DMA_BUF_SYNC_* flags. */
+  dmaBufSync(fd: OwnedFd, flags: number): number;
+  mapFd(fd: OwnedFd, size: number): Mapping | number;
+  interfaceIndex(name: string): number;
+  /** How this kernel refuses a malformed SO_DEVMEM_DONTNEED: a negative errno. */
+  dontneedError(): number;
+  /** The columns of a frag ring slot (src/native/receive/frag_ring.h). */
+  slotMemory(slot: number): ArrayBuffer;
+  /** [slots of the frag ring, descriptors not released], of this thread. */
+  ringUsage(): Float64Array;
+  readonly CopyArena: new (mapping: Mapping, chunkSize: number, credits: Float64Array) => CopyArena;
+  readonly NetlinkSocket: new () => NetlinkSocket;
+  readonly Receiver: new (
+    transport: CopyArena | Float64Array,
+    credits: Float64Array,
+    counters: Float64Array,
+    onBatch: OnBatch,
+  ) => Receiver;
+}
+
+type Loaded = { native: Native } | { reason: string; cause?: unknown };
+
+let loaded: Loaded | undefined;
+
+function load(): Loaded {
+  if (process.platform !== 'linux') {
+    return { reason: `devmem-tcp needs Linux; this is ${process.platform}` };
+  }
+  try {
+    const require = createRequire(import.meta.url);
+    const nodeGypBuild = require('node-gyp-build') as (root: string) => Native;
+    return { native: nodeGypBuild(fileURLToPath(new URL('..', import.meta.url))) };
+  } catch (cause) {
+    const platform = `${process.platform}-${process.arch}`;
+    return {
+      reason: `devmem-tcp has no native binary for ${platform} (Node.js ${process.version})`,
+      cause,
+    };
+  }
+}
+
+/**
+ * The addon.
+ *
+ * @throws DevmemError ERR_DEVMEM_UNSUPPORTED where it cannot be loaded
+ */
+export function native(): Native {
+  loaded ??= load();
+  if ('native' in loaded) return loaded.native;
+  throw new DevmemError(
+    'ERR_DEVMEM_UNSUPPORTED',
+    `${loaded.reason}. Build it with 'npx node-gyp rebuild -C node_modules/devmem-tcp/src/native', or see the README for supported platforms`,
+    { cause: loaded.cause },
+  );
+}
+
+/**
+ * Whether this package can receive anything here: on Linux, with its addon
+ * loaded. The copy transport then works; whether devmem does is for
+ * `bindRx({ mode: 'devmem' })` to find out.
+ */
+export function isSupported(): boolean {
+  loaded ??= load();
+  return 'native' in loaded;
+}

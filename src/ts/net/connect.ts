@@ -1,0 +1,43 @@
+import { once } from 'node:events';
+import net from 'node:net';
+
+import { invalidArgType } from '../errors.js';
+import { Binding } from '../receive/binding.js';
+import { adopt, type DevmemSocket } from './socket.js';
+
+export type ConnectOptions = net.TcpSocketConnectOpts & {
+  /** What the socket receives into. */
+  binding: Binding;
+  /** Keep the writing side open when the peer ends its stream. Default false. */
+  allowHalfOpen?: boolean;
+  /** Gives up connecting, or closes the socket, when aborted. */
+  signal?: AbortSignal;
+};
+
+/**
+ * Connects to a server; resolves with the connected socket.
+ *
+ * Flow steering must already send this connection's packets to a bound queue;
+ * until it does, data arrives as linear fragments.
+ *
+ * @param options - `net.connect`'s for TCP, and the binding
+ * @throws SystemError as net.connect does: ECONNREFUSED, ETIMEDOUT, …
+ */
+export async function connect(options: ConnectOptions): Promise<DevmemSocket> {
+  if (!(options?.binding instanceof Binding)) {
+    throw invalidArgType('options.binding', 'a Binding, as bindRx() makes it', options?.binding);
+  }
+  const { binding, signal, allowHalfOpen, ...netOptions } = options;
+  signal?.throwIfAborted();
+  const socket = new net.Socket({ allowHalfOpen: allowHalfOpen ?? false });
+  // Before connecting, or libuv would start to read.
+  socket.pause();
+  try {
+    socket.connect(netOptions);
+    await once(socket, 'connect', signal === undefined ? {} : { signal });
+    return adopt(socket, signal === undefined ? { binding } : { binding, signal });
+  } catch (error) {
+    socket.destroy();
+    throw signal?.aborted ? signal.reason : error;
+  }
+}

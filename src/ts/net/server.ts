@@ -1,0 +1,170 @@
+import { EventEmitter, once } from 'node:events';
+import net from 'node:net';
+
+import { DevmemError, invalidArgType } from '../errors.js';
+import { Binding } from '../receive/binding.js';
+import { DevmemSocket } from './socket.js';
+
+export interface ServerOptions extends Omit<net.ServerOpts, 'pauseOnConnect'> {
+  /** What the server's sockets receive into. */
+  binding: Binding;
+  /** Closes the server, and all its sockets, when aborted. */
+  signal?: AbortSignal;
+}
+
+/**
+ * Called for each connection. The socket is closed when the handler returns (or
+ * its promise settles). An exception destroys it and is emitted: as
+ * `'socketError'` where the connection itself failed, else as `'error'`.
+ */
+export type ConnectionHandler = (socket: DevmemSocket) => void | Promise<void>;
+
+/**
+ * A TCP server whose connections yield fragments.
+ *
+ * Events: `'connection'` with each DevmemSocket, `'error'` from listening or thrown
+ * by the handler, `'socketError'` with the error and the socket where a connection
+ * failed (unlike `'error'`, it may go unheard: a peer must not be able to end the
+ * process), `'close'`.
+ */
+export class DevmemServer extends EventEmitter implements AsyncDisposable {
+  readonly #server: net.Server;
+  readonly #sockets = new Set<DevmemSocket>();
+  readonly #binding: Binding;
+  readonly #handler: ConnectionHandler | undefined;
+
+  /** @internal */
+  constructor(options: ServerOptions, handler: ConnectionHandler | undefined) {
+    super();
+    const { binding, signal, ...netOptions } = options;
+    this.#binding = binding;
+    this.#handler = handler;
+    this.#server = net.createServer({ ...netOptions, pauseOnConnect: true });
+    this.#server.on('connection', (socket) => {
+      this.#accept(socket);
+    });
+    this.#server.on('close', () => this.emit('close'));
+    if (signal !== undefined) this.#obey(signal);
+  }
+
+  /** The connections open now. */
+  get connections(): ReadonlySet<DevmemSocket> {
+    return this.#sockets;
+  }
+
+  get listening(): boolean {
+    return this.#server.listening;
+  }
+
+  /** Where the server listens; null before listen(). */
+  address(): net.AddressInfo | null {
+    return this.#server.address() as net.AddressInfo | null;
+  }
+
+  /**
+   * Listens, with `net.Server`'s options (`port`, `host`, `backlog`, …).
+   *
+   * @returns where it listens
+   * @throws SystemError as net.Server does: EADDRINUSE, EACCES, EADDRNOTAVAIL, …
+   */
+  async listen(options: net.ListenOptions = {}): Promise<net.AddressInfo> {
+    const listening = once(this.#server, 'listening');
+    this.#server.listen({ port: 0, ...options });
+    await listening;
+    this.#server.on('error', (error) => this.emit('error', error));
+    return this.#server.address() as net.AddressInfo;
+  }
+
+  /** Stops listening and closes all connections. A second call waits with the first. */
+  async close(): Promise<void> {
+    const wasListening = this.#server.listening;
+    const closed = wasListening ? once(this.#server, 'close') : undefined;
+    if (wasListening) this.#server.close();
+    await Promise.all([...this.#sockets].map((socket) => socket.close()));
+    await closed;
+  }
+
+  ref(): this {
+    this.#server.ref();
+    return this;
+  }
+
+  unref(): this {
+    this.#server.unref();
+    return this;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #accept(connection: net.Socket): void {
+    let socket: DevmemSocket;
+    try {
+      socket = new DevmemSocket(connection, { binding: this.#binding });
+    } catch (error) {
+      // Such as a connection that was reset before it was accepted.
+      connection.destroy();
+      this.emit('socketError', error, undefined);
+      return;
+    }
+    this.#sockets.add(socket);
+    socket.once('close', () => this.#sockets.delete(socket));
+    this.emit('connection', socket);
+    if (this.#handler !== undefined) void this.#handle(socket, this.#handler);
+  }
+
+  async #handle(socket: DevmemSocket, handler: ConnectionHandler): Promise<void> {
+    try {
+      await handler(socket);
+      await socket.close();
+    } catch (error) {
+      socket.destroy();
+      if (error === socket.error) this.emit('socketError', error, socket);
+      else this.emit('error', error);
+    }
+  }
+
+  #obey(signal: AbortSignal): void {
+    const abort = (): void => {
+      for (const socket of this.#sockets) socket.destroy(signal.reason as Error);
+      void this.close();
+    };
+    if (signal.aborted) {
+      abort();
+      return;
+    }
+    signal.addEventListener('abort', abort, { once: true });
+    this.once('close', () => {
+      signal.removeEventListener('abort', abort);
+    });
+  }
+}
+
+/**
+ * Creates a server; `listen()` starts it.
+ *
+ * ```ts
+ * const server = createServer({ binding }, async (socket) => {
+ *   for await (using batch of socket.batches()) batch.forEach(consume);
+ * });
+ * await server.listen({ port: 5201 });
+ * ```
+ *
+ * @param options - `net.createServer`'s, and the binding
+ */
+export function createServer(options: ServerOptions, handler?: ConnectionHandler): DevmemServer {
+  if (!(options?.binding instanceof Binding)) {
+    throw invalidArgType('options.binding', 'a Binding, as bindRx() makes it', options?.binding);
+  }
+  if (handler !== undefined && typeof handler !== 'function') {
+    throw invalidArgType('handler', 'a function', handler);
+  }
+  if (options.binding.closed) {
+    throw new DevmemError(
+      'ERR_DEVMEM_CLOSED',
+      'options.binding was closed: bind again with bindRx()',
+    );
+  }
+  return new DevmemServer(options, handler);
+}

@@ -1,0 +1,236 @@
+import { EventEmitter, once } from 'node:events';
+import type net from 'node:net';
+import { Writable } from 'node:stream';
+
+import { DevmemError, invalidArgType } from '../errors.js';
+import type { Batch } from '../receive/batch.js';
+import { Binding, type TransportName } from '../receive/binding.js';
+import type { Fragment } from '../receive/fragment.js';
+import type { ReceiveStats } from '../receive/stats.js';
+import { FragmentStream } from '../receive/stream.js';
+import { takeOver } from './adopt.js';
+import { BatchIterator, FragmentIterator } from './iterators.js';
+import { receiveWindow } from './receive-window.js';
+
+export interface AdoptOptions {
+  /** What the socket receives into. */
+  binding: Binding;
+  /** Closes the socket when aborted; pending reads reject with the signal's reason. */
+  signal?: AbortSignal;
+}
+
+/** What a socket counted, and what it holds now. */
+export interface SocketStats extends ReceiveStats {
+  /** Fragments handed out and not released. */
+  heldFragments: number;
+}
+
+/**
+ * A TCP connection of which the receiving side yields fragments of a dma-buf.
+ *
+ * Iterate it for fragments, or `batches()` for many at a time. Write to
+ * `writable`. Leaving the loop closes the connection; fragments still held stay
+ * valid until released.
+ *
+ * Events: `'close'` when the connection is gone.
+ */
+export class DevmemSocket extends EventEmitter implements AsyncIterable<Fragment>, AsyncDisposable {
+  readonly #socket: net.Socket;
+  readonly #stream: FragmentStream;
+  readonly #binding: Binding;
+  readonly #closed: Promise<void>;
+  #closing = false;
+  #error: Error | undefined;
+  #writable: Writable | undefined;
+
+  /**
+   * @internal
+   * @param socket - connected, read by nobody else from here on
+   */
+  constructor(socket: net.Socket, options: AdoptOptions) {
+    super();
+    this.#socket = socket;
+    this.#binding = options.binding;
+    const { fd, head } = takeOver(socket);
+    this.#stream = new FragmentStream(options.binding, fd);
+    if (head !== undefined) this.#stream.prepend(head);
+    receiveWindow(options.binding).add(this.#stream);
+    this.#stream.onEnd((error) => {
+      this.#ended(error);
+    });
+    socket.on('error', (error) => {
+      this.#stream.fail(error);
+    });
+    this.#closed = this.#watchClose();
+    if (options.signal !== undefined) this.#obey(options.signal);
+  }
+
+  /** How fragments arrive: `'cmsg'` (devmem) or `'copy'`. */
+  get transport(): TransportName {
+    return this.#binding.transport;
+  }
+
+  get binding(): Binding {
+    return this.#binding;
+  }
+
+  get stats(): SocketStats {
+    return { ...this.#stream.stats, heldFragments: this.#stream.held };
+  }
+
+  get localAddress(): string | undefined {
+    return this.#socket.localAddress;
+  }
+
+  get localPort(): number | undefined {
+    return this.#socket.localPort;
+  }
+
+  get remoteAddress(): string | undefined {
+    return this.#socket.remoteAddress;
+  }
+
+  get remotePort(): number | undefined {
+    return this.#socket.remotePort;
+  }
+
+  get closed(): boolean {
+    return this.#closing;
+  }
+
+  /** What ended the connection, if it failed. */
+  get error(): Error | undefined {
+    return this.#error;
+  }
+
+  /** The connection's other direction, an ordinary stream with back-pressure. */
+  get writable(): Writable {
+    this.#writable ??= writableSide(this.#socket);
+    return this.#writable;
+  }
+
+  /** Fragments one by one, in stream order. Each is a lease: release it, or declare it with `using`. */
+  [Symbol.asyncIterator](): AsyncIterableIterator<Fragment, undefined> {
+    return new FragmentIterator(this.#stream, () => this.close());
+  }
+
+  /** Fragments as they arrive, many at a time: the fast way. Each batch is a lease. */
+  batches(): AsyncIterableIterator<Batch, undefined> {
+    return new BatchIterator(this.#stream, () => this.close());
+  }
+
+  /**
+   * Ends the connection: what was written is sent, what was not read is dropped.
+   * Fragments held stay valid until released. A second call waits with the first.
+   */
+  close(): Promise<void> {
+    if (!this.#closing) {
+      this.#closing = true;
+      this.#stream.stop();
+      this.#socket.destroySoon();
+    }
+    return this.#closed;
+  }
+
+  /**
+   * Ends the connection at once, dropping what was not yet sent. Pending reads
+   * reject with the error, if one is given.
+   */
+  destroy(error?: Error): void {
+    this.#closing = true;
+    if (error !== undefined) this.#stream.fail(error);
+    this.#stream.stop();
+    this.#socket.destroy();
+  }
+
+  /** Keeps the process running while the socket is open (the default). */
+  ref(): this {
+    this.#stream.ref();
+    this.#socket.ref();
+    return this;
+  }
+
+  /** Lets the process end although the socket is open. */
+  unref(): this {
+    this.#stream.unref();
+    this.#socket.unref();
+    return this;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  // The peer is done sending, or the connection failed.
+  #ended(error: Error | undefined): void {
+    this.#error = error;
+    if (error !== undefined) this.#socket.destroy();
+    else if (!this.#socket.allowHalfOpen) this.#socket.destroySoon();
+  }
+
+  async #watchClose(): Promise<void> {
+    await once(this.#socket, 'close').catch(() => {});
+    this.#closing = true;
+    receiveWindow(this.#binding).remove(this.#stream);
+    this.#stream.detach();
+    this.emit('close');
+  }
+
+  #obey(signal: AbortSignal): void {
+    const abort = (): void => {
+      this.destroy(signal.reason as Error);
+    };
+    if (signal.aborted) {
+      abort();
+      return;
+    }
+    signal.addEventListener('abort', abort, { once: true });
+    void this.#closed.then(() => {
+      signal.removeEventListener('abort', abort);
+    });
+  }
+}
+
+function writableSide(socket: net.Socket): Writable {
+  const writable = new Writable({
+    decodeStrings: true,
+    write(chunk: Buffer, _encoding, callback) {
+      socket.write(chunk, callback);
+    },
+    final(callback) {
+      socket.end(() => {
+        callback();
+      });
+    },
+    destroy(error, callback) {
+      if (error !== null) socket.destroy(error);
+      callback(error);
+    },
+  });
+  socket.once('close', () => {
+    if (!writable.writableFinished) writable.destroy();
+  });
+  return writable;
+}
+
+/**
+ * Takes over the receiving side of a connected `net.Socket`, which nobody has
+ * read from yet: paused before it connected, or from a server with
+ * `pauseOnConnect`. Bytes that Node had read come first, as a linear fragment.
+ *
+ * The connection then belongs to the returned socket; close that one.
+ *
+ * @throws DevmemError ERR_DEVMEM_SOCKET_STATE for TLS, connecting or destroyed sockets
+ */
+export function adopt(socket: net.Socket, options: AdoptOptions): DevmemSocket {
+  if (!(options?.binding instanceof Binding)) {
+    throw invalidArgType('options.binding', 'a Binding, as bindRx() makes it', options?.binding);
+  }
+  if (options.binding.closed) {
+    throw new DevmemError(
+      'ERR_DEVMEM_CLOSED',
+      'options.binding was closed: bind again with bindRx()',
+    );
+  }
+  return new DevmemSocket(socket, options);
+}

@@ -1,0 +1,124 @@
+/** What a refused BIND_RX means, and what to do about it. */
+import { constants } from 'node:os';
+
+import { systemError } from '../errors.js';
+import { getRings, type Rings } from './netlink/ethtool.js';
+import type { NetdevNetlink, RxQueue } from './netlink/netdev.js';
+
+export interface Refusal {
+  /** The interface. */
+  name: string;
+  index: number;
+  queues: readonly number[];
+  /** Negative. */
+  errno: number;
+  kernelMessage: string | undefined;
+}
+
+interface Surroundings {
+  refusal: Refusal;
+  rxQueues: RxQueue[];
+  rings: Rings | undefined;
+}
+
+interface Explanation {
+  subject: string;
+  hint: string;
+}
+
+const { EPERM, EEXIST, EBUSY, EOPNOTSUPP, ENOMEM } = constants.errno;
+
+/** The error for a refused binding: the kernel says no in one word, this looks why. */
+export async function explainBindError(netdev: NetdevNetlink, refusal: Refusal): Promise<Error> {
+  const surroundings = {
+    refusal,
+    rxQueues: await netdev.rxQueues(refusal.index).catch(() => []),
+    rings: await getRings(refusal.name).catch(() => undefined),
+  };
+  const explanation =
+    explainPermission(surroundings) ??
+    explainMissingQueue(surroundings) ??
+    explainBoundQueue(surroundings) ??
+    explainHeaderSplit(surroundings) ??
+    explainErrno(surroundings);
+  return systemError(refusal.errno, 'netdev bind-rx', {
+    subject: explanation?.subject ?? `${refusal.name}, queues ${refusal.queues.join(', ')}`,
+    hint: explanation?.hint,
+    kernelMessage: refusal.kernelMessage,
+  });
+}
+
+function explainPermission({ refusal }: Surroundings): Explanation | undefined {
+  if (refusal.errno !== -EPERM) return undefined;
+  return {
+    subject: `binding queues of ${refusal.name} needs CAP_NET_ADMIN`,
+    hint: "Run as root, or give node the capability: 'setcap cap_net_admin+ep $(command -v node)'",
+  };
+}
+
+function explainMissingQueue({ refusal, rxQueues }: Surroundings): Explanation | undefined {
+  const missing = refusal.queues.filter((id) => !rxQueues.some((queue) => queue.id === id));
+  if (rxQueues.length === 0 || missing.length === 0) return undefined;
+  const last = Math.max(...rxQueues.map((queue) => queue.id));
+  return {
+    subject: `${refusal.name} has no rx queue ${missing.join(', ')}`,
+    hint: `Its queues are 0 to ${last}; 'ethtool -L ${refusal.name} combined N' makes more`,
+  };
+}
+
+function explainBoundQueue({ refusal, rxQueues }: Surroundings): Explanation | undefined {
+  const bound = rxQueues.filter(
+    (queue) => queue.dmabufId !== undefined && refusal.queues.includes(queue.id),
+  );
+  if (bound.length === 0) return undefined;
+  const list = bound.map((queue) => `${queue.id} (binding ${queue.dmabufId})`).join(', ');
+  return {
+    subject: `rx queue ${list} of ${refusal.name} is bound already`,
+    hint: 'Choose other queues, or end the process that holds the binding',
+  };
+}
+
+function explainHeaderSplit({ refusal, rings }: Surroundings): Explanation | undefined {
+  const { name } = refusal;
+  if (rings?.tcpDataSplit === 'disabled') {
+    return {
+      subject: `header split is off on ${name}`,
+      hint: `Turn it on: 'ethtool -G ${name} tcp-data-split on'`,
+    };
+  }
+  if ((rings?.hdsThreshold ?? 0) > 0) {
+    return {
+      subject: `${name} splits only packets above ${rings?.hdsThreshold} bytes`,
+      hint: `Split all: 'ethtool -G ${name} hds-thresh 0'`,
+    };
+  }
+  return undefined;
+}
+
+function explainErrno({ refusal }: Surroundings): Explanation | undefined {
+  const { name } = refusal;
+  switch (-refusal.errno) {
+    case EEXIST:
+      return {
+        subject: `${name} has an XDP program or a memory provider on these queues`,
+        hint: `'ip link set dev ${name} xdp off' takes an XDP program off`,
+      };
+    case EBUSY:
+      return {
+        subject: `an AF_XDP socket uses these queues of ${name}`,
+        hint: 'End the process that holds it, or choose other queues',
+      };
+    case EOPNOTSUPP:
+      return {
+        subject: `the driver of ${name} cannot receive into device memory`,
+        hint: 'Drivers that can: gve, mlx5, bnxt, fbnic (recent kernels), devmemsim (kernel/devmemsim)',
+      };
+    case ENOMEM:
+      return {
+        subject: `no memory to restart the queues of ${name}`,
+        hint: "Shrink the rings with 'ethtool -G', or free memory",
+      };
+    default:
+      return undefined;
+  }
+}

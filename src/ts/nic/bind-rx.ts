@@ -1,0 +1,218 @@
+/** Binding memory to receive queues, by the transport that this machine has. */
+import { channel } from 'node:diagnostics_channel';
+import { networkInterfaces } from 'node:os';
+
+import {
+  checkInteger,
+  checkObject,
+  checkOneOf,
+  DevmemError,
+  invalidArgType,
+  invalidArgValue,
+  isSystemError,
+  systemError,
+} from '../errors.js';
+import { DmaBuf } from '../memory/dma-buf.js';
+import { native } from '../native.js';
+import { Binding } from '../receive/binding.js';
+import { explainBindError } from './bind-errors.js';
+import { getRings } from './netlink/ethtool.js';
+import { NetdevNetlink } from './netlink/netdev.js';
+
+/**
+ * - `devmem`: the kernel's devmem path, or an error.
+ * - `copy`: plain reception into host memory.
+ * - `auto`: devmem where it can be had, else copy; `binding.fallback` tells why.
+ */
+export type Mode = 'auto' | 'devmem' | 'copy';
+
+export interface BindRxOptions {
+  /** The network interface to receive on, e.g. `'eth1'`. Not needed for `mode: 'copy'`. */
+  interface?: string;
+  /** Receive queues to bind, e.g. `[14, 15]`; each 0 to 65535. Not needed for `mode: 'copy'`. */
+  queues?: readonly number[];
+  /** Where payload goes. Stays the caller's: close it after the binding. */
+  memory: DmaBuf;
+  /** Default `'auto'`. */
+  mode?: Mode;
+  /**
+   * Bytes of the memory that fragments in use may hold before reading stops, up to
+   * the memory's size. Default: half of it on the devmem path, where the NIC's
+   * rings and data waiting in sockets need the rest; all of it on the copy path.
+   */
+  heldLimit?: number;
+}
+
+/** Published on the diagnostics channel `devmem-tcp:fallback`. */
+export interface FallbackMessage {
+  interface: string | undefined;
+  reason: Error;
+}
+
+const fallbackChannel = channel('devmem-tcp:fallback');
+
+const PAGE = 4096;
+const MAX_QUEUE = 0xffff;
+
+interface Checked {
+  interface: string | undefined;
+  queues: readonly number[];
+  memory: DmaBuf;
+  mode: Mode;
+  heldLimit: number | undefined;
+}
+
+/**
+ * Binds memory to receive queues: from then on the NIC puts TCP payload of those
+ * queues into it. Closing the binding undoes that; so does the end of the process.
+ *
+ * The devmem path needs CAP_NET_ADMIN, header split on (`tcp-data-split`,
+ * `hds-thresh 0`), a driver with queue management and a kernel with
+ * CONFIG_NET_DEVMEM (net/core/devmem.c).
+ *
+ * @throws TypeError, RangeError for unusable arguments, whatever the mode
+ * @throws SystemError in mode 'devmem': ENODEV (no such interface), EPERM, ERANGE or
+ *   EINVAL (no such queue), EEXIST (queue bound, XDP attached), EBUSY (AF_XDP),
+ *   EOPNOTSUPP (driver), ENODATA or EINVAL (header split off), ENOENT (kernel)
+ * @throws DevmemError ERR_DEVMEM_WRONG_MEMORY, ERR_DEVMEM_MEMORY_TOO_SMALL
+ */
+export async function bindRx(options: BindRxOptions): Promise<Binding> {
+  const checked = check(options);
+  if (checked.mode === 'copy') return bindCopy(checked, undefined);
+  try {
+    return await bindDevmem(checked);
+  } catch (error) {
+    const expected = isSystemError(error) || error instanceof DevmemError;
+    if (checked.mode === 'devmem' || !expected) throw error;
+    if (fallbackChannel.hasSubscribers) {
+      const message: FallbackMessage = { interface: checked.interface, reason: error };
+      fallbackChannel.publish(message);
+    }
+    return bindCopy(checked, error);
+  }
+}
+
+function check(options: BindRxOptions): Checked {
+  checkObject('options', options);
+  const mode = checkOneOf('options.mode', options.mode ?? 'auto', ['auto', 'devmem', 'copy']);
+  const { memory, heldLimit } = options;
+  if (!(memory instanceof DmaBuf)) {
+    throw invalidArgType('options.memory', 'a DmaBuf, as DmaBuf.allocate() makes it', memory);
+  }
+  if (memory.closed) throw new DevmemError('ERR_DEVMEM_CLOSED', 'options.memory was closed');
+  if (heldLimit !== undefined) checkInteger('options.heldLimit', heldLimit, PAGE, memory.size);
+  const needed = mode === 'devmem';
+  if (needed || options.interface !== undefined) checkInterface(options.interface);
+  const queues = options.queues ?? [];
+  if (needed || options.queues !== undefined) checkQueues(options.queues);
+  return { interface: options.interface, queues: [...queues], memory, mode, heldLimit };
+}
+
+function checkInterface(name: unknown): void {
+  if (typeof name !== 'string') throw invalidArgType('options.interface', 'a string', name);
+  // include/uapi/linux/if.h IFNAMSIZ, with its terminating zero.
+  if (name.length < 1 || name.length > 15 || /[\s/\0]/.test(name)) {
+    throw invalidArgValue('options.interface', "an interface's name of 1 to 15 bytes", name);
+  }
+}
+
+function checkQueues(queues: unknown): void {
+  if (!Array.isArray(queues)) throw invalidArgType('options.queues', 'an array of numbers', queues);
+  if (queues.length === 0) throw invalidArgValue('options.queues', 'one queue or more', queues);
+  queues.forEach((queue, index) => checkInteger(`options.queues[${index}]`, queue, 0, MAX_QUEUE));
+  if (new Set(queues).size !== queues.length) {
+    throw invalidArgValue('options.queues', 'distinct queues', queues);
+  }
+}
+
+function bindCopy(checked: Checked, fallback: Error | undefined): Binding {
+  return new Binding({
+    transport: 'copy',
+    memory: checked.memory,
+    id: 0,
+    interface: checked.interface,
+    queues: [],
+    heldLimit: checked.heldLimit ?? checked.memory.size,
+    ringBytes: 0,
+    fallback,
+    unbind: () => {},
+  });
+}
+
+async function bindDevmem(checked: Checked): Promise<Binding> {
+  const { memory, queues } = checked;
+  if (checked.interface === undefined || queues.length === 0) {
+    throw new DevmemError(
+      'ERR_DEVMEM_UNSUPPORTED',
+      'The devmem path needs options.interface and options.queues, and they were not given',
+    );
+  }
+  const index = interfaceIndex(checked.interface);
+  if (!memory.isDmaBuf) {
+    throw new DevmemError(
+      'ERR_DEVMEM_WRONG_MEMORY',
+      `options.memory is of type '${memory.type}', which no NIC can receive into. Allocate { type: 'udmabuf' }`,
+    );
+  }
+  const ringBytes = await checkRings(checked.interface, queues.length, memory.size);
+  const netdev = await NetdevNetlink.open();
+  try {
+    const id = await requestBinding(netdev, checked.interface, index, queues, memory.fd);
+    return new Binding({
+      transport: 'cmsg',
+      memory,
+      id,
+      interface: checked.interface,
+      queues,
+      heldLimit: checked.heldLimit ?? Math.floor(memory.size / 2 / PAGE) * PAGE,
+      ringBytes,
+      unbind: () => {
+        netdev.close();
+      },
+    });
+  } catch (error) {
+    netdev.close();
+    throw error;
+  }
+}
+
+function interfaceIndex(name: string): number {
+  const index = native().interfaceIndex(name);
+  if (index > 0) return index;
+  const names = Object.keys(networkInterfaces());
+  throw systemError(index, 'if_nametoindex', {
+    subject: `no interface '${name}'`,
+    hint: `With an address here: ${names.join(', ') || 'none'}; 'ip link' lists all`,
+  });
+}
+
+/** Bytes that the queues' rings keep filled. Memory below that could never receive. */
+async function checkRings(name: string, queues: number, size: number): Promise<number> {
+  const entries = (await getRings(name).catch(() => undefined))?.rx ?? 0;
+  const ringBytes = entries * queues * PAGE;
+  if (ringBytes >= size) {
+    throw new DevmemError(
+      'ERR_DEVMEM_MEMORY_TOO_SMALL',
+      `options.memory has ${size} bytes, but ${queues} queue(s) of ${name} with rings of ${entries} entries take ${ringBytes} bytes to fill, and what is being read comes on top. Allocate at least ${2 * ringBytes} bytes, bind fewer queues, or shrink the rings with 'ethtool -G ${name} rx N'`,
+    );
+  }
+  return ringBytes;
+}
+
+async function requestBinding(
+  netdev: NetdevNetlink,
+  name: string,
+  index: number,
+  queues: readonly number[],
+  fd: number,
+): Promise<number> {
+  if (!netdev.canBindRx) {
+    throw systemError(-95, 'netdev bind-rx', {
+      subject: 'this kernel cannot bind device memory',
+      hint: 'It needs Linux 6.12 or newer with CONFIG_NET_DEVMEM, or the patches in kernel/patches',
+    });
+  }
+  const { id, errno, kernelMessage } = await netdev.bindRx(index, queues, fd);
+  if (errno === 0 && id !== undefined) return id;
+  throw await explainBindError(netdev, { name, index, queues, errno, kernelMessage });
+}

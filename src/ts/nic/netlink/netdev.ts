@@ -1,0 +1,132 @@
+/**
+ * The generic netlink family "netdev": binding memory to receive queues, and what
+ * queues and page pools there are. Source: include/uapi/linux/netdev.h,
+ * Documentation/netlink/specs/netdev.yaml.
+ */
+import { GenericNetlink } from './generic.js';
+import type { Answer } from './message.js';
+
+const NETDEV_CMD_PAGE_POOL_GET = 5;
+const NETDEV_CMD_QUEUE_GET = 10;
+const NETDEV_CMD_BIND_RX = 13;
+
+const NETDEV_A_DMABUF_IFINDEX = 1;
+const NETDEV_A_DMABUF_QUEUES = 2;
+const NETDEV_A_DMABUF_FD = 3;
+const NETDEV_A_DMABUF_ID = 4;
+
+const NETDEV_A_QUEUE_ID = 1;
+const NETDEV_A_QUEUE_IFINDEX = 2;
+const NETDEV_A_QUEUE_TYPE = 3;
+const NETDEV_A_QUEUE_NAPI_ID = 4;
+const NETDEV_A_QUEUE_DMABUF = 5;
+const NETDEV_QUEUE_TYPE_RX = 0;
+
+const NETDEV_A_PAGE_POOL_ID = 1;
+const NETDEV_A_PAGE_POOL_IFINDEX = 2;
+const NETDEV_A_PAGE_POOL_INFLIGHT = 4;
+const NETDEV_A_PAGE_POOL_DETACH_TIME = 6;
+const NETDEV_A_PAGE_POOL_DMABUF = 7;
+
+const NO_FAMILY_HINT =
+  'Binding needs Linux 6.12 or newer (CONFIG_NET_DEVMEM), or a kernel with the patches in kernel/patches';
+
+/** An rx queue, as the kernel lists it. */
+export interface RxQueue {
+  id: number;
+  napiId: number | undefined;
+  /** The binding on it, if any. */
+  dmabufId: number | undefined;
+}
+
+/** A page pool: the allocator behind an rx queue, or the remains of one. */
+export interface PagePool {
+  id: number;
+  interfaceIndex: number | undefined;
+  /** Pages (or pieces of device memory) that are out: in rings, skbs, or held by users. */
+  inflight: number;
+  /** The binding whose memory it hands out, if any. */
+  dmabufId: number | undefined;
+  /** Whether its queue is gone and it waits for the last page to come back. */
+  detached: boolean;
+}
+
+/** An open socket to the family. A binding lives for as long as the socket that made it. */
+export class NetdevNetlink implements Disposable {
+  readonly #netlink: GenericNetlink;
+
+  private constructor(netlink: GenericNetlink) {
+    this.#netlink = netlink;
+  }
+
+  /** @throws SystemError ENOENT where the kernel has no such family */
+  static async open(): Promise<NetdevNetlink> {
+    return new NetdevNetlink(await GenericNetlink.open('netdev', NO_FAMILY_HINT));
+  }
+
+  /** Whether this kernel can bind device memory for receiving. */
+  get canBindRx(): boolean {
+    return this.#netlink.commands.has(NETDEV_CMD_BIND_RX);
+  }
+
+  /** Asks for a binding. The answer's id, or its refusal. */
+  async bindRx(
+    interfaceIndex: number,
+    queues: readonly number[],
+    fd: number,
+  ): Promise<Answer & { id: number | undefined }> {
+    const answer = await this.#netlink.request(NETDEV_CMD_BIND_RX, [
+      [NETDEV_A_DMABUF_IFINDEX, interfaceIndex],
+      [NETDEV_A_DMABUF_FD, fd],
+      ...queues.map(
+        (queue) =>
+          [
+            NETDEV_A_DMABUF_QUEUES,
+            [
+              [NETDEV_A_QUEUE_ID, queue],
+              [NETDEV_A_QUEUE_TYPE, NETDEV_QUEUE_TYPE_RX],
+            ],
+          ] as const,
+      ),
+    ]);
+    return { ...answer, id: answer.messages[0]?.number(NETDEV_A_DMABUF_ID) };
+  }
+
+  /** The interface's rx queues. Empty where it is down or its driver does not list them. */
+  async rxQueues(interfaceIndex: number): Promise<RxQueue[]> {
+    const { messages } = await this.#netlink.request(
+      NETDEV_CMD_QUEUE_GET,
+      [[NETDEV_A_QUEUE_IFINDEX, interfaceIndex]],
+      true,
+    );
+    return messages
+      .filter((each) => each.number(NETDEV_A_QUEUE_TYPE) === NETDEV_QUEUE_TYPE_RX)
+      .map((each) => ({
+        id: each.number(NETDEV_A_QUEUE_ID) ?? 0,
+        napiId: each.number(NETDEV_A_QUEUE_NAPI_ID),
+        dmabufId:
+          each.nested(NETDEV_A_QUEUE_DMABUF)?.number(NETDEV_A_DMABUF_ID) ??
+          each.number(NETDEV_A_QUEUE_DMABUF),
+      }));
+  }
+
+  /** All page pools of this network namespace's interfaces. */
+  async pagePools(): Promise<PagePool[]> {
+    const { messages } = await this.#netlink.request(NETDEV_CMD_PAGE_POOL_GET, [], true);
+    return messages.map((each) => ({
+      id: each.number(NETDEV_A_PAGE_POOL_ID) ?? 0,
+      interfaceIndex: each.number(NETDEV_A_PAGE_POOL_IFINDEX),
+      inflight: each.number(NETDEV_A_PAGE_POOL_INFLIGHT) ?? 0,
+      dmabufId: each.number(NETDEV_A_PAGE_POOL_DMABUF),
+      detached: each.has(NETDEV_A_PAGE_POOL_DETACH_TIME),
+    }));
+  }
+
+  close(): void {
+    this.#netlink.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}

@@ -1,0 +1,125 @@
+/** Memory bound for receiving: what sockets receive into, and by which transport. */
+import { DevmemError } from '../errors.js';
+import type { DmaBuf } from '../memory/dma-buf.js';
+import { type CopyArena, native, type OnBatch, type Receiver } from '../native.js';
+import { Credits } from './credits.js';
+
+/** How fragments arrive: by the kernel's devmem path, or copied to host memory. */
+export type TransportName = 'cmsg' | 'copy';
+
+/** @internal What a binding is made of. */
+export interface BindingParts {
+  transport: TransportName;
+  memory: DmaBuf;
+  /** The kernel's binding id; 0 in copy mode. */
+  id: number;
+  interface: string | undefined;
+  queues: readonly number[];
+  heldLimit: number;
+  /** Memory that the receive rings keep filled, in bytes. */
+  ringBytes: number;
+  /** Why an 'auto' binding does not use devmem. */
+  fallback?: Error | undefined;
+  /** Undoes the kernel's part. */
+  unbind: () => void;
+}
+
+/**
+ * A dma-buf bound to receive queues (or, on the copy transport, memory to copy
+ * into). Made by `bindRx`, given to `createServer` and `connect`.
+ *
+ * Closing it unbinds the queues. Fragments held by then stay valid; sockets go
+ * on and receive linear data.
+ */
+export class Binding implements AsyncDisposable {
+  readonly transport: TransportName;
+  readonly memory: DmaBuf;
+  /** The kernel's id of this binding, as in fragments' `dmabufId`; 0 on the copy transport. */
+  readonly id: number;
+  readonly interface: string | undefined;
+  readonly queues: readonly number[];
+  /** On `mode: 'auto'`, why it is not the devmem path; undefined where it is. */
+  readonly fallback: Error | undefined;
+  /** @internal */
+  readonly credits: Credits;
+  readonly #unbind: () => void;
+  readonly #ringBytes: number;
+  readonly #arena: CopyArena | undefined;
+  #closed = false;
+
+  /** @internal */
+  constructor(parts: BindingParts) {
+    this.transport = parts.transport;
+    this.memory = parts.memory;
+    this.id = parts.id;
+    this.interface = parts.interface;
+    this.queues = parts.queues;
+    this.fallback = parts.fallback;
+    this.credits = new Credits(parts.heldLimit);
+    this.#unbind = parts.unbind;
+    this.#ringBytes = parts.ringBytes;
+    if (parts.transport === 'copy') this.#arena = createArena(parts.memory, this.credits);
+  }
+
+  /** Bytes of the memory that fragments in use keep from being filled again. */
+  get heldBytes(): number {
+    return this.credits.held;
+  }
+
+  /** Reading stops when `heldBytes` would pass this, in bytes. */
+  get heldLimit(): number {
+    return this.credits.limit;
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /**
+   * @internal Memory that data waiting in sockets may take, in bytes: what neither
+   * held fragments nor the rings need. Unlimited on the copy transport, where
+   * waiting data is in the kernel's own memory.
+   */
+  get queueBytes(): number {
+    if (this.transport === 'copy') return Infinity;
+    return Math.max(this.memory.size - this.heldLimit - this.#ringBytes, 0);
+  }
+
+  /** @internal */
+  createReceiver(counters: Float64Array, onBatch: OnBatch): Receiver {
+    if (this.#closed) {
+      throw new DevmemError(
+        'ERR_DEVMEM_CLOSED',
+        'The binding was closed: bind again with bindRx()',
+      );
+    }
+    const { Receiver } = native();
+    const transport = this.#arena ?? Float64Array.of(this.id, this.memory.size);
+    return new Receiver(transport, this.credits.values, counters, onBatch);
+  }
+
+  /** Unbinds. A second call does nothing. */
+  close(): Promise<void> {
+    if (!this.#closed) {
+      this.#closed = true;
+      this.#unbind();
+    }
+    return Promise.resolve();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}
+
+// A chunk of this size keeps a recv call's cost small beside the copy and the
+// chunk itself in the cache.
+const MAX_CHUNK = 256 * 1024;
+const MIN_CHUNKS = 8;
+const PAGE = 4096;
+
+function createArena(memory: DmaBuf, credits: Credits): CopyArena {
+  const share = Math.floor(memory.size / MIN_CHUNKS / PAGE) * PAGE;
+  const chunk = Math.max(Math.min(MAX_CHUNK, share), PAGE);
+  return new (native().CopyArena)(memory.mapping(), chunk, credits.values);
+}

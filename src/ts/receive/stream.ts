@@ -1,0 +1,283 @@
+/**
+ * A socket's fragments, in order: takes batches from native code, hands them to
+ * whoever asks next, and gives released ones back.
+ *
+ * Reading is driven by demand: the socket is polled while somebody waits or
+ * fewer than READ_AHEAD batches are ready, so a slow consumer leaves data in the
+ * kernel, where TCP holds the sender back.
+ */
+import { channel } from 'node:diagnostics_channel';
+
+import { DevmemError, systemError } from '../errors.js';
+import { BATCH_END, BATCH_STALLED, type Receiver } from '../native.js';
+import { Batch, type Lessor } from './batch.js';
+import type { Binding } from './binding.js';
+import type { Credits, Waiter } from './credits.js';
+import { columnsOf, linearColumns, SLOT_CAPACITY } from './ring.js';
+import { createCounters, readStats, type ReceiveStats } from './stats.js';
+
+// One batch in use and one ready keeps the consumer busy.
+const READ_AHEAD = 2;
+
+const stalled = channel('devmem-tcp:stall');
+
+interface PendingNext {
+  resolve(batch: Batch | undefined): void;
+  reject(error: Error): void;
+}
+
+/** Published on the diagnostics channel `devmem-tcp:stall`. */
+export interface StallMessage {
+  /** Bytes of the binding's memory that fragments in use hold. */
+  heldBytes: number;
+  /** The limit that they reached. */
+  heldLimit: number;
+}
+
+export class FragmentStream implements Lessor, Waiter {
+  readonly counters = createCounters();
+  readonly #receiver: Receiver;
+  readonly #credits: Credits;
+  readonly #ready: Batch[] = [];
+  readonly #waiting: PendingNext[] = [];
+  readonly #returns: ReturnQueue;
+  #polling = false;
+  #stalled = false;
+  // Over: nothing more will come from native code (end, error, or closed).
+  #over = false;
+  #error: Error | undefined;
+  #onEnd: ((error: Error | undefined) => void) | undefined;
+
+  /**
+   * @param fd - a connected TCP socket that nobody else reads; duplicated
+   * @throws SystemError where the socket cannot be polled
+   */
+  constructor(binding: Binding, fd: number) {
+    this.#credits = binding.credits;
+    this.#receiver = binding.createReceiver(this.counters, (...news) => {
+      this.#onBatch(...news);
+    });
+    this.#returns = new ReturnQueue((numbers, count) => {
+      this.#returned(this.#receiver.release(numbers, count));
+    });
+    const status = this.#receiver.open(fd);
+    if (status < 0) throw systemError(status, 'uv_poll_init');
+  }
+
+  /** Calls back once, when the peer ended its stream or the stream failed. */
+  onEnd(callback: (error: Error | undefined) => void): void {
+    this.#onEnd = callback;
+  }
+
+  get stats(): ReceiveStats {
+    return readStats(this.counters);
+  }
+
+  /** Fragments that the consumer (or the queue of ready batches) holds. */
+  get held(): number {
+    return this.#receiver.held;
+  }
+
+  /** The next batch; undefined after the end. An error rejects one call, once. */
+  next(): Promise<Batch | undefined> {
+    const batch = this.#ready.shift();
+    if (batch !== undefined) {
+      this.#poll();
+      return Promise.resolve(batch);
+    }
+    if (this.#error !== undefined) {
+      const error = this.#error;
+      this.#error = undefined;
+      return Promise.reject(error);
+    }
+    if (this.#over) return Promise.resolve(undefined);
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ resolve, reject });
+      this.#poll();
+    });
+  }
+
+  /** Puts bytes that were read before in front of the stream. */
+  prepend(bytes: Uint8Array): void {
+    const lessor: Lessor = { releaseRange: () => {}, releaseOne: () => {} };
+    this.#ready.unshift(new Batch(lessor, linearColumns(bytes.length), 0, 0, 1, bytes));
+  }
+
+  /** Ends the stream with an error that did not come from reading. */
+  fail(error: Error): void {
+    if (this.#over) return;
+    this.#error = error;
+    this.#finish(error);
+  }
+
+  /** Stops reading. What was not consumed is released; what is held stays valid. */
+  stop(): void {
+    this.#over = true;
+    this.#pause();
+    this.#credits.forget(this);
+    for (const batch of this.#ready.splice(0)) batch.release();
+    this.#settle();
+  }
+
+  /**
+   * The connection is gone: nothing more is read, batches that are ready can still
+   * be taken, and the descriptor closes once nothing of it is held.
+   */
+  detach(): void {
+    this.#finish(undefined);
+    this.#receiver.close();
+  }
+
+  /** Sets the most that the kernel queues for this socket, in bytes. */
+  limitReceiveBuffer(bytes: number): void {
+    this.#receiver.setReceiveBuffer(bytes);
+  }
+
+  ref(): void {
+    this.#receiver.ref();
+  }
+
+  unref(): void {
+    this.#receiver.unref();
+  }
+
+  /** @internal Lessor */
+  releaseRange(first: number, count: number): void {
+    this.#returned(this.#receiver.releaseRange(first, count));
+  }
+
+  /** @internal Lessor */
+  releaseOne(number: number, last: boolean): void {
+    this.#returns.add(number, last);
+  }
+
+  /** @internal Waiter: credits are there again. */
+  resumeReading(): void {
+    this.#stalled = false;
+    this.#poll();
+  }
+
+  #onBatch(
+    first: number,
+    count: number,
+    flags: number,
+    error: number,
+    linear: Buffer | undefined,
+  ): void {
+    if (count > 0) this.#take(first, count, linear);
+    if ((flags & BATCH_STALLED) !== 0) this.#stall();
+    if (error !== 0) this.fail(receiveError(error));
+    else if ((flags & BATCH_END) !== 0) this.#finish(undefined);
+  }
+
+  #take(first: number, count: number, linear: Buffer | undefined): void {
+    const columns = columnsOf(Math.floor(first / SLOT_CAPACITY));
+    const batch = new Batch(this, columns, first % SLOT_CAPACITY, first, count, linear);
+    const next = this.#waiting.shift();
+    if (next !== undefined) next.resolve(batch);
+    else this.#ready.push(batch);
+    if (this.#waiting.length === 0 && this.#ready.length >= READ_AHEAD) this.#pause();
+  }
+
+  #stall(): void {
+    this.#stalled = true;
+    this.#polling = false;
+    if (stalled.hasSubscribers) {
+      const { held: heldBytes, limit: heldLimit } = this.#credits;
+      stalled.publish({ heldBytes, heldLimit } satisfies StallMessage);
+    }
+    this.#credits.wait(this);
+  }
+
+  #finish(error: Error | undefined): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#pause();
+    this.#credits.forget(this);
+    this.#settle();
+    this.#onEnd?.(error);
+  }
+
+  // Nothing more will come: tells those who wait.
+  #settle(): void {
+    for (const next of this.#waiting.splice(0)) {
+      const error = this.#error;
+      this.#error = undefined;
+      if (error !== undefined) next.reject(error);
+      else next.resolve(undefined);
+    }
+  }
+
+  #poll(): void {
+    if (this.#polling || this.#stalled || this.#over) return;
+    if (this.#waiting.length === 0 && this.#ready.length >= READ_AHEAD) return;
+    const status = this.#receiver.resume();
+    if (status < 0) this.fail(systemError(status, 'uv_poll_start'));
+    else this.#polling = true;
+  }
+
+  #pause(): void {
+    if (!this.#polling) return;
+    this.#polling = false;
+    this.#receiver.pause();
+  }
+
+  #returned(status: number): void {
+    if (status < 0) {
+      process.emitWarning(systemError(status, 'setsockopt(SO_DEVMEM_DONTNEED)').message, {
+        code: 'DEVMEM_TOKEN_RETURN',
+        detail: 'The fragments stay held by the kernel until their socket closes.',
+      });
+    }
+    this.#credits.released();
+  }
+}
+
+// Error 74: a record that cannot be true (src/native/receive/records.h).
+const EBADMSG = -74;
+
+function receiveError(errno: number): Error {
+  if (errno === EBADMSG) {
+    return new DevmemError(
+      'ERR_DEVMEM_BAD_RECORD',
+      `recvmsg delivered a devmem record that does not fit its dma-buf or its byte count, and the connection was closed. Please report it with the kernel's version (uname -r)`,
+    );
+  }
+  return systemError(errno, 'recvmsg');
+}
+
+/**
+ * Single releases on their way to the kernel, gathered into one call: flushed
+ * when their batch is done, when the queue is full, or at the end of this turn of
+ * the event loop.
+ */
+class ReturnQueue {
+  readonly #numbers = new Uint32Array(SLOT_CAPACITY);
+  readonly #flushTo: (numbers: Uint32Array, count: number) => void;
+  #count = 0;
+  #scheduled = false;
+
+  constructor(flushTo: (numbers: Uint32Array, count: number) => void) {
+    this.#flushTo = flushTo;
+  }
+
+  add(number: number, flush: boolean): void {
+    this.#numbers[this.#count++] = number;
+    if (flush || this.#count === this.#numbers.length) this.#flush();
+    else if (!this.#scheduled) this.#schedule();
+  }
+
+  #schedule(): void {
+    this.#scheduled = true;
+    setImmediate(() => {
+      this.#scheduled = false;
+      this.#flush();
+    });
+  }
+
+  #flush(): void {
+    const count = this.#count;
+    this.#count = 0;
+    if (count > 0) this.#flushTo(this.#numbers, count);
+  }
+}

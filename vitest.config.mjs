@@ -1,0 +1,26 @@
+// @ts-check
+import { defineConfig } from 'vitest/config';
+
+// Tests run against dist/, the product as it ships; `npm test` builds it first.
+/**
+ * @param {string} name
+ * @param {import('vitest/config').ViteUserConfig['test']} more
+ */
+const project = (name, more = {}) => ({
+  test: { name, include: [`test/${name}/**/*.test.ts`], ...more },
+});
+
+export default defineConfig({
+  // The lab's guest sees node_modules read-only.
+  cacheDir: process.env.DEVMEM_LAB === '1' ? '/tmp/vite' : 'node_modules/.vite',
+  test: {
+    pool: 'forks',
+    projects: [
+      project('unit'),
+      project('host', { testTimeout: 60_000 }),
+      // One interface pair for all: one file at a time. Emulation takes its time.
+      project('lab', { testTimeout: 300_000, hookTimeout: 120_000, fileParallelism: false }),
+      project('package', { testTimeout: 300_000, hookTimeout: 300_000 }),
+    ],
+  },
+});
