@@ -1,0 +1,111 @@
+// @ts-check
+/**
+ * Which kernels the lab knows, and where Debian keeps them. Names of packages and
+ * machine facts are all in these two tables: a new line or architecture goes here.
+ */
+import { compareVersions } from './apt.mjs';
+import { LabError } from './report.mjs';
+
+/**
+ * @typedef {object} Architecture
+ * @property {string} debian          Debian's name of it
+ * @property {string} loader          the dynamic loader, as unpacked from libc6
+ * @property {string} libraries       the multiarch folder under usr/lib
+ */
+
+/** @type {Readonly<Record<string, Architecture>>} By Node's `process.arch`. */
+const ARCHITECTURES = Object.freeze({
+  x64: {
+    debian: 'amd64',
+    loader: 'ld-linux-x86-64.so.2',
+    libraries: 'x86_64-linux-gnu',
+  },
+});
+
+/**
+ * @returns {Architecture} this machine's
+ * @throws {LabError}
+ */
+export function hostArchitecture() {
+  const architecture = ARCHITECTURES[process.arch];
+  if (!architecture) throw new LabError(`the lab runs on x86-64 so far, not on ${process.arch}`);
+  return architecture;
+}
+
+/**
+ * @typedef {object} KernelLine
+ * @property {string} about              one line for --help
+ * @property {readonly string[]} suites  where its packages, and the libraries of its build tools, are
+ * @property {RegExp} release            finds the release, as group 1, in the name of the package that marks one
+ * @property {(release: string) => string[]} packages all packages of one release
+ * @property {readonly string[]} toolLibraries packages that the build tools in its headers are linked against
+ */
+
+/** @type {Readonly<Record<string, KernelLine>>} */
+export const KERNEL_LINES = Object.freeze({
+  'debian-6.12': {
+    about: "Debian 12's newest stock 6.12 cloud kernel (bookworm-security)",
+    suites: ['bookworm-security', 'bookworm'],
+    release: /^linux-image-(6\.12\.\d+\+deb12-cloud-amd64)-unsigned$/,
+    packages: (release) => [`linux-image-${release}-unsigned`, ...headerPackages(release)],
+    toolLibraries: ['libc6', 'libelf1', 'zlib1g'],
+  },
+  'debian-7': {
+    about: 'the newest stock 7.x cloud kernel (trixie-backports)',
+    suites: ['trixie-backports', 'trixie'],
+    release: /^linux-binary-unsigned-(7\.\d+\.\d+\+deb13-cloud-amd64)$/,
+    // From 7.x on, what was one linux-image package comes in three parts.
+    packages: (release) => [
+      `linux-binary-unsigned-${release}`,
+      `linux-modules-${release}`,
+      `linux-base-${release}`,
+      ...headerPackages(release),
+    ],
+    toolLibraries: ['libc6', 'libelf1t64', 'zlib1g', 'libzstd1'],
+  },
+});
+
+export const DEFAULT_KERNEL = 'debian-6.12';
+
+/**
+ * @param {string} release e.g. 6.12.111+deb12-cloud-amd64
+ * @returns {string[]} its headers, those shared between flavours, and the build tools
+ */
+function headerPackages(release) {
+  const abi = release.replace(/-cloud-.*$/, '');
+  return [`linux-headers-${release}`, `linux-headers-${abi}-common`, `linux-kbuild-${abi}`];
+}
+
+/**
+ * @typedef {object} KernelChoice
+ * @property {string} release
+ * @property {string} version             the packages' common version
+ * @property {readonly string[]} packages as `name=version`
+ */
+
+/**
+ * The newest release of a line whose packages are all there: an archive in the
+ * middle of an update may carry an image before its headers.
+ *
+ * @param {KernelLine} line
+ * @param {readonly string[]} names                packages known by name
+ * @param {(packages: string[]) => Promise<Map<string, string>>} versionsOf versions of those that can be had
+ * @returns {Promise<KernelChoice | undefined>}
+ */
+export async function chooseKernel(line, names, versionsOf) {
+  const releases = names
+    .map((name) => line.release.exec(name)?.[1])
+    .filter((release) => release !== undefined)
+    .sort(compareVersions)
+    .reverse();
+
+  for (const release of releases) {
+    const packages = line.packages(release);
+    const versions = await versionsOf(packages);
+    const [version, ...others] = new Set(packages.map((name) => versions.get(name)));
+    if (version !== undefined && others.length === 0) {
+      return { release, version, packages: packages.map((name) => `${name}=${version}`) };
+    }
+  }
+  return undefined;
+}

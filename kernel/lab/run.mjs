@@ -1,0 +1,213 @@
+// @ts-check
+/**
+ * The lab as a function: makes everything ready, boots a guest, runs one command in
+ * it, and says how that went.
+ */
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { join, resolve, sep } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import { endChild, startBound, temporaryFolder } from './children.mjs';
+import { followGuest } from './guest.mjs';
+import { buildDriver } from './driver.mjs';
+import { ensureKernel } from './fetch.mjs';
+import { ensureHostPackages } from './hostpackages.mjs';
+import { passedEnvironment, writeJob } from './job.mjs';
+import { DEFAULT_KERNEL } from './kernels.mjs';
+import { CHANNELS, QEMU, chooseAccelerator, kernelCommandLine, qemuArguments } from './qemu.mjs';
+import { LabError, createReporter } from './report.mjs';
+import { startShare } from './virtiofs.mjs';
+
+/** The working tree that this lab belongs to. */
+export const TREE = resolve(fileURLToPath(import.meta.url), '../../..');
+
+export const DEFAULTS = Object.freeze({
+  kernel: DEFAULT_KERNEL,
+  /** Parameters of the software NIC. */
+  sim: 'queues=4 header_split=1',
+  timeoutSeconds: 600,
+  cpus: 2,
+  memoryMiB: 2048,
+  /** Largest udmabuf; 6.12's own limit is 64. */
+  udmabufLimitMiB: 1024,
+});
+
+/** @type {readonly import('./virtiofs.mjs').Share[]} */
+const SHARES = Object.freeze([
+  { tag: 'root', source: '/', cache: 'always', writable: false },
+  { tag: 'tree', source: TREE, cache: 'auto', writable: true },
+]);
+
+/**
+ * @typedef {object} PrepareOptions
+ * @property {string} [kernel]   a name of `KERNEL_LINES`, or of a kernel built into the cache
+ * @property {boolean} [update]  look for a newer kernel now
+ * @property {boolean} [withSim] build the software NIC; default true
+ * @property {string} [driver]   folder of its source; default kernel/devmemsim
+ * @property {import('./report.mjs').Reporter} [reporter]
+ */
+
+/**
+ * @typedef {object} Prepared
+ * @property {import('./fetch.mjs').Kernel} kernel
+ * @property {string | undefined} module  the built driver
+ */
+
+/**
+ * Makes packages, kernel and driver ready without booting anything.
+ *
+ * @param {PrepareOptions} [options]
+ * @returns {Promise<Prepared>}
+ * @throws {LabError}
+ */
+export async function prepareLab(options = {}) {
+  const { reporter = createReporter() } = options;
+  await ensureHostPackages(reporter);
+  const kernel = await ensureKernel(options.kernel ?? DEFAULTS.kernel, {
+    update: options.update ?? false,
+    reporter,
+  });
+  const source = options.driver ?? join(TREE, 'kernel/devmemsim');
+  const module =
+    options.withSim === false ? undefined : await buildDriver(source, kernel, reporter);
+  return { kernel, module };
+}
+
+/**
+ * @typedef {object} RunOnly
+ * @property {readonly string[]} command   program and arguments, run without a shell
+ * @property {string} [sim]                parameters of the software NIC
+ * @property {string} [cwd]                inside the working tree; default the process's own, else the tree's root
+ * @property {Readonly<Record<string, string>>} [env] beside what `passedEnvironment` lets through
+ * @property {number} [timeoutSeconds]     for boot and command together
+ * @property {number} [cpus]
+ * @property {number} [memoryMiB]
+ * @property {string} [append]             more for the kernel's command line
+ * @property {import('node:stream').Writable} [stdout]           where the command's output goes; default the process's own
+ * @property {import('node:stream').Writable} [stderr]
+ * @property {string} [kernelLog]          file to keep the kernel's log in
+ * @property {readonly RegExp[]} [allowSplats] complaints of the kernel to pass over
+ * @property {AbortSignal} [signal]        ends the guest
+ */
+
+/** @typedef {PrepareOptions & RunOnly} RunOptions */
+
+/**
+ * @typedef {object} RunResult
+ * @property {number} status        the command's, or one of `STATUS`
+ * @property {number | undefined} commandStatus undefined where the command did not end
+ * @property {import('./kernellog.mjs').Splat[]} splats the kernel's complaints
+ * @property {number | undefined} bootSeconds  until the command began
+ */
+
+/**
+ * Runs a command in a guest.
+ *
+ * @param {RunOptions} options
+ * @returns {Promise<RunResult>}
+ * @throws {LabError} where it could not be run at all
+ * @throws the signal's reason, where that ended it
+ */
+export async function runInLab(options) {
+  // virtiofsd acts for the guest's root, who owns files of every user.
+  if (process.getuid?.() !== 0) {
+    throw new LabError('booting a guest takes root so far: run it with sudo');
+  }
+  const { signal } = options;
+  signal?.throwIfAborted();
+  /** @type {(() => Promise<void>)[]} what to do in the end, last first */
+  const cleanUp = [];
+  const over = new AbortController();
+  try {
+    const run = bootAndRun(options, cleanUp);
+    return await (signal ? Promise.race([run, throwOnAbort(signal, over.signal)]) : run);
+  } finally {
+    over.abort();
+    for (const step of cleanUp.reverse()) await step();
+  }
+}
+
+/**
+ * @param {RunOptions} options
+ * @param {(() => Promise<void>)[]} cleanUp gets what has to be done in the end
+ * @returns {Promise<RunResult>}
+ */
+async function bootAndRun(options, cleanUp) {
+  const { reporter = createReporter() } = options;
+  const { kernel, module } = await prepareLab({ ...options, reporter });
+  if (!module) reporter.note('no software NIC: the guest has a loopback interface only');
+  const accelerator = await chooseAccelerator(kernel);
+
+  const folder = temporaryFolder('devmem-tcp-lab-');
+  cleanUp.push(folder.remove);
+  const marker = randomBytes(16).toString('hex');
+  writeJob(folder.path, {
+    command: options.command,
+    cwd: workingFolder(options.cwd),
+    tree: TREE,
+    env: { ...passedEnvironment(process.env), ...options.env },
+    kernel,
+    driver: module ? { module, parameters: options.sim ?? DEFAULTS.sim } : undefined,
+    marker,
+  });
+
+  const startedAt = performance.now();
+  reporter.note(`booting ${kernel.release} (${accelerator === 'kvm' ? 'KVM' : 'emulated'})…`);
+  const shares = [];
+  for (const share of SHARES) {
+    const socket = join(folder.path, `${share.tag}.socket`);
+    const { daemon, ready } = startShare(share, socket);
+    cleanUp.push(() => endChild(daemon));
+    await ready;
+    shares.push({ tag: share.tag, socket });
+  }
+  const append = kernelCommandLine({
+    job: folder.path,
+    accelerator,
+    udmabufLimitMiB: DEFAULTS.udmabufLimitMiB,
+    extra: options.append ?? '',
+  });
+  const { cpus = DEFAULTS.cpus, memoryMiB = DEFAULTS.memoryMiB } = options;
+  const qemu = startBound(
+    QEMU,
+    qemuArguments({ kernel, accelerator, cpus, memoryMiB, append, shares }),
+    ['ignore', 'pipe', 'pipe', ...Object.keys(CHANNELS).map(() => /** @type {const} */ ('pipe'))],
+  );
+  cleanUp.push(() => endChild(qemu));
+
+  return followGuest(qemu, {
+    marker,
+    startedAt,
+    reporter,
+    signal: options.signal,
+    stdout: options.stdout ?? process.stdout,
+    stderr: options.stderr ?? process.stderr,
+    timeoutSeconds: options.timeoutSeconds ?? DEFAULTS.timeoutSeconds,
+    kernelLogFile: options.kernelLog,
+    allowSplats: options.allowSplats ?? [],
+    // The guest has copied what it needs, QEMU holds the sockets.
+    onReady: () => void folder.remove(),
+  });
+}
+
+/**
+ * @param {AbortSignal} signal
+ * @param {AbortSignal} over no more waiting
+ * @returns {Promise<never>}
+ * @throws the signal's reason once it is aborted
+ */
+async function throwOnAbort(signal, over) {
+  await once(signal, 'abort', { signal: over });
+  throw signal.reason;
+}
+
+/**
+ * @param {string | undefined} wanted
+ * @returns {string} the wanted folder, else the caller's where that is in the tree, else the tree's root
+ */
+function workingFolder(wanted) {
+  if (wanted !== undefined) return resolve(wanted);
+  const folder = process.cwd();
+  return folder === TREE || folder.startsWith(TREE + sep) ? folder : TREE;
+}
