@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * devmemsim - a pair of software NICs that can receive into device memory
+ *
+ * A packet's life: dms_xmit() of one port (tx.c) parses the headers (flow.c),
+ * picks a queue of the other port (ntuple.c, then RSS in flow.c) and puts the
+ * packet on that queue's ring. dms_poll() (rx.c) takes it off, splits headers
+ * from payload and copies the payload into the queue's memory (mem.c), as the
+ * DMA engine of a NIC would.
+ */
+#ifndef DEVMEMSIM_H
+#define DEVMEMSIM_H
+
+#include <linux/if_ether.h>
+#include <linux/in6.h>
+#include <linux/netdevice.h>
+#include <linux/skbuff.h>
+#include <linux/u64_stats_sync.h>
+#include <net/page_pool/helpers.h>
+
+#include "compat.h"
+
+#define DMS_NAME		"devmemsim"
+#define DMS_MAX_QUEUES		64	/* bits of dms_queue.waiters */
+#define DMS_MAX_RULES		128
+#define DMS_INDIR_SIZE		128
+#define DMS_RSS_KEY_SIZE	40
+#define DMS_RSS_INPUT_SIZE	36	/* two IPv6 addresses and two ports */
+#define DMS_MIN_RING		16
+#define DMS_DEFAULT_RING	512
+#define DMS_MAX_RING		16384	/* the largest page pool */
+#define DMS_MAX_HDS_THRESH	1024	/* bytes */
+#define DMS_MIN_FRAG		256	/* bytes */
+#define DMS_LOSS_UNIT		10000
+
+/* Payload is copied through the kernel's linear mapping of all memory. */
+#ifndef CONFIG_64BIT
+#error "devmemsim needs a 64-bit kernel"
+#endif
+
+/**
+ * struct dms_flow - what the headers of a packet say
+ * @src: source address; an IPv4 address is in the first word
+ * @dst: destination address
+ * @sport: source port, 0 if there is none
+ * @dport: destination port
+ * @l3: ETH_P_IP, ETH_P_IPV6 or 0, host byte order
+ * @l4: IPPROTO_TCP or IPPROTO_UDP with ports known, else 0
+ * @l4_off: where the TCP or UDP header begins
+ * @payload_off: where TCP payload begins, 0 if the packet cannot be split
+ * @payload_len: bytes of TCP payload
+ */
+struct dms_flow {
+	__be32 src[4];
+	__be32 dst[4];
+	__be16 sport;
+	__be16 dport;
+	u16 l3;
+	u8 l4;
+	u16 l4_off;
+	u16 payload_off;
+	u32 payload_len;
+};
+
+/* What the transmitting side found out, kept in skb->cb while on the ring. */
+struct dms_cb {
+	u32 hash;
+	u32 payload_len;
+	u16 payload_off;
+	bool l4;
+};
+
+static inline struct dms_cb *dms_cb(struct sk_buff *skb)
+{
+	BUILD_BUG_ON(sizeof(struct dms_cb) > sizeof(skb->cb));
+	return (struct dms_cb *)skb->cb;
+}
+
+/**
+ * struct dms_mem - memory that a receive queue puts payload into
+ * @pool: page pool, backed by pages or by a memory provider
+ * @netmem: partly used buffer, 0 if there is none; we hold one reference
+ * @used: bytes of @netmem that are given out
+ */
+struct dms_mem {
+	struct page_pool *pool;
+	netmem_ref netmem;
+	unsigned int used;
+};
+
+/* A place for one piece of payload. */
+struct dms_piece {
+	netmem_ref netmem;
+	unsigned int offset;
+	unsigned int room;
+};
+
+enum dms_rx_stat {
+	DMS_RX_PACKETS,
+	DMS_RX_BYTES,
+	DMS_RX_SPLIT_PACKETS,
+	DMS_RX_DEVICE_FRAGS,
+	DMS_RX_PAGE_FRAGS,
+	DMS_RX_POOL_EMPTY,
+	DMS_RX_NO_MEMORY,
+	DMS_RX_LOSS_INJECTED,
+	DMS_RX_NOT_REACHABLE,
+	DMS_RX_CSUM_BAD,
+	DMS_RX_STATS
+};
+
+enum dms_tx_stat {
+	DMS_TX_PACKETS,
+	DMS_TX_BYTES,
+	DMS_TX_STOPPED,
+	DMS_TX_TOO_LONG,
+	DMS_TX_REFUSED,
+	DMS_TX_STATS
+};
+
+/**
+ * struct dms_queue - a receive queue, and the transmit queue of the same index
+ * @port: port that the queue belongs to
+ * @idx: index in that port
+ * @napi: polls @ring
+ * @mem: memory for payload, valid while the queue runs
+ * @ring: packets that the peer sent here; its lock guards the next three
+ * @open: takes packets
+ * @waiters: transmit queues of the peer that stopped because @ring is full
+ * @ring_full: packets dropped because their sender did not stop
+ * @rx_sync: for @rx, written by the poll function
+ * @tx_sync: for @tx, written by the transmit function under its queue's lock
+ */
+struct dms_queue {
+	struct dms_port *port;
+	unsigned int idx;
+	struct napi_struct napi;
+	struct dms_mem mem;
+
+	struct sk_buff_head ring ____cacheline_aligned_in_smp;
+	bool open;
+	u64 waiters;
+	u64 ring_full;
+
+	struct u64_stats_sync rx_sync ____cacheline_aligned_in_smp;
+	u64_stats_t rx[DMS_RX_STATS];
+
+	struct u64_stats_sync tx_sync ____cacheline_aligned_in_smp;
+	u64_stats_t tx[DMS_TX_STATS];
+};
+
+struct dms_config {
+	unsigned int queues;
+	unsigned int ring_size;		/* packets */
+	unsigned int hds_thresh;	/* bytes */
+	bool hds;			/* tcp-data-split */
+};
+
+/**
+ * struct dms_rss - spreading of flows that no rule steers
+ * @indir: queue by the low bits of the hash
+ * @key: Toeplitz key
+ * @table: what each value of each input byte adds to the hash under @key
+ */
+struct dms_rss {
+	u32 indir[DMS_INDIR_SIZE];
+	u8 key[DMS_RSS_KEY_SIZE];
+	u32 table[DMS_RSS_INPUT_SIZE][256];
+};
+
+struct dms_rule;
+
+struct dms_port {
+	struct net_device *dev;
+	struct dms_port *peer;
+	struct dms_config cfg;
+	bool running;			/* between open and stop */
+	bool had_provider;		/* a dma-buf was or is bound */
+	struct dms_queue *queues;
+	struct dms_rss *rss;
+	unsigned int rule_count;
+	struct dms_rule __rcu *rules[DMS_MAX_RULES];
+};
+
+/* main.c: module parameters that may change at any time */
+extern unsigned int dms_loss;
+extern unsigned int dms_linear_bytes;
+extern unsigned int dms_frag_size;
+
+/* netdev.c */
+struct net_device *dms_netdev_create(struct device *parent, const char *name,
+				     const struct dms_config *cfg);
+void dms_netdev_free(struct net_device *dev);
+
+/* flow.c */
+void dms_flow_parse(const struct sk_buff *skb, struct dms_flow *flow);
+bool dms_flow_csum_ok(const struct sk_buff *skb);
+void dms_rss_set_key(struct dms_rss *rss, const u8 *key);
+void dms_rss_spread(struct dms_rss *rss, unsigned int queues);
+u32 dms_rss_hash(const struct dms_rss *rss, const struct dms_flow *flow);
+
+/* ntuple.c */
+int dms_rules_match(const struct dms_port *port, const struct dms_flow *flow);
+void dms_rules_free(struct dms_port *port);
+int dms_get_rxnfc(struct net_device *dev, struct ethtool_rxnfc *nfc, u32 *locs);
+int dms_set_rxnfc(struct net_device *dev, struct ethtool_rxnfc *nfc);
+
+/* tx.c */
+netdev_tx_t dms_xmit(struct sk_buff *skb, struct net_device *dev);
+struct sk_buff *dms_ring_pop(struct dms_queue *q);
+void dms_ring_wake(struct dms_queue *q);
+void dms_ring_open(struct dms_queue *q);
+void dms_ring_close(struct dms_queue *q);
+
+/* rx.c */
+int dms_poll(struct napi_struct *napi, int budget);
+
+/* queue.c */
+int dms_queues_create(struct dms_port *port);
+int dms_queues_open(struct dms_port *port);
+void dms_queues_close(struct dms_port *port);
+int dms_queues_reconfigure(struct dms_port *port, const struct dms_config *cfg);
+void dms_queue_start(struct dms_queue *q, const struct dms_mem *mem);
+void dms_queue_stop(struct dms_queue *q, struct dms_mem *mem);
+
+/* mem.c */
+void dms_mem_setup(struct net_device *dev);
+int dms_mem_create(struct dms_port *port, unsigned int idx,
+		   const struct dms_config *cfg, struct dms_mem *mem);
+void dms_mem_detach(struct dms_mem *mem);
+void dms_mem_destroy(struct dms_mem *mem);
+bool dms_mem_unreadable(const struct dms_mem *mem);
+bool dms_mem_bound(const struct dms_port *port);
+int dms_mem_take(struct dms_mem *mem, unsigned int size,
+		 struct dms_piece *piece);
+void *dms_piece_address(const struct dms_piece *piece);
+bool dms_piece_add(struct sk_buff *skb, const struct dms_piece *piece,
+		   unsigned int len);
+
+/* ethtool.c */
+extern const struct ethtool_ops dms_ethtool_ops;
+
+/* stats.c */
+extern const struct netdev_stat_ops dms_stat_ops;
+void dms_get_stats64(struct net_device *dev, struct rtnl_link_stats64 *stats);
+int dms_get_sset_count(struct net_device *dev, int sset);
+void dms_get_strings(struct net_device *dev, u32 sset, u8 *data);
+void dms_get_ethtool_stats(struct net_device *dev, struct ethtool_stats *stats,
+			   u64 *data);
+
+static inline void dms_rx_add(struct dms_queue *q, enum dms_rx_stat what,
+			      unsigned long n)
+{
+	u64_stats_update_begin(&q->rx_sync);
+	u64_stats_add(&q->rx[what], n);
+	u64_stats_update_end(&q->rx_sync);
+}
+
+static inline void dms_tx_add(struct dms_queue *q, enum dms_tx_stat what,
+			      unsigned long n)
+{
+	u64_stats_update_begin(&q->tx_sync);
+	u64_stats_add(&q->tx[what], n);
+	u64_stats_update_end(&q->tx_sync);
+}
+
+#endif /* DEVMEMSIM_H */
