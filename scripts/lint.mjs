@@ -1,6 +1,6 @@
 // @ts-check
 // Every check of form: types, ESLint, Prettier, clang-format for the addon, and
-// checkpatch for the kernel's C where the kernel's script is in the cache.
+// checkpatch for the kernel's C.
 //
 //   node scripts/lint.mjs          check
 //   node scripts/lint.mjs --fix    format C++ in place
@@ -27,27 +27,15 @@ function files(...patterns) {
 
 /**
  * @param {string} name
- * @param {string} command a program, or a script of node_modules
+ * @param {string} script relative to node_modules, or absolute
  * @param {string[]} args
  */
-function check(name, command, args) {
-  const script = path.join(root, 'node_modules', command);
-  const line = existsSync(script) ? [process.execPath, script, ...args] : [command, ...args];
-  const result = spawnSync(line[0] ?? '', line.slice(1), {
-    stdio: ['ignore', 'inherit', 'inherit'],
-  });
+function check(name, script, args) {
+  const line = [path.resolve('node_modules', script), ...args];
+  const result = spawnSync(process.execPath, line, { stdio: ['ignore', 'inherit', 'inherit'] });
   const passed = result.status === 0;
   process.stdout.write(`lint: ${name} ${passed ? 'ok' : 'FAILED'}\n`);
   if (!passed) failed.push(name);
-}
-
-/** The kernel's checkpatch.pl, which the headers' package brings along. */
-function checkpatch() {
-  const found = spawnSync(process.execPath, ['kernel/lab/lab.mjs', '--print-paths', '--quiet'], {
-    encoding: 'utf8',
-  });
-  if (found.status !== 0) return undefined;
-  return /** @type {{ checkpatch?: string }} */ (JSON.parse(found.stdout)).checkpatch;
 }
 
 const clang = files('src/native/*.cc', 'src/native/*.h');
@@ -59,12 +47,7 @@ if (process.argv.includes('--fix')) {
   check('eslint', 'eslint/bin/eslint.js', ['.']);
   check('prettier', 'prettier/bin/prettier.cjs', ['--check', '--log-level', 'warn', '.']);
   check('clang-format', clangFormat, ['--dry-run', '--Werror', ...clang]);
-  const script = checkpatch();
   const kernel = files('kernel/devmemsim/*.c', 'kernel/devmemsim/*.h');
-  if (script === undefined) {
-    process.stdout.write("lint: checkpatch skipped: run 'npm run lab -- --prepare' once\n");
-  } else {
-    check('checkpatch', 'perl', [script, '--strict', '--no-tree', '--quiet', '-f', ...kernel]);
-  }
+  check('checkpatch', `${root}kernel/lab/lab.mjs`, ['--checkpatch', ...kernel]);
 }
 process.exitCode = failed.length === 0 ? 0 : 1;

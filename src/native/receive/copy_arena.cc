@@ -15,8 +15,10 @@ CopyArena::CopyArena(std::shared_ptr<MappedRegion> memory, uint32_t chunk_size, 
   for (uint32_t chunk = chunks; chunk-- > 0;) free_.push_back(chunk);
 }
 
+bool CopyArena::Affordable() const { return credits_.held + chunk_size_ <= credits_.limit; }
+
 bool CopyArena::NextChunk() {
-  if (free_.empty()) return false;
+  if (free_.empty() || !Affordable()) return false;
   uint32_t previous = current_;
   current_ = free_.back();
   free_.pop_back();
@@ -29,6 +31,7 @@ std::span<uint8_t> CopyArena::Space() {
   bool used_up = current_ == kNoChunk || chunk_size_ - position_ < kMinimumSpace;
   // Short of chunks, the rest of the current one still serves.
   if (used_up && !NextChunk() && (current_ == kNoChunk || position_ == chunk_size_)) return {};
+  if (held_[current_] == 0 && !Affordable()) return {};
   uint64_t offset = static_cast<uint64_t>(current_) * chunk_size_ + position_;
   return {memory_->data() + offset, chunk_size_ - position_};
 }

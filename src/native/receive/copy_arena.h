@@ -23,13 +23,16 @@ class CopyArena {
  public:
   CopyArena(std::shared_ptr<MappedRegion> memory, uint32_t chunk_size, Credits& credits);
 
-  // Free bytes in one piece at the current position; empty when no chunk is free.
+  // Free bytes in one piece at the current position; empty when no chunk is free, or the
+  // credits are used up.
   std::span<uint8_t> Space();
   // The first `size` bytes of Space() now belong to a fragment.
   uint64_t Take(uint32_t size, uint32_t* token);
   void Release(std::span<const uint32_t> tokens);
 
  private:
+  // Whether another chunk may be held.
+  bool Affordable() const;
   bool NextChunk();
 
   static constexpr uint32_t kNoChunk = UINT32_MAX;

@@ -3,7 +3,7 @@
 #include <cerrno>
 #include <cstring>
 
-#include "receive/frag_ring.h"
+#include "receive/batch_writer.h"
 #include "uapi/devmem.h"
 
 namespace devmem {

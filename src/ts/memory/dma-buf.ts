@@ -51,6 +51,7 @@ export class DmaBuf implements AsyncDisposable {
   readonly #pages: OwnedFd;
   readonly #dmaBuf: OwnedFd | undefined;
   #mapping: Mapping | undefined;
+  #view: Uint8Array | undefined;
   #closed = false;
 
   private constructor(parts: Parts) {
@@ -103,9 +104,12 @@ export class DmaBuf implements AsyncDisposable {
    * Read what a NIC wrote inside `cpuAccess()`.
    */
   map(): Uint8Array {
-    const buffer = this.mapping().buffer();
-    if (buffer === undefined) throw this.#closedError();
-    return new Uint8Array(buffer);
+    if (this.#view === undefined) {
+      const buffer = this.mapping().buffer();
+      if (buffer === undefined) throw this.#closedError();
+      this.#view = new Uint8Array(buffer);
+    }
+    return this.#view;
   }
 
   /** Runs `callback` between DMA_BUF_IOCTL_SYNC's start and end for reading by the CPU. */
@@ -150,6 +154,7 @@ export class DmaBuf implements AsyncDisposable {
    */
   close(): Promise<void> {
     this.#closed = true;
+    this.#view = undefined;
     this.#mapping?.close();
     this.#dmaBuf?.close();
     this.#pages.close();

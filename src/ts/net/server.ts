@@ -32,6 +32,8 @@ export class DevmemServer extends EventEmitter implements AsyncDisposable {
   readonly #sockets = new Set<DevmemSocket>();
   readonly #binding: Binding;
   readonly #handler: ConnectionHandler | undefined;
+  readonly #signal: AbortSignal | undefined;
+  #closing: Promise<void> | undefined;
 
   /** @internal */
   constructor(options: ServerOptions, handler: ConnectionHandler | undefined) {
@@ -39,6 +41,7 @@ export class DevmemServer extends EventEmitter implements AsyncDisposable {
     const { binding, signal, ...netOptions } = options;
     this.#binding = binding;
     this.#handler = handler;
+    this.#signal = signal;
     this.#server = net.createServer({ ...netOptions, pauseOnConnect: true });
     this.#server.on('connection', (socket) => {
       this.#accept(socket);
@@ -66,8 +69,10 @@ export class DevmemServer extends EventEmitter implements AsyncDisposable {
    *
    * @returns where it listens
    * @throws SystemError as net.Server does: EADDRINUSE, EACCES, EADDRNOTAVAIL, …
+   * @throws the signal's reason where it was aborted before
    */
   async listen(options: net.ListenOptions = {}): Promise<net.AddressInfo> {
+    this.#signal?.throwIfAborted();
     const listening = once(this.#server, 'listening');
     this.#server.listen({ port: 0, ...options });
     await listening;
@@ -76,12 +81,9 @@ export class DevmemServer extends EventEmitter implements AsyncDisposable {
   }
 
   /** Stops listening and closes all connections. A second call waits with the first. */
-  async close(): Promise<void> {
-    const wasListening = this.#server.listening;
-    const closed = wasListening ? once(this.#server, 'close') : undefined;
-    if (wasListening) this.#server.close();
-    await Promise.all([...this.#sockets].map((socket) => socket.close()));
-    await closed;
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
   }
 
   ref(): this {
@@ -96,6 +98,14 @@ export class DevmemServer extends EventEmitter implements AsyncDisposable {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  async #close(): Promise<void> {
+    const wasListening = this.#server.listening;
+    const closed = wasListening ? once(this.#server, 'close') : undefined;
+    if (wasListening) this.#server.close();
+    await Promise.all([...this.#sockets].map((socket) => socket.close()));
+    await closed;
   }
 
   #accept(connection: net.Socket): void {

@@ -127,7 +127,8 @@ export class DevmemSocket extends EventEmitter implements AsyncIterable<Fragment
     if (!this.#closing) {
       this.#closing = true;
       this.#stream.stop();
-      this.#socket.destroySoon();
+      this.#endWriting();
+      this.#destroyOnceWritten();
     }
     return this.#closed;
   }
@@ -164,8 +165,24 @@ export class DevmemSocket extends EventEmitter implements AsyncIterable<Fragment
   // The peer is done sending, or the connection failed.
   #ended(error: Error | undefined): void {
     this.#error = error;
-    if (error !== undefined) this.#socket.destroy();
-    else if (!this.#socket.allowHalfOpen) this.#socket.destroySoon();
+    if (error !== undefined) {
+      this.#socket.destroy();
+      return;
+    }
+    if (!this.#socket.allowHalfOpen) this.#endWriting();
+    this.#destroyOnceWritten();
+  }
+
+  // What `writable` still buffers goes out first.
+  #endWriting(): void {
+    if (this.#writable === undefined) this.#socket.end();
+    else this.#writable.end();
+  }
+
+  #destroyOnceWritten(): void {
+    const socket = this.#socket;
+    if (socket.writableFinished) socket.destroy();
+    else socket.once('finish', () => socket.destroy());
   }
 
   async #watchClose(): Promise<void> {

@@ -117,7 +117,7 @@ export class Batch implements Iterable<Fragment>, Disposable {
 
   /**
    * Calls back for each fragment in stream order, device fragments to the first
-   * callback, linear ones to the second.
+   * callback, linear ones to the second. Fragments released one by one are left out.
    *
    * @throws DevmemError ERR_DEVMEM_LINEAR_FRAGMENT, before any call, if the batch
    *   holds linear bytes and there is no callback for them
@@ -128,6 +128,7 @@ export class Batch implements Iterable<Fragment>, Disposable {
     const { offsets, sizes, sources } = this.#columns;
     const base = this.#base;
     for (let i = 0; i < this.length; i++) {
+      if (this.#releasedOnes?.[i] === 1) continue;
       const at = base + i;
       const source = sources[at]!;
       if (source === LINEAR_SOURCE) onLinear!(this.#linearBytes(at), i);
@@ -154,9 +155,10 @@ export class Batch implements Iterable<Fragment>, Disposable {
     return runs;
   }
 
-  /** The fragments as objects, each a lease of its own. */
+  /** The fragments not yet released as objects, each a lease of its own. */
   *[Symbol.iterator](): Iterator<Fragment, undefined> {
-    for (let i = 0; i < this.length; i++) yield this.fragment(i);
+    this.#check();
+    for (let i = 0; i < this.length; i++) if (!this.isReleased(i)) yield this.fragment(i);
     return undefined;
   }
 
@@ -215,7 +217,7 @@ export class Batch implements Iterable<Fragment>, Disposable {
   // The place of fragment `index` in the columns.
   #at(index: number): number {
     if (this.isReleased(index)) throw usedAfterRelease('fragment');
-    if (!(index >= 0 && index < this.length)) {
+    if (index >>> 0 !== index || index >= this.length) {
       throw new RangeError(`fragment ${index} of a batch of ${this.length}`);
     }
     return this.#base + index;

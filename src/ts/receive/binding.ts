@@ -119,7 +119,7 @@ const MIN_CHUNKS = 8;
 const PAGE = 4096;
 
 function createArena(memory: DmaBuf, credits: Credits): CopyArena {
-  const share = Math.floor(memory.size / MIN_CHUNKS / PAGE) * PAGE;
+  const share = Math.floor(credits.limit / MIN_CHUNKS / PAGE) * PAGE;
   const chunk = Math.max(Math.min(MAX_CHUNK, share), PAGE);
   return new (native().CopyArena)(memory.mapping(), chunk, credits.values);
 }

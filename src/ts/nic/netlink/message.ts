@@ -29,8 +29,8 @@ const NLA_TYPE_MASK = 0x3fff;
 const NLMSGERR_ATTR_MSG = 1;
 const NLMSGERR_ATTR_MISS_TYPE = 5;
 
-/** What an attribute may hold when sent: a u32, text, or more attributes. */
-export type AttributeValue = number | string | readonly Attribute[];
+/** What an attribute may hold when sent: a u32, text, raw bytes, or more attributes. */
+export type AttributeValue = number | string | Uint8Array | readonly Attribute[];
 export type Attribute = readonly [type: number, value: AttributeValue];
 
 export interface GenericRequest {
@@ -81,6 +81,7 @@ function encodeAttribute(type: number, value: AttributeValue): Uint8Array {
 
 function encodeValue(value: AttributeValue): Uint8Array {
   if (typeof value === 'string') return Buffer.from(`${value}\0`);
+  if (value instanceof Uint8Array) return value;
   if (typeof value !== 'number') return encodeAttributes(value);
   const bytes = new Uint8Array(4);
   viewOf(bytes).setUint32(0, value, little);

@@ -1,0 +1,64 @@
+// The columns of a frag ring slot, and the writer that fills them. Apart from
+// JavaScript, so that parsers can be run without it.
+#pragma once
+
+#include <cstdint>
+
+namespace devmem {
+
+inline constexpr uint32_t kSlotCapacity = 1024;
+inline constexpr uint32_t kLinearSource = 0;
+inline constexpr uint32_t kReleasedSource = 0xffffffff;
+
+struct SlotColumns {
+  double* offsets = nullptr;
+  uint32_t* sizes = nullptr;
+  uint32_t* tokens = nullptr;
+  uint32_t* sources = nullptr;
+  uint32_t used = 0;  // descriptors handed out since the slot was last empty
+  uint32_t live = 0;  // of those, the ones not released yet
+};
+
+// Writes descriptors at the end of the current slot.
+class BatchWriter {
+ public:
+  BatchWriter(SlotColumns& slot, uint32_t first_number)
+      : slot_(slot), begin_(slot.used), end_(slot.used), first_number_(first_number) {}
+
+  uint32_t room() const { return kSlotCapacity - end_; }
+  uint32_t count() const { return end_ - begin_; }
+  uint32_t first_number() const { return first_number_; }
+
+  // The caller has checked room().
+  void Add(uint64_t offset, uint32_t size, uint32_t token, uint32_t source) {
+    slot_.offsets[end_] = static_cast<double>(offset);
+    slot_.sizes[end_] = size;
+    slot_.tokens[end_] = token;
+    slot_.sources[end_] = source;
+    end_++;
+  }
+
+  // Takes back what was added after the batch held `count` descriptors.
+  void Truncate(uint32_t count) { end_ = begin_ + count; }
+  // Of the batch's descriptor `index`.
+  uint64_t offset(uint32_t index) const {
+    return static_cast<uint64_t>(slot_.offsets[begin_ + index]);
+  }
+  uint32_t size(uint32_t index) const { return slot_.sizes[begin_ + index]; }
+  uint32_t token(uint32_t index) const { return slot_.tokens[begin_ + index]; }
+  uint32_t source(uint32_t index) const { return slot_.sources[begin_ + index]; }
+
+  // Hands the batch out: its descriptors now wait for their release.
+  void Commit() {
+    slot_.live += count();
+    slot_.used = end_;
+  }
+
+ private:
+  SlotColumns& slot_;
+  uint32_t begin_;
+  uint32_t end_;
+  uint32_t first_number_;
+};
+
+}  // namespace devmem

@@ -1,0 +1,66 @@
+/** The guest as the tests use it: its NIC pair, its peer, its settings. */
+import { execFileSync } from 'node:child_process';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+
+import { setRings } from '../../../dist/nic/netlink/ethtool.js';
+
+/** The receiving end's interface. */
+export const INTERFACE = 'dms0';
+export const PEER_INTERFACE = 'dms1';
+export const ADDRESS = { IPv4: '192.0.2.1', IPv6: '2001:db8::1' } as const;
+export type Family = keyof typeof ADDRESS;
+
+if (process.env.DEVMEM_LAB !== '1') {
+  throw new Error("These tests need the lab's guest: run 'npm run test:lab'");
+}
+
+/** Runs a program here, in the receiving namespace; returns its output. */
+export function run(command: string, ...args: string[]): string {
+  return execFileSync(command, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+}
+
+/** Sets the MTU of both ends, in bytes. */
+export function setMtu(bytes: number): void {
+  run('ip', 'link', 'set', INTERFACE, 'mtu', String(bytes));
+  run('peer', 'ip', 'link', 'set', PEER_INTERFACE, 'mtu', String(bytes));
+}
+
+const PARAMETERS = '/sys/module/devmemsim/parameters';
+
+/** Sets a parameter of the software NIC until the returned function is called. */
+export function setParameter(name: string, value: number): () => void {
+  const file = `${PARAMETERS}/${name}`;
+  const before = readFileSync(file, 'utf8');
+  writeFileSync(file, String(value));
+  return () => {
+    writeFileSync(file, before);
+  };
+}
+
+/** The rx queues of the receiving interface. */
+export function rxQueues(): number[] {
+  return readdirSync(`/sys/class/net/${INTERFACE}/queues`)
+    .filter((name) => name.startsWith('rx-'))
+    .map((name) => Number(name.slice('rx-'.length)))
+    .sort((a, b) => a - b);
+}
+
+/** Hashes all traffic to `count` queues from `first` on, until the returned function is called. */
+export function steerToQueues(first: number, count: number): () => void {
+  run('ethtool', '-X', INTERFACE, 'start', String(first), 'equal', String(count));
+  return () => {
+    run('ethtool', '-X', INTERFACE, 'default');
+  };
+}
+
+/** A counter of `ethtool -S`, over all queues, e.g. `rx_pool_empty`. */
+export function statistic(name: string): number {
+  const match = new RegExp(`^\\s*${name}: (\\d+)$`, 'm').exec(run('ethtool', '-S', INTERFACE));
+  if (match === null) throw new Error(`${INTERFACE} has no statistic '${name}'`);
+  return Number(match[1]);
+}
+
+/** Turns header split (tcp-data-split) on or off. */
+export async function setHeaderSplit(on: boolean): Promise<void> {
+  await setRings(INTERFACE, { tcpDataSplit: on ? 'enabled' : 'disabled' });
+}

@@ -1,0 +1,50 @@
+/** What the kernel itself counts as held: its page pools, by netlink. */
+import { availableParallelism } from 'node:os';
+import { setTimeout as delay } from 'node:timers/promises';
+
+import type { Binding } from 'devmem-tcp';
+
+import { NetdevNetlink } from '../../../dist/nic/netlink/netdev.js';
+import { run } from './guest.js';
+
+const PATIENCE_MS = 10_000;
+
+async function countPools(bindingId: number): Promise<number> {
+  using netdev = await NetdevNetlink.open();
+  const pools = await netdev.pagePools();
+  return pools.filter((pool) => pool.dmabufId === bindingId).length;
+}
+
+/**
+ * Sends a packet on each CPU. The kernel leaves packets that were read on another
+ * CPU than they arrived on to the latter, which frees them when it next handles
+ * a packet (net/core/skbuff.c skb_attempt_defer_free): on an idle machine, never.
+ */
+function flushDeferredFrees(): void {
+  for (let cpu = 0; cpu < availableParallelism(); cpu++) {
+    run('taskset', '-c', String(cpu), 'bash', '-c', 'echo > /dev/udp/127.0.0.1/9');
+  }
+}
+
+/**
+ * Closes a binding and returns how many of its page pools the kernel cannot free:
+ * a pool stays in the dump for as long as a single fragment of it is held by
+ * anyone. (Of a pool in use the kernel's count includes what it keeps for reuse,
+ * so it proves nothing.) A freed pool lingers for about a second, for which there
+ * is no event; hence the patience.
+ */
+export async function poolsLeftAfterClose(binding: Binding): Promise<number> {
+  const pools = await countPools(binding.id);
+  if (pools !== binding.queues.length) {
+    throw new Error(`${binding.queues.length} queues bound, but ${pools} page pools in the dump`);
+  }
+  await binding.close();
+  const deadline = Date.now() + PATIENCE_MS;
+  let left = await countPools(binding.id);
+  while (left > 0 && Date.now() < deadline) {
+    flushDeferredFrees();
+    await delay(100);
+    left = await countPools(binding.id);
+  }
+  return left;
+}

@@ -1,0 +1,80 @@
+/** Streams of the pattern, sent from the peer and looked at byte by byte. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+
+import type { Binding, DevmemSocket, SocketStats } from 'devmem-tcp';
+import { createServer } from 'devmem-tcp';
+
+import { Pattern } from '../../../dist/cli/demo/pattern.js';
+import { ADDRESS, type Family } from './guest.js';
+
+const SENDER = fileURLToPath(new URL('../../../dist/cli/demo/sender.js', import.meta.url));
+const SEED = 1;
+
+const pattern = new Pattern(SEED);
+
+/** Starts a sender in the peer's namespace. */
+export function startSender(host: string, port: number, bytes: number): ChildProcess {
+  const args = [process.execPath, SENDER, host, String(port), String(bytes), String(SEED)];
+  return spawn('peer', args, { stdio: ['ignore', 'ignore', 'inherit'] });
+}
+
+export interface Received {
+  bytes: number;
+  /** Position of the first wrong byte, or -1. */
+  firstWrong: number;
+  stats: SocketStats;
+}
+
+/** Reads a socket to its end and compares each byte, where it lies, with the pattern. */
+export async function readPattern(socket: DevmemSocket): Promise<Received> {
+  const { memory } = socket.binding;
+  const view = memory.map();
+  let position = 0;
+  let firstWrong = -1;
+  const look = (bytes: Uint8Array): void => {
+    const at = pattern.mismatch(position, bytes);
+    if (at !== -1 && firstWrong === -1) firstWrong = position + at;
+    position += bytes.length;
+  };
+  for await (const batch of socket.batches()) {
+    memory.cpuAccess(() => {
+      batch.forEach((offset, size) => {
+        look(view.subarray(offset, offset + size));
+      }, look);
+    });
+    batch.release();
+  }
+  return { bytes: position, firstWrong, stats: socket.stats };
+}
+
+/**
+ * Receives one stream per sender, all of them at once.
+ *
+ * @param senders - how many
+ * @param bytes - of each stream
+ */
+export async function receiveStreams(
+  binding: Binding,
+  family: Family,
+  bytes: number,
+  senders = 1,
+): Promise<Received[]> {
+  const host = ADDRESS[family];
+  const outcomes: Promise<Received>[] = [];
+  await using server = createServer({ binding }, async (socket) => {
+    const outcome = readPattern(socket);
+    outcomes.push(outcome);
+    await outcome;
+  });
+  const { port } = await server.listen({ host });
+  const running = Array.from({ length: senders }, () => startSender(host, port, bytes));
+  try {
+    const statuses = await Promise.all(running.map((sender) => once(sender, 'exit')));
+    if (statuses.some(([status]) => status !== 0)) throw new Error('a sender failed');
+    return await Promise.all(outcomes);
+  } finally {
+    for (const sender of running) sender.kill('SIGKILL');
+  }
+}
