@@ -14,4 +14,5 @@ export { bindRx, type BindRxOptions, type FallbackMessage, type Mode } from './n
 export type { Batch, DeviceCallback, LinearCallback, Run } from './receive/batch.js';
 export type { Binding, TransportName } from './receive/binding.js';
 export type { Fragment } from './receive/fragment.js';
-export type { StallMessage } from './receive/stream.js';
+export { COUNTER_NAMES, type ReceiveStats } from './receive/stats.js';
+export type { StallMessage, TokenMismatchMessage } from './receive/stream.js';

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cerrno>
 
-#include "receive/frag_ring.h"
+#include "receive/batch_writer.h"
 #include "receive/token_ranges.h"
 #include "uapi/devmem.h"
 

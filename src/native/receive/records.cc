@@ -20,6 +20,8 @@ RecordKind KindOf(const cmsghdr& header) {
 }
 
 bool Inside(const uapi::DmabufCmsg& record, std::span<const Source> sources) {
+  // Marks of the source column, which no dma-buf may pass for.
+  if (record.dmabuf_id == kLinearSource || record.dmabuf_id == kReleasedSource) return false;
   for (const Source& source : sources) {
     if (source.id != record.dmabuf_id) continue;
     return record.frag_size <= source.size && record.frag_offset <= source.size - record.frag_size;
@@ -51,10 +53,13 @@ int ParseRecords(std::span<const uint8_t> control, uint64_t received, uint64_t l
         out.Add(linear_offset + totals.linear_bytes, record.frag_size, 0, kLinearSource);
         totals.linear_bytes += record.frag_size;
       } else {
-        out.Add(record.frag_offset, record.frag_size, record.frag_token, record.dmabuf_id);
+        bool valid = record.frag_size > 0 && Inside(record, sources);
+        if (!valid) status = -EBADMSG;
+        // Never as linear, whatever the record's id: the token must be found.
+        out.Add(record.frag_offset, record.frag_size, record.frag_token,
+                valid ? record.dmabuf_id : kReleasedSource);
         totals.device_bytes += record.frag_size;
         totals.device_frags++;
-        if (record.frag_size == 0 || !Inside(record, sources)) status = -EBADMSG;
       }
     }
 

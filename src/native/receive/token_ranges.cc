@@ -7,11 +7,20 @@
 
 namespace devmem {
 
+namespace {
+
+// A range ends with the last number there is: none goes on at 0.
+bool Follows(uint32_t token, uint32_t previous) {
+  return token == previous + 1 && token != 0;
+}
+
+}  // namespace
+
 bool TokenRanges::Add(uint32_t token) {
   if (tokens_ == uapi::kMaxDontneedFrags) return false;
   if (used_ > 0) {
     uapi::DmabufToken& last = ranges_[used_ - 1];
-    if (token == last.token_start + last.token_count) {
+    if (Follows(token, last.token_start + last.token_count - 1)) {
       last.token_count++;
       tokens_++;
       return true;
@@ -52,7 +61,7 @@ void Flush(int socket, TokenRanges& ranges, ReturnOutcome& outcome) {
 // How many ranges the tokens make in their present order.
 size_t CountRuns(std::span<const uint32_t> tokens) {
   size_t runs = tokens.empty() ? 0 : 1;
-  for (size_t i = 1; i < tokens.size(); i++) runs += tokens[i] != tokens[i - 1] + 1;
+  for (size_t i = 1; i < tokens.size(); i++) runs += !Follows(tokens[i], tokens[i - 1]);
   return runs;
 }
 

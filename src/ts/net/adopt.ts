@@ -14,6 +14,9 @@ interface TcpHandle {
   readStop(): number;
 }
 
+// Two receivers on one connection would take each other's bytes.
+const taken = new WeakSet<net.Socket>();
+
 export interface TakenOver {
   /** The connection's descriptor, still owned by the net.Socket. */
   fd: number;
@@ -27,7 +30,7 @@ export interface TakenOver {
  *
  * @throws TypeError ERR_INVALID_ARG_TYPE for anything but a net.Socket
  * @throws DevmemError ERR_DEVMEM_SOCKET_STATE for TLS, a socket that is connecting
- *   or destroyed, or one that is not TCP
+ *   or destroyed, one that is not TCP, or one that was taken over before
  */
 export function takeOver(socket: net.Socket): TakenOver {
   if (!(socket instanceof net.Socket)) throw invalidArgType('socket', 'a net.Socket', socket);
@@ -41,6 +44,9 @@ export function takeOver(socket: net.Socket): TakenOver {
     throw wrongState("has not connected yet: wait for 'connect'");
   const handle = handleOf(socket);
   if (handle === undefined) throw wrongState('is not a TCP connection with a file descriptor');
+  if (taken.has(socket))
+    throw wrongState('was adopted before: use the socket that adopt() returned');
+  taken.add(socket);
   socket.pause();
   // Asking for buffered bytes makes the stream ask libuv for more; so reading is
   // stopped after it, and nothing is asked for where nothing is buffered.

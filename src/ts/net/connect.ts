@@ -1,9 +1,8 @@
 import { once } from 'node:events';
 import net from 'node:net';
 
-import { invalidArgType } from '../errors.js';
-import { Binding } from '../receive/binding.js';
-import { adopt, type DevmemSocket } from './socket.js';
+import type { Binding } from '../receive/binding.js';
+import { adopt, checkBinding, type DevmemSocket } from './socket.js';
 
 export type ConnectOptions = net.TcpSocketConnectOpts & {
   /** What the socket receives into. */
@@ -24,9 +23,7 @@ export type ConnectOptions = net.TcpSocketConnectOpts & {
  * @throws SystemError as net.connect does: ECONNREFUSED, ETIMEDOUT, …
  */
 export async function connect(options: ConnectOptions): Promise<DevmemSocket> {
-  if (!(options?.binding instanceof Binding)) {
-    throw invalidArgType('options.binding', 'a Binding, as bindRx() makes it', options?.binding);
-  }
+  checkBinding(options?.binding);
   const { binding, signal, allowHalfOpen, ...netOptions } = options;
   signal?.throwIfAborted();
   const socket = new net.Socket({ allowHalfOpen: allowHalfOpen ?? false });

@@ -2,8 +2,8 @@ import { EventEmitter, once } from 'node:events';
 import net from 'node:net';
 
 import { DevmemError, invalidArgType } from '../errors.js';
-import { Binding } from '../receive/binding.js';
-import { DevmemSocket } from './socket.js';
+import type { Binding } from '../receive/binding.js';
+import { checkBinding, DevmemSocket } from './socket.js';
 
 export interface ServerOptions extends Omit<net.ServerOpts, 'pauseOnConnect'> {
   /** What the server's sockets receive into. */
@@ -33,6 +33,8 @@ export class DevmemServer extends EventEmitter implements AsyncDisposable {
   readonly #binding: Binding;
   readonly #handler: ConnectionHandler | undefined;
   readonly #signal: AbortSignal | undefined;
+  // Settles once the last listen() has worked or failed.
+  #starting: Promise<unknown> | undefined;
   #closing: Promise<void> | undefined;
 
   /** @internal */
@@ -69,15 +71,13 @@ export class DevmemServer extends EventEmitter implements AsyncDisposable {
    *
    * @returns where it listens
    * @throws SystemError as net.Server does: EADDRINUSE, EACCES, EADDRNOTAVAIL, …
+   * @throws DevmemError ERR_DEVMEM_CLOSED after close()
    * @throws the signal's reason where it was aborted before
    */
-  async listen(options: net.ListenOptions = {}): Promise<net.AddressInfo> {
-    this.#signal?.throwIfAborted();
-    const listening = once(this.#server, 'listening');
-    this.#server.listen({ port: 0, ...options });
-    await listening;
-    this.#server.on('error', (error) => this.emit('error', error));
-    return this.#server.address() as net.AddressInfo;
+  listen(options: net.ListenOptions = {}): Promise<net.AddressInfo> {
+    const starting = this.#listen(options);
+    this.#starting = starting.catch(() => {});
+    return starting;
   }
 
   /** Stops listening and closes all connections. A second call waits with the first. */
@@ -100,7 +100,20 @@ export class DevmemServer extends EventEmitter implements AsyncDisposable {
     return this.close();
   }
 
+  async #listen(options: net.ListenOptions): Promise<net.AddressInfo> {
+    this.#signal?.throwIfAborted();
+    if (this.#closing !== undefined) {
+      throw new DevmemError('ERR_DEVMEM_CLOSED', 'The server was closed: create another one');
+    }
+    const listening = once(this.#server, 'listening');
+    this.#server.listen({ port: 0, ...options });
+    await listening;
+    this.#server.on('error', (error) => this.emit('error', error));
+    return this.#server.address() as net.AddressInfo;
+  }
+
   async #close(): Promise<void> {
+    await this.#starting;
     const wasListening = this.#server.listening;
     const closed = wasListening ? once(this.#server, 'close') : undefined;
     if (wasListening) this.#server.close();
@@ -164,17 +177,9 @@ export class DevmemServer extends EventEmitter implements AsyncDisposable {
  * @param options - `net.createServer`'s, and the binding
  */
 export function createServer(options: ServerOptions, handler?: ConnectionHandler): DevmemServer {
-  if (!(options?.binding instanceof Binding)) {
-    throw invalidArgType('options.binding', 'a Binding, as bindRx() makes it', options?.binding);
-  }
+  checkBinding(options?.binding);
   if (handler !== undefined && typeof handler !== 'function') {
     throw invalidArgType('handler', 'a function', handler);
-  }
-  if (options.binding.closed) {
-    throw new DevmemError(
-      'ERR_DEVMEM_CLOSED',
-      'options.binding was closed: bind again with bindRx()',
-    );
   }
   return new DevmemServer(options, handler);
 }

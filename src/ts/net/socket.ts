@@ -1,6 +1,7 @@
 import { EventEmitter, once } from 'node:events';
 import type net from 'node:net';
 import { Writable } from 'node:stream';
+import { ReadableStream } from 'node:stream/web';
 
 import { DevmemError, invalidArgType } from '../errors.js';
 import type { Batch } from '../receive/batch.js';
@@ -17,6 +18,11 @@ export interface AdoptOptions {
   binding: Binding;
   /** Closes the socket when aborted; pending reads reject with the signal's reason. */
   signal?: AbortSignal;
+  /**
+   * Bytes that came before and are in nobody's buffer any more, such as the `head` of
+   * http's 'upgrade' and 'connect' events: the stream begins with them.
+   */
+  head?: Uint8Array;
 }
 
 /** What a socket counted, and what it holds now. */
@@ -29,8 +35,8 @@ export interface SocketStats extends ReceiveStats {
  * A TCP connection of which the receiving side yields fragments of a dma-buf.
  *
  * Iterate it for fragments, or `batches()` for many at a time. Write to
- * `writable`. Leaving the loop closes the connection; fragments still held stay
- * valid until released.
+ * `writable`. Leaving the loop before the stream's end destroys the connection, as
+ * with Node's own streams; fragments still held stay valid until released.
  *
  * Events: `'close'` when the connection is gone.
  */
@@ -52,8 +58,9 @@ export class DevmemSocket extends EventEmitter implements AsyncIterable<Fragment
     this.#socket = socket;
     this.#binding = options.binding;
     const { fd, head } = takeOver(socket);
-    this.#stream = new FragmentStream(options.binding, fd);
-    if (head !== undefined) this.#stream.prepend(head);
+    this.#stream = new FragmentStream(options.binding, fd, () => this.#name());
+    const before = [options.head, head].filter((bytes) => bytes !== undefined && bytes.length > 0);
+    if (before.length > 0) this.#stream.prepend(Buffer.concat(before as Uint8Array[]));
     receiveWindow(options.binding).add(this.#stream);
     this.#stream.onEnd((error) => {
       this.#ended(error);
@@ -76,6 +83,14 @@ export class DevmemSocket extends EventEmitter implements AsyncIterable<Fragment
 
   get stats(): SocketStats {
     return { ...this.#stream.stats, heldFragments: this.#stream.held };
+  }
+
+  /**
+   * The counters themselves, in the order of COUNTER_NAMES: shared memory that native
+   * code writes, to be read without a call. Do not write to it.
+   */
+  get counters(): Float64Array {
+    return this.#stream.counters;
   }
 
   get localAddress(): string | undefined {
@@ -111,12 +126,17 @@ export class DevmemSocket extends EventEmitter implements AsyncIterable<Fragment
 
   /** Fragments one by one, in stream order. Each is a lease: release it, or declare it with `using`. */
   [Symbol.asyncIterator](): AsyncIterableIterator<Fragment, undefined> {
-    return new FragmentIterator(this.#stream, () => this.close());
+    return new FragmentIterator(this.#stream, () => this.#leave());
   }
 
   /** Fragments as they arrive, many at a time: the fast way. Each batch is a lease. */
   batches(): AsyncIterableIterator<Batch, undefined> {
-    return new BatchIterator(this.#stream, () => this.close());
+    return new BatchIterator(this.#stream, () => this.#leave());
+  }
+
+  /** `batches()` as a web stream. Cancelling it closes the connection. */
+  toReadableStream(): ReadableStream<Batch> {
+    return ReadableStream.from(this.batches());
   }
 
   /**
@@ -144,7 +164,7 @@ export class DevmemSocket extends EventEmitter implements AsyncIterable<Fragment
     this.#socket.destroy();
   }
 
-  /** Keeps the process running while the socket is open (the default). */
+  /** Keeps the process running while the socket reads or writes (the default). */
   ref(): this {
     this.#stream.ref();
     this.#socket.ref();
@@ -160,6 +180,18 @@ export class DevmemSocket extends EventEmitter implements AsyncIterable<Fragment
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  // Leaving a loop does not wait for a peer that may never read what was written.
+  #leave(): Promise<void> {
+    this.destroy();
+    return this.#closed;
+  }
+
+  // For warnings.
+  #name(): string {
+    const { localAddress, localPort, remoteAddress, remotePort } = this;
+    return `${localAddress}:${localPort} (from ${remoteAddress}:${remotePort})`;
   }
 
   // The peer is done sending, or the connection failed.
@@ -224,10 +256,26 @@ function writableSide(socket: net.Socket): Writable {
       callback(error);
     },
   });
+  // As with a failed connection's other end: callbacks and `socket.error` tell, and
+  // unheard it must not end the process.
+  writable.on('error', () => {});
   socket.once('close', () => {
     if (!writable.writableFinished) writable.destroy();
   });
   return writable;
+}
+
+/** @throws TypeError or DevmemError unless `binding` is one that sockets can be given. */
+export function checkBinding(binding: unknown): asserts binding is Binding {
+  if (!(binding instanceof Binding)) {
+    throw invalidArgType('options.binding', 'a Binding, as bindRx() makes it', binding);
+  }
+  if (binding.closed) {
+    throw new DevmemError(
+      'ERR_DEVMEM_CLOSED',
+      'options.binding was closed: bind again with bindRx()',
+    );
+  }
 }
 
 /**
@@ -240,14 +288,6 @@ function writableSide(socket: net.Socket): Writable {
  * @throws DevmemError ERR_DEVMEM_SOCKET_STATE for TLS, connecting or destroyed sockets
  */
 export function adopt(socket: net.Socket, options: AdoptOptions): DevmemSocket {
-  if (!(options?.binding instanceof Binding)) {
-    throw invalidArgType('options.binding', 'a Binding, as bindRx() makes it', options?.binding);
-  }
-  if (options.binding.closed) {
-    throw new DevmemError(
-      'ERR_DEVMEM_CLOSED',
-      'options.binding was closed: bind again with bindRx()',
-    );
-  }
+  checkBinding(options?.binding);
   return new DevmemSocket(socket, options);
 }

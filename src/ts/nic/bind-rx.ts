@@ -41,6 +41,12 @@ export interface BindRxOptions {
    * rings and data waiting in sockets need the rest; all of it on the copy path.
    */
   heldLimit?: number;
+  /**
+   * Milliseconds for which reading may stand still because fragments are not
+   * released before the process is warned, 1 to 2^31-1, or Infinity for never.
+   * Default 10000.
+   */
+  stallWarningMs?: number;
 }
 
 /** Published on the diagnostics channel `devmem-tcp:fallback`. */
@@ -51,6 +57,7 @@ export interface FallbackMessage {
 
 const fallbackChannel = channel('devmem-tcp:fallback');
 
+const STALL_WARNING_MS = 10_000;
 const PAGE = 4096;
 const MAX_QUEUE = 0xffff;
 
@@ -60,6 +67,7 @@ interface Checked {
   memory: DmaBuf;
   mode: Mode;
   heldLimit: number | undefined;
+  stallWarningMs: number;
 }
 
 /**
@@ -95,17 +103,27 @@ export async function bindRx(options: BindRxOptions): Promise<Binding> {
 function check(options: BindRxOptions): Checked {
   checkObject('options', options);
   const mode = checkOneOf('options.mode', options.mode ?? 'auto', ['auto', 'devmem', 'copy']);
-  const { memory, heldLimit } = options;
+  const { memory, heldLimit, stallWarningMs = STALL_WARNING_MS } = options;
   if (!(memory instanceof DmaBuf)) {
     throw invalidArgType('options.memory', 'a DmaBuf, as DmaBuf.allocate() makes it', memory);
   }
   if (memory.closed) throw new DevmemError('ERR_DEVMEM_CLOSED', 'options.memory was closed');
   if (heldLimit !== undefined) checkInteger('options.heldLimit', heldLimit, PAGE, memory.size);
+  if (stallWarningMs !== Infinity) {
+    checkInteger('options.stallWarningMs', stallWarningMs, 1, 2 ** 31 - 1);
+  }
   const needed = mode === 'devmem';
   if (needed || options.interface !== undefined) checkInterface(options.interface);
   const queues = options.queues ?? [];
   if (needed || options.queues !== undefined) checkQueues(options.queues);
-  return { interface: options.interface, queues: [...queues], memory, mode, heldLimit };
+  return {
+    interface: options.interface,
+    queues: [...queues],
+    memory,
+    mode,
+    heldLimit,
+    stallWarningMs,
+  };
 }
 
 function checkInterface(name: unknown): void {
@@ -133,6 +151,7 @@ function bindCopy(checked: Checked, fallback: Error | undefined): Binding {
     interface: checked.interface,
     queues: [],
     heldLimit: checked.heldLimit ?? checked.memory.size,
+    stallWarningMs: checked.stallWarningMs,
     ringBytes: 0,
     fallback,
     unbind: () => {},
@@ -165,6 +184,7 @@ async function bindDevmem(checked: Checked): Promise<Binding> {
       interface: checked.interface,
       queues,
       heldLimit: checked.heldLimit ?? Math.floor(memory.size / 2 / PAGE) * PAGE,
+      stallWarningMs: checked.stallWarningMs,
       ringBytes,
       unbind: () => {
         netdev.close();

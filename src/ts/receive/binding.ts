@@ -16,6 +16,8 @@ export interface BindingParts {
   interface: string | undefined;
   queues: readonly number[];
   heldLimit: number;
+  /** How long reading may stand still for want of memory before a warning, in milliseconds. */
+  stallWarningMs: number;
   /** Memory that the receive rings keep filled, in bytes. */
   ringBytes: number;
   /** Why an 'auto' binding does not use devmem. */
@@ -42,6 +44,8 @@ export class Binding implements AsyncDisposable {
   readonly fallback: Error | undefined;
   /** @internal */
   readonly credits: Credits;
+  /** @internal */
+  readonly stallWarningMs: number;
   readonly #unbind: () => void;
   readonly #ringBytes: number;
   readonly #arena: CopyArena | undefined;
@@ -55,10 +59,15 @@ export class Binding implements AsyncDisposable {
     this.interface = parts.interface;
     this.queues = parts.queues;
     this.fallback = parts.fallback;
-    this.credits = new Credits(parts.heldLimit);
+    const copies = parts.transport === 'copy';
+    const unit = copies ? chunkSize(parts.heldLimit) : PAGE;
+    this.credits = new Credits(parts.heldLimit, unit);
+    this.stallWarningMs = parts.stallWarningMs;
     this.#unbind = parts.unbind;
     this.#ringBytes = parts.ringBytes;
-    if (parts.transport === 'copy') this.#arena = createArena(parts.memory, this.credits);
+    if (copies) {
+      this.#arena = new (native().CopyArena)(parts.memory.mapping(), unit, this.credits.values);
+    }
   }
 
   /** Bytes of the memory that fragments in use keep from being filled again. */
@@ -118,8 +127,7 @@ const MAX_CHUNK = 256 * 1024;
 const MIN_CHUNKS = 8;
 const PAGE = 4096;
 
-function createArena(memory: DmaBuf, credits: Credits): CopyArena {
-  const share = Math.floor(credits.limit / MIN_CHUNKS / PAGE) * PAGE;
-  const chunk = Math.max(Math.min(MAX_CHUNK, share), PAGE);
-  return new (native().CopyArena)(memory.mapping(), chunk, credits.values);
+function chunkSize(heldLimit: number): number {
+  const share = Math.floor(heldLimit / MIN_CHUNKS / PAGE) * PAGE;
+  return Math.max(Math.min(MAX_CHUNK, share), PAGE);
 }

@@ -18,15 +18,18 @@ export interface Waiter {
 
 export class Credits {
   /** Shared with native code. */
-  readonly values = new Float64Array(2);
+  readonly values = new Float64Array(new SharedArrayBuffer(2 * Float64Array.BYTES_PER_ELEMENT));
   readonly #waiters = new Set<Waiter>();
   // Resuming at once after each release would stall again after each fragment.
   readonly #resumeBelow: number;
 
-  /** @param limit - bytes that may be held before reading stops */
-  constructor(limit: number) {
+  /**
+   * @param limit - bytes that may be held before reading stops
+   * @param unit - bytes that must be free for reading to go on at all
+   */
+  constructor(limit: number, unit: number) {
     this.values[LIMIT] = limit;
-    this.#resumeBelow = limit - limit / 4;
+    this.#resumeBelow = limit - Math.max(limit / 4, unit);
   }
 
   /** Bytes of memory that fragments in use keep from the NIC. */

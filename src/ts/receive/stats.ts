@@ -26,8 +26,11 @@ export interface ReceiveStats {
   stalls: number;
 }
 
-// The order is struct Counters' in src/native/receive/transport.h.
-const NAMES = [
+/**
+ * The counters in the order in which `socket.counters` holds them (struct Counters
+ * in src/native/receive/transport.h).
+ */
+export const COUNTER_NAMES = [
   'wakes',
   'receiveCalls',
   'batches',
@@ -43,13 +46,19 @@ const NAMES = [
   'stalls',
 ] as const satisfies readonly (keyof ReceiveStats)[];
 
-/** Counters that native code writes and JavaScript reads without a call. */
+/**
+ * Counters that native code writes and JavaScript reads without a call. Shared
+ * memory: unlike an ArrayBuffer it cannot be taken away from native code by a
+ * transfer, and other threads may watch it.
+ */
 export function createCounters(): Float64Array {
-  return new Float64Array(NAMES.length);
+  return new Float64Array(
+    new SharedArrayBuffer(COUNTER_NAMES.length * Float64Array.BYTES_PER_ELEMENT),
+  );
 }
 
 export function readStats(counters: Float64Array): ReceiveStats {
   return Object.fromEntries(
-    NAMES.map((name, index) => [name, counters[index]!]),
+    COUNTER_NAMES.map((name, index) => [name, counters[index]!]),
   ) as unknown as ReceiveStats;
 }

@@ -14,7 +14,9 @@ import { Batch, type Lessor } from './batch.js';
 import type { Binding } from './binding.js';
 import type { Credits, Waiter } from './credits.js';
 import { columnsOf, linearColumns, SLOT_CAPACITY } from './ring.js';
-import { createCounters, readStats, type ReceiveStats } from './stats.js';
+import { COUNTER_NAMES, createCounters, readStats, type ReceiveStats } from './stats.js';
+
+const tokenMismatch = channel('devmem-tcp:token-mismatch');
 
 // One batch in use and one ready keeps the consumer busy.
 const READ_AHEAD = 2;
@@ -26,12 +28,26 @@ interface PendingNext {
   reject(error: Error): void;
 }
 
-/** Published on the diagnostics channel `devmem-tcp:stall`. */
+/** Published on the diagnostics channel `devmem-tcp:stall`: reading stopped for want of memory. */
 export interface StallMessage {
+  /** The connection's ends. */
+  socket: string;
   /** Bytes of the binding's memory that fragments in use hold. */
   heldBytes: number;
   /** The limit that they reached. */
   heldLimit: number;
+}
+
+/**
+ * Published on the diagnostics channel `devmem-tcp:token-mismatch`: the kernel freed
+ * fewer fragments than were given back. Never, unless something else returns this
+ * socket's tokens.
+ */
+export interface TokenMismatchMessage {
+  /** The connection's ends. */
+  socket: string;
+  /** Fragments in all that the kernel did not know. */
+  missed: number;
 }
 
 export class FragmentStream implements Lessor, Waiter {
@@ -41,8 +57,12 @@ export class FragmentStream implements Lessor, Waiter {
   readonly #ready: Batch[] = [];
   readonly #waiting: PendingNext[] = [];
   readonly #returns: ReturnQueue;
+  readonly #name: () => string;
+  readonly #warnAfterMs: number;
   #polling = false;
   #stalled = false;
+  #stallTimer: NodeJS.Timeout | undefined;
+  #missed = 0;
   // Over: nothing more will come from native code (end, error, or closed).
   #over = false;
   #error: Error | undefined;
@@ -50,10 +70,13 @@ export class FragmentStream implements Lessor, Waiter {
 
   /**
    * @param fd - a connected TCP socket that nobody else reads; duplicated
+   * @param name - tells the connection's ends
    * @throws SystemError where the socket cannot be polled
    */
-  constructor(binding: Binding, fd: number) {
+  constructor(binding: Binding, fd: number, name: () => string) {
     this.#credits = binding.credits;
+    this.#name = name;
+    this.#warnAfterMs = binding.stallWarningMs;
     this.#receiver = binding.createReceiver(this.counters, (...news) => {
       this.#onBatch(...news);
     });
@@ -113,8 +136,7 @@ export class FragmentStream implements Lessor, Waiter {
   /** Stops reading. What was not consumed is released; what is held stays valid. */
   stop(): void {
     this.#over = true;
-    this.#pause();
-    this.#credits.forget(this);
+    this.#stopReading();
     for (const batch of this.#ready.splice(0)) batch.release();
     this.#settle();
   }
@@ -141,19 +163,20 @@ export class FragmentStream implements Lessor, Waiter {
     this.#receiver.unref();
   }
 
-  /** @internal Lessor */
+  /** Lessor */
   releaseRange(first: number, count: number): void {
     this.#returned(this.#receiver.releaseRange(first, count));
   }
 
-  /** @internal Lessor */
+  /** Lessor */
   releaseOne(number: number, last: boolean): void {
     this.#returns.add(number, last);
   }
 
-  /** @internal Waiter: credits are there again. */
+  /** Waiter: credits are there again. */
   resumeReading(): void {
     this.#stalled = false;
+    clearTimeout(this.#stallTimer);
     this.#poll();
   }
 
@@ -182,18 +205,33 @@ export class FragmentStream implements Lessor, Waiter {
   #stall(): void {
     this.#stalled = true;
     this.#polling = false;
+    if (this.#warnAfterMs < Infinity) {
+      this.#stallTimer = setTimeout(() => this.#warnOfStall(), this.#warnAfterMs).unref();
+    }
     if (stalled.hasSubscribers) {
       const { held: heldBytes, limit: heldLimit } = this.#credits;
-      stalled.publish({ heldBytes, heldLimit } satisfies StallMessage);
+      stalled.publish({ socket: this.#name(), heldBytes, heldLimit } satisfies StallMessage);
     }
     this.#credits.wait(this);
+  }
+
+  #warnOfStall(): void {
+    const { held, limit } = this.#credits;
+    process.emitWarning(
+      `${this.#name()} has not been read for ${this.#warnAfterMs / 1000} s: fragments in use hold ${held} of ${limit} bytes of its memory`,
+      {
+        type: 'DevmemStallWarning',
+        code: 'DEVMEM_STALL',
+        detail:
+          'Release fragments and batches (or declare them with `using`), or allocate more memory.',
+      },
+    );
   }
 
   #finish(error: Error | undefined): void {
     if (this.#over) return;
     this.#over = true;
-    this.#pause();
-    this.#credits.forget(this);
+    this.#stopReading();
     this.#settle();
     this.#onEnd?.(error);
   }
@@ -216,6 +254,12 @@ export class FragmentStream implements Lessor, Waiter {
     else this.#polling = true;
   }
 
+  #stopReading(): void {
+    this.#pause();
+    clearTimeout(this.#stallTimer);
+    this.#credits.forget(this);
+  }
+
   #pause(): void {
     if (!this.#polling) return;
     this.#polling = false;
@@ -229,9 +273,28 @@ export class FragmentStream implements Lessor, Waiter {
         detail: 'The fragments stay held by the kernel until their socket closes.',
       });
     }
+    const missed = this.counters[TOKENS_MISSED]!;
+    if (missed !== this.#missed) this.#tellMissed(missed);
     this.#credits.released();
   }
+
+  #tellMissed(missed: number): void {
+    const message: TokenMismatchMessage = { socket: this.#name(), missed };
+    tokenMismatch.publish(message);
+    if (this.#missed === 0) {
+      process.emitWarning(
+        `${message.socket}: the kernel did not know ${missed} of the fragments given back`,
+        {
+          code: 'DEVMEM_TOKEN_MISMATCH',
+          detail: 'Does anything else return tokens of this socket?',
+        },
+      );
+    }
+    this.#missed = missed;
+  }
 }
+
+const TOKENS_MISSED = COUNTER_NAMES.indexOf('tokensMissed');
 
 // Error 74: a record that cannot be true (src/native/receive/records.h).
 const EBADMSG = -74;

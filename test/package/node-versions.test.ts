@@ -1,0 +1,60 @@
+/** One prebuild serves every version of Node that the package supports. */
+import { afterAll, beforeAll, describe, expect, it, type TestContext } from 'vitest';
+
+import { Consumer } from './support/consumer.js';
+import { type NodeBinary, nodeBinary } from './support/node-versions.js';
+import type { Outcome } from './support/run.js';
+
+let consumer: Consumer;
+
+beforeAll(async () => {
+  consumer = await Consumer.create();
+});
+
+afterAll(() => {
+  consumer[Symbol.dispose]();
+});
+
+describe.each([20, 22, 24, 26])('on Node %i', (major) => {
+  let binary: NodeBinary;
+
+  beforeAll(async () => {
+    binary = await nodeBinary(major);
+    if ('reason' in binary && process.env.CI === 'true') throw new Error(binary.reason);
+  });
+
+  function runOn(context: TestContext, args: string[]): Promise<Outcome> {
+    if ('reason' in binary) context.skip(binary.reason);
+    return consumer.run(args, binary.file);
+  }
+
+  it('is imported and loads its addon', async (context) => {
+    const code = `import { isSupported } from 'devmem-tcp';
+      console.log(process.versions.node.split('.')[0], isSupported())`;
+    const outcome = await runOn(context, ['--input-type=module', '--eval', code]);
+    expect(outcome).toEqual(quiet(`${major} true\n`));
+  });
+
+  it('is required from CommonJS', async (context) => {
+    const code = "console.log(require('devmem-tcp').isSupported())";
+    const outcome = await runOn(context, ['--input-type=commonjs', '--eval', code]);
+    expect(outcome).toMatchObject({ status: 0, stdout: 'true\n' });
+  });
+
+  it('receives a stream over the copy transport', async (context) => {
+    const outcome = await runOn(context, ['receive.mjs']);
+    const result = { transport: 'copy', bytes: 8 * 2 ** 20, whole: true };
+    expect(outcome).toEqual(quiet(`${JSON.stringify(result)}\n`));
+  });
+
+  it('survives the end of the only thread that has it, amid a stream', async (context) => {
+    expect(await runOn(context, ['terminate-worker.mjs'])).toEqual(quiet('terminated\n'));
+  });
+
+  it('lets the process exit amid a stream', async (context) => {
+    expect(await runOn(context, ['exit.mjs'])).toEqual(quiet('exiting\n'));
+  });
+});
+
+/** The end of a program that printed this and had nothing to complain about. */
+const quiet = (stdout: string): Outcome => ({ status: 0, signal: null, stdout, stderr: '' });

@@ -1,0 +1,183 @@
+/** The tarball, and the package as a consumer has it after `npm install`. */
+import { spawnSync } from 'node:child_process';
+import { cpSync, existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import path from 'node:path';
+
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+import { Consumer } from './support/consumer.js';
+import { mustRun, ROOT, run } from './support/run.js';
+
+const TOOLS = path.join(ROOT, 'node_modules');
+
+let consumer: Consumer;
+
+beforeAll(async () => {
+  consumer = await Consumer.create();
+});
+
+afterAll(() => {
+  consumer[Symbol.dispose]();
+});
+
+/** Files below a folder, as paths with slashes. */
+function filesBelow(folder: string): string[] {
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => !entry.isDirectory())
+    .map((entry) => path.relative(folder, path.join(entry.parentPath, entry.name)))
+    .sort();
+}
+
+/** Runs a few lines of JavaScript in the consumer's folder and parses what they print. */
+async function evaluate(type: 'module' | 'commonjs', code: string): Promise<unknown> {
+  const { status, stdout, stderr } = await consumer.run([`--input-type=${type}`, '--eval', code]);
+  expect(status, stderr).toBe(0);
+  return JSON.parse(stdout);
+}
+
+describe('the tarball', () => {
+  it('carries the code, a prebuild, the native sources, the kernel side and the documents', () => {
+    const files = new Set(filesBelow(consumer.installed));
+    const expected = [
+      ...['dist/index.js', 'dist/index.d.ts', 'dist/cli/demo.js'],
+      `prebuilds/linux-${process.arch}/devmem-tcp.glibc.node`,
+      ...['src/native/addon.cc', 'src/native/binding.gyp'],
+      ...['kernel/LICENSE', 'kernel/devmemsim/Kbuild', 'kernel/lab/lab.mjs'],
+      ...['LICENSE', 'README.md', 'ARCHITECTURE.md', 'CHANGELOG.md', 'package.json'],
+    ];
+    expect(expected.filter((name) => !files.has(name))).toEqual([]);
+  });
+
+  it('carries nothing else: what Git tracks, and what the build makes of it', () => {
+    const list = ['ls-files', '--cached', '--others', '--exclude-standard'];
+    const tracked = new Set(
+      spawnSync('git', list, { cwd: ROOT, encoding: 'utf8' }).stdout.split('\n'),
+    );
+    const documents = /^(package\.json|LICENSE|(README|ARCHITECTURE|CHANGELOG)\.md)$/;
+    const belongs = (file: string): boolean => {
+      if (/^(src\/native|kernel)\//.test(file) || documents.test(file)) {
+        return tracked.has(file) || file === 'src/native/binding.gyp';
+      }
+      const compiled = /^dist\/(.+?)(\.d\.ts|\.js)$/.exec(file);
+      if (compiled !== null) return tracked.has(`src/ts/${compiled[1]}.ts`);
+      return /^prebuilds\/linux-\w+\/devmem-tcp\.(glibc|musl)\.node$/.test(file);
+    };
+    expect(filesBelow(consumer.installed).filter((file) => !belongs(file))).toEqual([]);
+  });
+
+  it('runs nothing when it is installed', () => {
+    const manifest = readFileSync(path.join(consumer.installed, 'package.json'), 'utf8');
+    const { scripts } = JSON.parse(manifest) as { scripts: Record<string, string> };
+    const hooks = ['preinstall', 'install', 'postinstall', 'prepare'];
+    expect(hooks.filter((name) => name in scripts)).toEqual([]);
+    expect(existsSync(path.join(consumer.installed, 'binding.gyp'))).toBe(false);
+  });
+
+  it('satisfies publint', async () => {
+    const args = [path.join(TOOLS, 'publint', 'src', 'cli.js'), consumer.tarball, '--strict'];
+    await mustRun(process.execPath, args, { cwd: ROOT });
+  });
+
+  it('has types that every module resolution of ESM finds', async () => {
+    const attw = path.join(TOOLS, '@arethetypeswrong', 'cli', 'dist', 'index.js');
+    const args = [attw, '--profile', 'esm-only', '--no-definitely-typed', consumer.tarball];
+    await mustRun(process.execPath, args, { cwd: ROOT });
+  });
+});
+
+describe('the installed package', () => {
+  it('is imported from ESM', async () => {
+    const code = `import * as devmem from 'devmem-tcp';
+      console.log(JSON.stringify([typeof devmem.bindRx, devmem.isSupported()]))`;
+    expect(await evaluate('module', code)).toEqual(['function', true]);
+  });
+
+  it('is required from CommonJS', async () => {
+    const code = `const { bindRx, isSupported } = require('devmem-tcp');
+      console.log(JSON.stringify([typeof bindRx, isSupported()]))`;
+    expect(await evaluate('commonjs', code)).toEqual(['function', true]);
+  });
+
+  it('loads the addon from its prebuild', async () => {
+    const code = `const { isSupported } = require('devmem-tcp');
+      isSupported();
+      console.log(JSON.stringify(process.report.getReport().sharedObjects
+        .filter((name) => name.endsWith('.node'))))`;
+    const prebuild = `prebuilds/linux-${process.arch}/devmem-tcp.glibc.node`;
+    expect(await evaluate('commonjs', code)).toEqual([path.join(consumer.installed, prebuild)]);
+  });
+
+  it('receives a stream over the copy transport', async () => {
+    const { status, stdout, stderr } = await consumer.run(['receive.mjs']);
+    expect(stderr).toBe('');
+    expect(JSON.parse(stdout)).toEqual({ transport: 'copy', bytes: 8 * 2 ** 20, whole: true });
+    expect(status).toBe(0);
+  });
+
+  it('finds the lab beside it', async () => {
+    const lab = path.join(consumer.installed, 'kernel', 'lab', 'lab.mjs');
+    const { status, stderr } = await consumer.run([lab, '--help']);
+    expect(status, stderr).toBe(0);
+  });
+
+  it('compiles in a TypeScript project that checks libraries too', async () => {
+    const options = [
+      ...['--noEmit', '--strict', '--exactOptionalPropertyTypes', '--noUncheckedIndexedAccess'],
+      ...['--target', 'es2023', '--lib', 'es2023,esnext.disposable', '--module', 'nodenext'],
+      ...['--types', 'node', '--typeRoots', path.join(TOOLS, '@types')],
+    ];
+    const tsc = path.join(TOOLS, 'typescript', 'bin', 'tsc');
+    await mustRun(process.execPath, [tsc, ...options, 'sample.ts'], { cwd: consumer.folder });
+  });
+});
+
+describe('where there is no binary', () => {
+  const use = `
+    const { DmaBuf, isSupported } = await import('devmem-tcp');
+    const error = await DmaBuf.allocate({ size: 2 ** 20 }).catch((error) => error);
+    console.log(JSON.stringify({ supported: isSupported(), code: error.code, text: error.message }))`;
+
+  it('is imported on another operating system, and use of it says what it needs', async () => {
+    const pretend = "Object.defineProperty(process, 'platform', { value: 'darwin' });";
+    expect(await evaluate('module', pretend + use)).toEqual({
+      supported: false,
+      code: 'ERR_DEVMEM_UNSUPPORTED',
+      text: expect.stringContaining('devmem-tcp needs Linux; this is darwin') as string,
+    });
+  });
+
+  it('is imported on another architecture, and use of it says how to build one', async () => {
+    const pretend = "process.env.npm_config_arch = 'riscv64';";
+    const command = 'npx node-gyp rebuild -C node_modules/devmem-tcp/src/native';
+    expect(await evaluate('module', pretend + use)).toEqual({
+      supported: false,
+      code: 'ERR_DEVMEM_UNSUPPORTED',
+      text: expect.stringContaining(command) as string,
+    });
+  });
+
+  it('is built by that command, and then works', async () => {
+    const folder = path.join(path.dirname(consumer.folder), 'builder');
+    cpSync(consumer.folder, folder, { recursive: true });
+    rmSync(path.join(folder, 'node_modules', 'devmem-tcp', 'prebuilds'), { recursive: true });
+
+    const nodeGyp = path.join(TOOLS, 'node-gyp', 'bin', 'node-gyp.js');
+    const args = [nodeGyp, 'rebuild', '-C', 'node_modules/devmem-tcp/src/native'];
+    const env = { JOBS: 'max', ...process.env, ...headers() };
+    await mustRun(process.execPath, args, { cwd: folder, env });
+
+    const received = await run(process.execPath, ['receive.mjs'], {
+      cwd: folder,
+      env: consumer.environment,
+    });
+    expect(received.stderr).toBe('');
+    expect(JSON.parse(received.stdout)).toMatchObject({ whole: true });
+  });
+});
+
+/** Node's headers where they came with this Node; else node-gyp downloads them. */
+function headers(): NodeJS.ProcessEnv {
+  const prefix = path.resolve(process.execPath, '../..');
+  const shipped = existsSync(path.join(prefix, 'include', 'node', 'node_api.h'));
+  return shipped ? { npm_config_nodedir: prefix } : {};
+}

@@ -1,0 +1,16 @@
+/** What a TypeScript consumer writes; it has to compile. */
+import { bindRx, createServer, DmaBuf, isSupported, type Fragment } from 'devmem-tcp';
+
+export function area(frag: Fragment): number {
+  return frag.kind === 'device' ? frag.offset + frag.size : (frag.bytes?.byteLength ?? 0);
+}
+
+export async function serve(signal: AbortSignal): Promise<void> {
+  if (!isSupported()) return;
+  await using memory = await DmaBuf.allocate({ type: 'auto', size: 2 ** 20 });
+  await using binding = await bindRx({ interface: 'eth1', queues: [1], memory, mode: 'auto' });
+  await using server = createServer({ binding, signal }, async (socket) => {
+    for await (using frag of socket) area(frag);
+  });
+  await server.listen({ port: 0 });
+}
