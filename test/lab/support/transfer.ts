@@ -15,9 +15,14 @@ const SEED = 1;
 const pattern = new Pattern(SEED);
 
 /** Starts a sender in the peer's namespace. */
-export function startSender(host: string, port: number, bytes: number): ChildProcess {
+export function startSender(
+  host: string,
+  port: number,
+  bytes: number,
+  stderr: 'inherit' | 'ignore' = 'inherit',
+): ChildProcess {
   const args = [process.execPath, SENDER, host, String(port), String(bytes), String(SEED)];
-  return spawn('peer', args, { stdio: ['ignore', 'ignore', 'inherit'] });
+  return spawn('peer', args, { stdio: ['ignore', 'ignore', stderr] });
 }
 
 export interface Received {
@@ -27,8 +32,15 @@ export interface Received {
   stats: SocketStats;
 }
 
-/** Reads a socket to its end and compares each byte, where it lies, with the pattern. */
-export async function readPattern(socket: DevmemSocket): Promise<Received> {
+/**
+ * Reads a socket to its end and compares each byte, where it lies, with the pattern.
+ *
+ * @param onProgress - called after each batch with the bytes so far
+ */
+export async function patternReader(
+  socket: DevmemSocket,
+  onProgress?: (position: number) => Promise<void>,
+): Promise<Received> {
   const { memory } = socket.binding;
   const view = memory.map();
   let position = 0;
@@ -45,6 +57,7 @@ export async function readPattern(socket: DevmemSocket): Promise<Received> {
       }, look);
     });
     batch.release();
+    await onProgress?.(position);
   }
   return { bytes: position, firstWrong, stats: socket.stats };
 }
@@ -54,22 +67,24 @@ export async function readPattern(socket: DevmemSocket): Promise<Received> {
  *
  * @param senders - how many
  * @param bytes - of each stream
+ * @param port - to listen on; 0: any
  */
 export async function receiveStreams(
   binding: Binding,
   family: Family,
   bytes: number,
   senders = 1,
+  port = 0,
 ): Promise<Received[]> {
   const host = ADDRESS[family];
   const outcomes: Promise<Received>[] = [];
   await using server = createServer({ binding }, async (socket) => {
-    const outcome = readPattern(socket);
+    const outcome = patternReader(socket);
     outcomes.push(outcome);
     await outcome;
   });
-  const { port } = await server.listen({ host });
-  const running = Array.from({ length: senders }, () => startSender(host, port, bytes));
+  const address = await server.listen({ host, port });
+  const running = Array.from({ length: senders }, () => startSender(host, address.port, bytes));
   try {
     const statuses = await Promise.all(running.map((sender) => once(sender, 'exit')));
     if (statuses.some(([status]) => status !== 0)) throw new Error('a sender failed');
