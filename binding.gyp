@@ -27,7 +27,10 @@
           "type": "none"
         }],
         ["sanitize!=''", {
-          "cflags_cc": ["-fsanitize=<(sanitize)", "-fno-omit-frame-pointer", "-g"],
+          "cflags_cc": [
+            "-fsanitize=<(sanitize)", "-fno-sanitize-recover=all",
+            "-fno-omit-frame-pointer", "-g"
+          ],
           "ldflags": ["-fsanitize=<(sanitize)"]
         }]
       ],

@@ -15,7 +15,9 @@ CopyArena::CopyArena(std::shared_ptr<MappedRegion> memory, uint32_t chunk_size, 
   for (uint32_t chunk = chunks; chunk-- > 0;) free_.push_back(chunk);
 }
 
-bool CopyArena::Affordable() const { return credits_.held + chunk_size_ <= credits_.limit; }
+bool CopyArena::Affordable() const {
+  return credits_.held + chunk_size_ <= credits_.limit;
+}
 
 bool CopyArena::NextChunk() {
   if (free_.empty() || !Affordable()) return false;
