@@ -231,8 +231,12 @@ function fuzzTarget(name, clang, folder, limit) {
   if (status !== 0) {
     process.stderr.write(output.split('\n').slice(-60).join('\n'));
     const kept = readdirSync(folder).find((file) => /^(crash|leak|timeout|oom)-/.test(file));
-    say(`${name} failed. Input kept: ${path.join(folder, kept ?? '')}`);
-    if (kept !== undefined) say(`again: ${binary} ${path.join(folder, kept)}`);
+    if (kept === undefined) {
+      say(`${name} ended with status ${status ?? 'of a signal'} and no input to blame`);
+    } else {
+      say(`${name} failed. Input kept: ${path.join(folder, kept)}`);
+      say(`again: ${binary} ${path.join(folder, kept)}`);
+    }
     return false;
   }
   const missed = reached.filter(([, count]) => count === '0').map(([, , what]) => what);

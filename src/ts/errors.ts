@@ -15,10 +15,12 @@ export const DEVMEM_ERRORS = {
     'A batch holds linear bytes and forEach() got no handler for them. Pass a second callback, or iterate fragments and look at `kind`.',
   ERR_DEVMEM_MEMORY_TOO_SMALL:
     "The dma-buf is smaller than the receive rings it has to fill. Allocate more, bind fewer queues, or shrink the rings with 'ethtool -G'.",
+  ERR_DEVMEM_MEMORY_IN_USE:
+    'Another binding uses the memory, or fragments or sockets of an earlier one do. Close and release them, or allocate more memory.',
   ERR_DEVMEM_WRONG_MEMORY:
     'The memory is of a type that this transport cannot receive into. Use a dma-buf (udmabuf) for devmem.',
   ERR_DEVMEM_BAD_RECORD:
-    'The kernel delivered a control message that makes no sense, and the connection was closed. Report it with the kernel version.',
+    "The kernel delivered a fragment outside the socket's memory, or a control message that makes no sense, and the connection was closed. Steer the connection to its own binding's queues; if that is so, report it with the kernel version.",
   ERR_DEVMEM_SOCKET_STATE:
     'A socket cannot be adopted as it is: connecting, destroyed, TLS, or not TCP. Adopt a connected plain TCP socket.',
 } as const;

@@ -64,7 +64,8 @@ it('tells to turn header split on where it is off', async () => {
 
 it("names the binding that has a queue, and passes the kernel's own words on", async () => {
   await using first = await bindRx({ interface: INTERFACE, queues: [1], memory, mode: 'devmem' });
-  const error = await refusal([1, 2]);
+  await using other = await DmaBuf.allocate({ type: 'udmabuf', size: 16 * MiB });
+  const error = await refusal([1, 2], { memory: other });
   expect(error).toMatchObject({ code: 'EEXIST', errno: -17, syscall: 'netdev bind-rx' });
   expect(error.message).toContain(`rx queue 1 (binding ${first.id})`);
   expect(error.kernelMessage).toMatch(/\w/);

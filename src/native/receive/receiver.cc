@@ -219,6 +219,9 @@ void Receiver::UnrefPoll(const Napi::CallbackInfo&) {
 void Receiver::Close(const Napi::CallbackInfo&) {
   if (closed_) return;
   closed_ = true;
+  // The callback knows the JavaScript side of this socket, which knows this
+  // object: held on to, neither could ever be collected.
+  on_batch_.Reset();
   if (poller_.open()) {
     poller_.Close();
     Unref();

@@ -43,6 +43,11 @@ interface Parts {
   dmaBuf: OwnedFd | undefined;
 }
 
+/** @internal What receives into the memory. */
+interface MemoryUser {
+  readonly usesMemory: boolean;
+}
+
 /** Memory that a NIC (or the copy transport) writes payload to. */
 export class DmaBuf implements AsyncDisposable {
   readonly type: 'udmabuf' | 'host';
@@ -53,6 +58,8 @@ export class DmaBuf implements AsyncDisposable {
   #mapping: Mapping | undefined;
   #view: Uint8Array | undefined;
   #closed = false;
+  /** @internal The last binding of this memory. */
+  user: MemoryUser | undefined;
 
   private constructor(parts: Parts) {
     this.type = parts.type;

@@ -10,10 +10,11 @@ const DONE = { done: true, value: undefined } as const;
 
 type Close = () => Promise<void>;
 
-/** Yields batches; return() closes the socket. */
+/** Yields batches; return() before the end destroys the connection, after it does nothing. */
 export class BatchIterator implements AsyncIterableIterator<Batch, undefined> {
   readonly #stream: FragmentStream;
   readonly #close: Close;
+  #ended = false;
 
   constructor(stream: FragmentStream, close: Close) {
     this.#stream = stream;
@@ -22,11 +23,13 @@ export class BatchIterator implements AsyncIterableIterator<Batch, undefined> {
 
   async next(): Promise<IteratorResult<Batch, undefined>> {
     const batch = await this.#stream.next();
-    return batch === undefined ? DONE : { done: false, value: batch };
+    if (batch !== undefined) return { done: false, value: batch };
+    this.#ended = true;
+    return DONE;
   }
 
   async return(): Promise<IteratorReturnResult<undefined>> {
-    await this.#close();
+    if (!this.#ended) await this.#close();
     return DONE;
   }
 
@@ -35,7 +38,7 @@ export class BatchIterator implements AsyncIterableIterator<Batch, undefined> {
   }
 }
 
-/** Yields fragments; return() releases those not yielded and closes the socket. */
+/** Yields fragments; return() before the end releases those not yielded and destroys the connection. */
 export class FragmentIterator implements AsyncIterableIterator<Fragment, undefined> {
   readonly #stream: FragmentStream;
   readonly #close: Close;
@@ -44,6 +47,7 @@ export class FragmentIterator implements AsyncIterableIterator<Fragment, undefin
   // Calls to next() that came while one waits for a batch wait for that one.
   #refill: Promise<Batch | undefined> | undefined;
   #returned = false;
+  #ended = false;
 
   constructor(stream: FragmentStream, close: Close) {
     this.#stream = stream;
@@ -59,7 +63,7 @@ export class FragmentIterator implements AsyncIterableIterator<Fragment, undefin
   async return(): Promise<IteratorReturnResult<undefined>> {
     this.#returned = true;
     this.#releaseRest();
-    await this.#close();
+    if (!this.#ended) await this.#close();
     return DONE;
   }
 
@@ -103,7 +107,8 @@ export class FragmentIterator implements AsyncIterableIterator<Fragment, undefin
       this.#index = 0;
       if (this.#returned) this.#releaseRest();
     }
-    return batch !== undefined;
+    this.#ended = batch === undefined;
+    return !this.#ended;
   }
 
   #releaseRest(): void {

@@ -79,6 +79,8 @@ interface Checked {
  * CONFIG_NET_DEVMEM (net/core/devmem.c).
  *
  * @throws TypeError, RangeError for unusable arguments, whatever the mode
+ * @throws DevmemError ERR_DEVMEM_MEMORY_IN_USE, whatever the mode, while another
+ *   binding, or anything received through one, uses the memory
  * @throws SystemError in mode 'devmem': ENODEV (no such interface), EPERM, ERANGE or
  *   EINVAL (no such queue), EEXIST (queue bound, XDP attached), EBUSY (AF_XDP),
  *   EOPNOTSUPP (driver), ENODATA or EINVAL (header split off), ENOENT (kernel)
@@ -108,6 +110,12 @@ function check(options: BindRxOptions): Checked {
     throw invalidArgType('options.memory', 'a DmaBuf, as DmaBuf.allocate() makes it', memory);
   }
   if (memory.closed) throw new DevmemError('ERR_DEVMEM_CLOSED', 'options.memory was closed');
+  if (memory.user?.usesMemory) {
+    throw new DevmemError(
+      'ERR_DEVMEM_MEMORY_IN_USE',
+      'options.memory is in use: two bindings would write over each other. Close the binding that has it, close its sockets and release their fragments, or allocate more memory',
+    );
+  }
   if (heldLimit !== undefined) checkInteger('options.heldLimit', heldLimit, PAGE, memory.size);
   if (stallWarningMs !== Infinity) {
     checkInteger('options.stallWarningMs', stallWarningMs, 1, 2 ** 31 - 1);

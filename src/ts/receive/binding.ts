@@ -46,6 +46,8 @@ export class Binding implements AsyncDisposable {
   readonly credits: Credits;
   /** @internal */
   readonly stallWarningMs: number;
+  /** @internal Connections that may have data in the memory. */
+  sockets = 0;
   readonly #unbind: () => void;
   readonly #ringBytes: number;
   readonly #arena: CopyArena | undefined;
@@ -63,6 +65,7 @@ export class Binding implements AsyncDisposable {
     const unit = copies ? chunkSize(parts.heldLimit) : PAGE;
     this.credits = new Credits(parts.heldLimit, unit);
     this.stallWarningMs = parts.stallWarningMs;
+    parts.memory.user = this;
     this.#unbind = parts.unbind;
     this.#ringBytes = parts.ringBytes;
     if (copies) {
@@ -82,6 +85,11 @@ export class Binding implements AsyncDisposable {
 
   get closed(): boolean {
     return this.#closed;
+  }
+
+  /** @internal Whether anything may still be written to the memory, or be read there. */
+  get usesMemory(): boolean {
+    return !this.#closed || this.sockets > 0 || this.heldBytes > 0;
   }
 
   /**

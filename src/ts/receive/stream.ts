@@ -52,6 +52,7 @@ export interface TokenMismatchMessage {
 
 export class FragmentStream implements Lessor, Waiter {
   readonly counters = createCounters();
+  readonly #binding: Binding;
   readonly #receiver: Receiver;
   readonly #credits: Credits;
   readonly #ready: Batch[] = [];
@@ -74,6 +75,7 @@ export class FragmentStream implements Lessor, Waiter {
    * @throws SystemError where the socket cannot be polled
    */
   constructor(binding: Binding, fd: number, name: () => string) {
+    this.#binding = binding;
     this.#credits = binding.credits;
     this.#name = name;
     this.#warnAfterMs = binding.stallWarningMs;
@@ -85,6 +87,7 @@ export class FragmentStream implements Lessor, Waiter {
     });
     const status = this.#receiver.open(fd);
     if (status < 0) throw systemError(status, 'uv_poll_init');
+    binding.sockets++;
   }
 
   /** Calls back once, when the peer ended its stream or the stream failed. */
@@ -148,6 +151,7 @@ export class FragmentStream implements Lessor, Waiter {
   detach(): void {
     this.#finish(undefined);
     this.#receiver.close();
+    this.#binding.sockets--;
   }
 
   /** Sets the most that the kernel queues for this socket, in bytes. */
@@ -303,7 +307,7 @@ function receiveError(errno: number): Error {
   if (errno === EBADMSG) {
     return new DevmemError(
       'ERR_DEVMEM_BAD_RECORD',
-      `recvmsg delivered a devmem record that does not fit its dma-buf or its byte count, and the connection was closed. Please report it with the kernel's version (uname -r)`,
+      "recvmsg delivered a fragment that is not in this socket's memory, or a record that makes no sense, and the connection was closed. The former happens when the connection's packets reach a queue of another binding: steer them to this socket's own, or rebind only when its connections are over",
     );
   }
   return systemError(errno, 'recvmsg');
