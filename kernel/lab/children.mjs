@@ -1,7 +1,8 @@
 // @ts-check
 /** Child processes and files that cannot outlive the lab, however it ends. */
 import { spawn } from 'node:child_process';
-import { mkdtempSync } from 'node:fs';
+import { once } from 'node:events';
+import { closeSync, mkdtempSync, openSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -33,6 +34,39 @@ export async function endChild(child) {
   const gone = new Promise((resolve) => child.once('exit', resolve));
   child.kill('SIGKILL');
   await gone;
+}
+
+/**
+ * Runs a tool that starts others, such as make, with its output at the end of a file.
+ * Where this process dies, all of them are ended, SIGKILL included: a child that waits
+ * for its stdin to end sees to it. A signal to the tool alone would not reach the rest.
+ *
+ * @param {string} program
+ * @param {readonly string[]} args
+ * @param {string} log
+ * @returns {Promise<number>} exit status, or 128 where a signal ended the tool
+ */
+export async function runLogged(program, args, log) {
+  const file = openSync(log, 'a');
+  // detached: a process group of its own, whose number is the tool's process id.
+  const tool = spawn(program, args, {
+    stdio: ['ignore', file, file],
+    detached: true,
+    env: { ...process.env, PATH: searchPath(), LC_ALL: 'C' },
+  });
+  closeSync(file);
+  const closed = once(tool, 'close');
+  const guard = spawn('sh', ['-c', 'cat; kill -s KILL -- "-$1"', 'sh', String(tool.pid)], {
+    stdio: ['pipe', 'ignore', 'ignore'],
+    detached: true,
+  });
+  try {
+    const [code] = /** @type {[number | null]} */ (await closed);
+    return code ?? 128;
+  } finally {
+    // The number may soon be another group's.
+    await endChild(guard);
+  }
 }
 
 /**

@@ -1,7 +1,7 @@
 // @ts-check
 /** Builds the software NIC for a kernel, beside the working tree and only when something changed. */
 import { createHash } from 'node:crypto';
-import { cpSync, existsSync, readFileSync, readdirSync } from 'node:fs';
+import { cpSync, existsSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { basename, join, relative } from 'node:path';
 
@@ -32,7 +32,7 @@ function sourceFiles(folder) {
 
 /**
  * @param {string} source the module's folder
- * @param {import('./fetch.mjs').Kernel} kernel
+ * @param {import('./layout.mjs').Kernel} kernel
  * @param {import('./report.mjs').Reporter} reporter
  * @returns {Promise<string>} the .ko
  * @throws {LabError} with the compiler's output
@@ -66,10 +66,25 @@ export async function buildDriver(source, kernel, reporter) {
       if (WARNING.test(shown)) reporter.alert(`the compiler warns:\n${shown}`);
     });
     keepNewest(builds, KEPT_BUILDS);
+    forgetRemovedKernels();
     reporter.note(`built in ${since(startedAt)}`);
   });
 
   const module = readdirSync(target).find((name) => name.endsWith('.ko'));
   if (!module) throw new LabError(`the build of ${source} makes no .ko`);
   return join(target, module);
+}
+
+/** Removes the builds for kernels that are no longer in the cache. */
+function forgetRemovedKernels() {
+  const kernels = join(cacheRoot(), 'kernels');
+  const there = new Set(
+    readdirSync(kernels).flatMap((name) =>
+      readdirSync(join(kernels, name)).map((version) => `${name}-${version}`),
+    ),
+  );
+  const modules = join(cacheRoot(), 'modules');
+  for (const name of readdirSync(modules).filter((each) => !there.has(each))) {
+    rmSync(join(modules, name), { recursive: true, force: true });
+  }
 }

@@ -1,13 +1,5 @@
 // @ts-check
-/**
- * Brings a kernel into the cache, ready to boot and to build modules against:
- *
- *     kernels/NAME/VERSION/   vmlinuz, config, release, lib/modules/RELEASE/, headers/RELEASE/
- *     kernels/NAME/current -> VERSION
- *
- * A kernel that lies there in this form under any other name (one built from source,
- * say) can be booted just as well.
- */
+/** Brings Debian's own kernels into the cache, ready to boot and to build modules against. */
 import {
   chmodSync,
   closeSync,
@@ -18,58 +10,34 @@ import {
   readFileSync,
   readSync,
   readdirSync,
-  readlinkSync,
   renameSync,
-  rmSync,
   statSync,
   symlinkSync,
   utimesSync,
   writeFileSync,
 } from 'node:fs';
-import { basename, join, relative } from 'node:path';
+import { join, relative } from 'node:path';
 
 import { PrivateApt } from './apt.mjs';
 import { cacheRoot, keepNewest, publishFolder, withLock } from './cache.mjs';
-import { KERNEL_LINES, chooseKernel, hostArchitecture } from './kernels.mjs';
+import { chooseKernel, hostArchitecture } from './kernels.mjs';
+import { KEPT_VERSIONS, cachedKernel, kernelHome, pointTo } from './layout.mjs';
 import { runTool } from './process.mjs';
 import { LabError, messageOf } from './report.mjs';
 
 /** How long a kernel is taken as the newest without asking again. */
 const CHECK_AGAIN_AFTER_MS = 24 * 60 * 60 * 1000;
 
-/** How many versions of a line stay in the cache: some 200 MiB each. */
-const KEPT_VERSIONS = 2;
-
-/**
- * @typedef {object} Kernel
- * @property {string} name      e.g. debian-6.12
- * @property {string} version   the folder's name: the package version, or a hash of a build
- * @property {string} release   `uname -r`
- * @property {string} folder
- * @property {string} vmlinuz
- * @property {string} config
- * @property {string} modules   lib/modules/RELEASE
- * @property {string} headers   for `make -C`
- */
-
 /**
  * The newest kernel of a line, from the cache where that was checked within a day.
  *
  * @param {string} name
- * @param {{ update?: boolean, reporter: import('./report.mjs').Reporter }} options update: ask the archive now
- * @returns {Promise<Kernel>}
+ * @param {import('./kernels.mjs').KernelLine} line
+ * @param {{ update: boolean, reporter: import('./report.mjs').Reporter }} options update: ask the archive now
+ * @returns {Promise<import('./layout.mjs').Kernel>}
  */
-export async function ensureKernel(name, { update = false, reporter }) {
-  const home = join(cacheRoot(), 'kernels', name);
-  const line = KERNEL_LINES[name];
-  if (!line) {
-    const built = cachedKernel(home);
-    if (built) return built;
-    throw new LabError(
-      `kernel ${name} is neither a known line (${Object.keys(KERNEL_LINES).join(', ')}) nor built at ${home}/current`,
-    );
-  }
-
+export async function ensureFetched(name, line, { update, reporter }) {
+  const home = kernelHome(name);
   return withLock(
     join(home, 'lock'),
     async () => {
@@ -93,29 +61,6 @@ export async function ensureKernel(name, { update = false, reporter }) {
   );
 }
 
-/**
- * @param {string} home the folder of one kernel line
- * @returns {Kernel | undefined} what `current` points to
- */
-export function cachedKernel(home) {
-  const current = join(home, 'current');
-  if (!existsSync(join(current, 'release'))) return undefined;
-  // Links must hold a plain name: whoever moves the cache moves them along.
-  const version = readlinkSync(current);
-  const folder = join(home, version);
-  const release = readFileSync(join(folder, 'release'), 'utf8').trim();
-  return {
-    name: basename(home),
-    version,
-    release,
-    folder,
-    vmlinuz: join(folder, 'vmlinuz'),
-    config: join(folder, 'config'),
-    modules: join(folder, 'lib/modules', release),
-    headers: join(folder, 'headers', release),
-  };
-}
-
 /** @param {string} home */
 function checkedRecently(home) {
   const mark = join(home, 'checked');
@@ -127,7 +72,7 @@ function checkedRecently(home) {
  * @param {import('./kernels.mjs').KernelLine} line
  * @param {string} home
  * @param {import('./report.mjs').Reporter} reporter
- * @returns {Promise<Kernel>}
+ * @returns {Promise<import('./layout.mjs').Kernel>}
  */
 async function fetchNewest(name, line, home, reporter) {
   const architecture = hostArchitecture();
@@ -286,17 +231,4 @@ function isElfProgram(path) {
  */
 function edit(file, change) {
   writeFileSync(file, change(readFileSync(file, 'utf8')));
-}
-
-/**
- * Moves `current` to a version, at no moment pointing nowhere.
- *
- * @param {string} home
- * @param {string} version
- */
-function pointTo(home, version) {
-  const draft = join(home, `.current.${process.pid}`);
-  rmSync(draft, { force: true });
-  symlinkSync(version, draft);
-  renameSync(draft, join(home, 'current'));
 }

@@ -17,36 +17,58 @@ import { LabError, STATUS } from './report.mjs';
  */
 
 const tool = (/** @type {string} */ name) => () => which(name) !== undefined;
+const header = (/** @type {string} */ name) => () => existsSync(join('/usr/include', name));
 
-/** @type {readonly Need[]} */
-const NEEDS = Object.freeze([
-  { what: 'QEMU', there: tool(QEMU), packages: ['qemu-system-x86'] },
-  // A package of its own since QEMU 8; before, part of QEMU's.
-  {
-    what: 'virtiofsd',
-    there: () => findVirtiofsd() !== undefined,
-    packages: ['virtiofsd', 'qemu-system-common'],
-  },
-  { what: 'modprobe', there: tool('modprobe'), packages: ['kmod'] },
-  { what: 'ip', there: tool('ip'), packages: ['iproute2'] },
-  { what: 'ethtool', there: tool('ethtool'), packages: ['ethtool'] },
-  { what: 'make', there: tool('make'), packages: ['make'] },
-  { what: 'a C compiler', there: tool('gcc'), packages: ['gcc'] },
-  { what: 'xz', there: tool('xz'), packages: ['xz-utils'] },
-  {
-    what: 'flock and setpriv',
-    there: () => tool('flock')() && tool('setpriv')(),
-    packages: ['util-linux'],
-  },
-  {
-    what: "Debian's archive keyring",
-    there: () =>
-      ['gpg', 'pgp'].some((kind) =>
-        existsSync(`/usr/share/keyrings/debian-archive-keyring.${kind}`),
-      ),
-    packages: ['debian-archive-keyring'],
-  },
-]);
+/**
+ * By what they are for.
+ *
+ * @satisfies {Record<string, readonly Need[]>}
+ */
+const NEEDS = {
+  archive: [
+    { what: 'xz', there: tool('xz'), packages: ['xz-utils'] },
+    {
+      what: 'flock and setpriv',
+      there: () => tool('flock')() && tool('setpriv')(),
+      packages: ['util-linux'],
+    },
+    {
+      what: "Debian's archive keyring",
+      there: () =>
+        ['gpg', 'pgp'].some((kind) =>
+          existsSync(`/usr/share/keyrings/debian-archive-keyring.${kind}`),
+        ),
+      packages: ['debian-archive-keyring'],
+    },
+  ],
+  guest: [
+    { what: 'QEMU', there: tool(QEMU), packages: ['qemu-system-x86'] },
+    // A package of its own since QEMU 8; before, part of QEMU's.
+    {
+      what: 'virtiofsd',
+      there: () => findVirtiofsd() !== undefined,
+      packages: ['virtiofsd', 'qemu-system-common'],
+    },
+    { what: 'modprobe', there: tool('modprobe'), packages: ['kmod'] },
+    { what: 'ip', there: tool('ip'), packages: ['iproute2'] },
+    { what: 'ethtool', there: tool('ethtool'), packages: ['ethtool'] },
+  ],
+  moduleBuild: [
+    { what: 'make', there: tool('make'), packages: ['make'] },
+    { what: 'a C compiler', there: tool('gcc'), packages: ['gcc'] },
+  ],
+  kernelBuild: [
+    // For the tools that the build makes for itself: headers of the C library, and of libelf for objtool.
+    { what: 'C headers', there: header('stdio.h'), packages: ['libc6-dev'] },
+    { what: 'libelf', there: header('gelf.h'), packages: ['libelf-dev'] },
+    { what: 'flex', there: tool('flex'), packages: ['flex'] },
+    { what: 'bison', there: tool('bison'), packages: ['bison'] },
+    { what: 'bc', there: tool('bc'), packages: ['bc'] },
+    { what: 'perl', there: tool('perl'), packages: ['perl'] },
+    { what: 'patch', there: tool('patch'), packages: ['patch'] },
+  ],
+  checkpatch: [{ what: 'perl', there: tool('perl'), packages: ['perl'] }],
+};
 
 const APT_OPTIONS = ['-q', '--yes', '--no-install-recommends', '-o', 'DPkg::Lock::Timeout=300'];
 
@@ -54,10 +76,13 @@ const APT_OPTIONS = ['-q', '--yes', '--no-install-recommends', '-o', 'DPkg::Lock
  * Sees to it that every tool is there; installs packages where that is possible.
  *
  * @param {import('./report.mjs').Reporter} reporter
+ * @param {readonly (keyof typeof NEEDS)[]} purposes
  * @throws {LabError} status 69, with the command that a person would have to run
  */
-export async function ensureHostPackages(reporter) {
-  const missing = NEEDS.filter(({ there }) => !there());
+export async function ensureHostPackages(reporter, purposes) {
+  /** @type {Need[]} */
+  const needs = purposes.flatMap((purpose) => NEEDS[purpose]);
+  const missing = needs.filter(({ there }) => !there());
   if (missing.length === 0) return;
 
   const what = missing.map((need) => need.what).join(', ');
@@ -82,7 +107,7 @@ export async function ensureHostPackages(reporter) {
     });
   });
 
-  const still = NEEDS.filter(({ there }) => !there()).map((need) => need.what);
+  const still = needs.filter(({ there }) => !there()).map((need) => need.what);
   if (still.length > 0)
     throw new LabError(`still missing after installing packages: ${still.join(', ')}`);
 }

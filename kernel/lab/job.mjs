@@ -66,7 +66,7 @@ const assignments = (variables) =>
  * @property {string} cwd
  * @property {string} tree                        the working tree: the one place whose changes last
  * @property {Readonly<Record<string, string>>} env
- * @property {import('./fetch.mjs').Kernel} kernel
+ * @property {import('./layout.mjs').Kernel} kernel
  * @property {{ module: string, parameters: string } | undefined} driver
  * @property {string} marker                      ends each output stream
  */

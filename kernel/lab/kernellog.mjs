@@ -14,7 +14,9 @@ const HEADLINES = [
   /\bkernel BUG at /,
   /\bOops: /,
   /general protection fault/,
+  /^BUG \S+ \(/, // SLUB: an object or its surroundings overwritten
   /^INFO: (?:task .* blocked for more than|possible recursive locking|inconsistent lock)/,
+  /^INFO: trying to register non-static key/, // lockdep, which is off from then on
   /^(?:\S+: )?INFO: .*(?:detected (?:expedited )?stalls?|self-detected stall)/,
   /^watchdog: (?:BUG|Watchdog)/,
   /^unregister_netdevice: waiting for /,
@@ -23,16 +25,20 @@ const HEADLINES = [
   /^refcount_t: /,
   /^list_(?:add|del) corruption/,
   /^DMA-API: (?!preallocated|debugging)/,
+  /^ref_tracker: /, // a reference to a netdev or a namespace that nobody gave back
   /^kmemleak: \d+ new suspected/,
   /^Out of memory: Killed process/,
   /^Call Trace:/, // anything that prints a stack under a name not in this list
 ];
 
 /** Last lines of a complaint. */
-const ENDINGS = [/^---\[ end (?:trace|Kernel panic)/];
+const ENDINGS = [
+  /^---\[ end (?:trace|Kernel panic)/,
+  /^={30,}$/, // KASAN; also stands before the next complaint of KASAN or lockdep
+];
 
-/** A complaint without an ending is shown up to here. */
-const LONGEST_SPLAT = 60;
+/** A complaint without an ending is shown up to here: lockdep's are long. */
+const LONGEST_SPLAT = 150;
 
 /** How much of the log's end is kept for messages. */
 const TAIL_LINES = 60;

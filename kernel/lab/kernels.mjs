@@ -1,7 +1,7 @@
 // @ts-check
 /**
  * Which kernels the lab knows, and where Debian keeps them. Names of packages and
- * machine facts are all in these two tables: a new line or architecture goes here.
+ * machine facts are all in these tables: a new line, recipe or architecture goes here.
  */
 import { compareVersions } from './apt.mjs';
 import { LabError } from './report.mjs';
@@ -65,7 +65,63 @@ export const KERNEL_LINES = Object.freeze({
   },
 });
 
+/**
+ * @typedef {object} KernelSource
+ * @property {string} package            the one with the source as Debian patched it
+ * @property {readonly string[]} suites  where it is
+ */
+
+/** @type {Readonly<Record<string, KernelSource>>} Sources that kernels are built from. */
+export const KERNEL_SOURCES = Object.freeze({
+  'linux-6.12': { package: 'linux-source-6.12', suites: ['bookworm-security', 'bookworm'] },
+});
+
+/**
+ * @typedef {object} KernelRecipe
+ * @property {string} about                  one line for --help
+ * @property {string} source                 a name of `KERNEL_SOURCES`
+ * @property {readonly string[]} fragments   files of config/; where two name a symbol, the later one holds
+ * @property {string} patches                a folder of kernel/patches; absent or empty means none
+ * @property {GuestNeeds} guest
+ */
+
+/**
+ * @typedef {object} GuestNeeds what a guest with this kernel needs, where nobody says otherwise
+ * @property {number} memoryMiB
+ * @property {number} timeoutSeconds for boot and command together
+ */
+
+/** @type {GuestNeeds} */
+const STOCK_GUEST = { memoryMiB: 2048, timeoutSeconds: 600 };
+
+/**
+ * KASAN's shadow and quarantine take a fifth of the memory, all checks together much of the speed.
+ *
+ * @type {GuestNeeds}
+ */
+const DEBUG_GUEST = { memoryMiB: 3072, timeoutSeconds: 2400 };
+
+/** @type {Readonly<Record<string, KernelRecipe>>} Kernels that the lab builds itself. */
+export const KERNEL_RECIPES = Object.freeze({
+  'debug-6.12': {
+    about: '6.12 with KASAN, lockdep and other checks, built here (10 minutes once)',
+    source: 'linux-6.12',
+    fragments: ['base.config', 'linux-6.12.config', 'debug.config'],
+    patches: 'linux-6.12',
+    guest: DEBUG_GUEST,
+  },
+});
+
 export const DEFAULT_KERNEL = 'debian-6.12';
+
+/** @returns {string[]} */
+export const kernelNames = () => [...Object.keys(KERNEL_LINES), ...Object.keys(KERNEL_RECIPES)];
+
+/**
+ * @param {string} name of a kernel, known or not
+ * @returns {GuestNeeds}
+ */
+export const guestNeeds = (name) => KERNEL_RECIPES[name]?.guest ?? STOCK_GUEST;
 
 /**
  * @param {string} release e.g. 6.12.111+deb12-cloud-amd64

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 // @ts-check
 /** `npm run lab`: see --help, and README.md beside this file. */
+import { runCheckpatch } from './checkpatch.mjs';
 import { HELP, parseCommandLine } from './options.mjs';
 import { LabError, createReporter } from './report.mjs';
 import { prepareLab, runInLab } from './run.mjs';
@@ -40,6 +41,8 @@ async function main() {
       process.stdout.write(`${JSON.stringify({ ...kernel, module }, undefined, 2)}\n`);
       return 0;
     }
+    case 'checkpatch':
+      return runCheckpatch(options.command, reporter);
     case 'run':
       return (await runInLab({ ...options, reporter, signal: stopRequests() })).status;
   }

@@ -2,13 +2,15 @@
 /** The command line of the lab. */
 import { parseArgs } from 'node:util';
 
-import { KERNEL_LINES } from './kernels.mjs';
+import { DEFAULT_KERNEL, KERNEL_LINES, KERNEL_RECIPES, guestNeeds } from './kernels.mjs';
 import { LabError, STATUS, messageOf } from './report.mjs';
 import { DEFAULTS } from './run.mjs';
 
-const kernels = Object.entries(KERNEL_LINES)
+const kernels = Object.entries({ ...KERNEL_LINES, ...KERNEL_RECIPES })
   .map(([name, { about }]) => `                         ${name.padEnd(12)} ${about}`)
   .join('\n');
+
+const [stock, debug] = [guestNeeds(DEFAULT_KERNEL), guestNeeds('debug-6.12')];
 
 export const HELP = `Usage: npm run lab -- [OPTION]… -- COMMAND [ARGUMENT]…
 
@@ -19,21 +21,23 @@ exit status become the lab's.
 Options:
   --kernel NAME          which kernel (default ${DEFAULTS.kernel}):
 ${kernels}
-                         or any that was built into the cache
-  --timeout SECONDS      limit for boot and command (default ${DEFAULTS.timeoutSeconds})
+                         or any that was put into the cache
+  --timeout SECONDS      limit for boot and command (default ${stock.timeoutSeconds}; debug-*: ${debug.timeoutSeconds})
   --sim PARAMETERS       parameters of devmemsim (default '${DEFAULTS.sim}')
   --no-sim               boot without devmemsim: no network but loopback
   --driver FOLDER        source of the driver, instead of kernel/devmemsim
   --env NAME=VALUE       set a variable in the guest (may be repeated)
   --cpus N               virtual CPUs (default ${DEFAULTS.cpus})
-  --memory MIB           memory of the guest (default ${DEFAULTS.memoryMiB})
+  --memory MIB           memory of the guest (default ${stock.memoryMiB}; debug-*: ${debug.memoryMiB})
   --append TEXT          more for the kernel's command line
   --kernel-log FILE      keep the whole kernel log
   --allow-splat REGEX    a complaint of the kernel that does not fail the run (may be repeated)
-  --update               look for a newer kernel now, not once a day
+  --update               look for a newer kernel now, not once a day (newer source: only so)
   --quiet                no progress on stderr
   --prepare              make packages, kernel and driver ready; boot nothing
   --print-paths          the same, and print as JSON where they are
+  --checkpatch           take the arguments as C files or patches, and run the kernel's
+                         checkpatch on them; boot nothing
   --help
 
 In the guest:
@@ -50,7 +54,7 @@ Exit status: the command's own, or
 
 /**
  * @typedef {object} ParsedCommandLine
- * @property {'help' | 'prepare' | 'print-paths' | 'run'} action
+ * @property {'help' | 'prepare' | 'print-paths' | 'checkpatch' | 'run'} action
  * @property {boolean} quiet
  * @property {Omit<import('./run.mjs').RunOptions, 'reporter' | 'signal'>} options
  */
@@ -75,17 +79,23 @@ export function parseCommandLine(args) {
   if (values.env) options.env = Object.fromEntries(values.env.map(variable));
   if (values['allow-splat']) options.allowSplats = values['allow-splat'].map(pattern);
 
-  const action = values.help
-    ? 'help'
-    : values['print-paths']
-      ? 'print-paths'
-      : values.prepare
-        ? 'prepare'
-        : 'run';
+  const action = actionOf(values);
   if (action === 'run' && positionals.length === 0) {
     throw new LabError('no command given: npm run lab -- [OPTION]… -- COMMAND…', STATUS.usage);
   }
   return { action, quiet: values.quiet, options };
+}
+
+/**
+ * @param {ReturnType<typeof parse>['values']} values
+ * @returns {ParsedCommandLine['action']}
+ */
+function actionOf(values) {
+  if (values.help) return 'help';
+  if (values['print-paths']) return 'print-paths';
+  if (values.prepare) return 'prepare';
+  if (values.checkpatch) return 'checkpatch';
+  return 'run';
 }
 
 /** @param {readonly string[]} args */
@@ -110,6 +120,7 @@ function parse(args) {
         quiet: { type: 'boolean', default: false },
         prepare: { type: 'boolean', default: false },
         'print-paths': { type: 'boolean', default: false },
+        checkpatch: { type: 'boolean', default: false },
         help: { type: 'boolean', default: false },
       },
     });

@@ -15,7 +15,7 @@ export const CHANNELS = Object.freeze({ kernelLog: 3, stdout: 4, stderr: 5, cont
 
 /**
  * @typedef {object} Machine
- * @property {import('./fetch.mjs').Kernel} kernel
+ * @property {import('./layout.mjs').Kernel} kernel
  * @property {Accelerator} accelerator
  * @property {number} cpus
  * @property {number} memoryMiB
@@ -89,7 +89,7 @@ export function kernelCommandLine({ job, accelerator, udmabufLimitMiB, extra }) 
  * KVM where it works. /dev/kvm alone says little (some sandboxes have the file and
  * nothing behind it), so a kernel is booted once per boot of the host.
  *
- * @param {import('./fetch.mjs').Kernel} kernel
+ * @param {import('./layout.mjs').Kernel} kernel
  * @returns {Promise<Accelerator>}
  */
 export async function chooseAccelerator(kernel) {

@@ -11,10 +11,10 @@ import { fileURLToPath } from 'node:url';
 import { endChild, startBound, temporaryFolder } from './children.mjs';
 import { followGuest } from './guest.mjs';
 import { buildDriver } from './driver.mjs';
-import { ensureKernel } from './fetch.mjs';
+import { ensureKernel } from './ensure.mjs';
 import { ensureHostPackages } from './hostpackages.mjs';
 import { passedEnvironment, writeJob } from './job.mjs';
-import { DEFAULT_KERNEL } from './kernels.mjs';
+import { DEFAULT_KERNEL, guestNeeds } from './kernels.mjs';
 import { CHANNELS, QEMU, chooseAccelerator, kernelCommandLine, qemuArguments } from './qemu.mjs';
 import { LabError, createReporter } from './report.mjs';
 import { startShare } from './virtiofs.mjs';
@@ -26,9 +26,7 @@ export const DEFAULTS = Object.freeze({
   kernel: DEFAULT_KERNEL,
   /** Parameters of the software NIC. */
   sim: 'queues=4 header_split=1',
-  timeoutSeconds: 600,
   cpus: 2,
-  memoryMiB: 2048,
   /** Largest udmabuf; 6.12's own limit is 64. */
   udmabufLimitMiB: 1024,
 });
@@ -41,7 +39,7 @@ const SHARES = Object.freeze([
 
 /**
  * @typedef {object} PrepareOptions
- * @property {string} [kernel]   a name of `KERNEL_LINES`, or of a kernel built into the cache
+ * @property {string} [kernel]   one of `kernelNames`, or of a kernel put into the cache
  * @property {boolean} [update]  look for a newer kernel now
  * @property {boolean} [withSim] build the software NIC; default true
  * @property {string} [driver]   folder of its source; default kernel/devmemsim
@@ -50,7 +48,7 @@ const SHARES = Object.freeze([
 
 /**
  * @typedef {object} Prepared
- * @property {import('./fetch.mjs').Kernel} kernel
+ * @property {import('./layout.mjs').Kernel} kernel
  * @property {string | undefined} module  the built driver
  */
 
@@ -63,7 +61,7 @@ const SHARES = Object.freeze([
  */
 export async function prepareLab(options = {}) {
   const { reporter = createReporter() } = options;
-  await ensureHostPackages(reporter);
+  await ensureHostPackages(reporter, ['archive', 'guest', 'moduleBuild']);
   const kernel = await ensureKernel(options.kernel ?? DEFAULTS.kernel, {
     update: options.update ?? false,
     reporter,
@@ -80,9 +78,9 @@ export async function prepareLab(options = {}) {
  * @property {string} [sim]                parameters of the software NIC
  * @property {string} [cwd]                inside the working tree; default the process's own, else the tree's root
  * @property {Readonly<Record<string, string>>} [env] beside what `passedEnvironment` lets through
- * @property {number} [timeoutSeconds]     for boot and command together
+ * @property {number} [timeoutSeconds]     for boot and command together; default by kernel
  * @property {number} [cpus]
- * @property {number} [memoryMiB]
+ * @property {number} [memoryMiB]          default by kernel
  * @property {string} [append]             more for the kernel's command line
  * @property {import('node:stream').Writable} [stdout]           where the command's output goes; default the process's own
  * @property {import('node:stream').Writable} [stderr]
@@ -168,7 +166,8 @@ async function bootAndRun(options, cleanUp) {
     udmabufLimitMiB: DEFAULTS.udmabufLimitMiB,
     extra: options.append ?? '',
   });
-  const { cpus = DEFAULTS.cpus, memoryMiB = DEFAULTS.memoryMiB } = options;
+  const needs = guestNeeds(kernel.name);
+  const { cpus = DEFAULTS.cpus, memoryMiB = needs.memoryMiB } = options;
   const qemu = startBound(
     QEMU,
     qemuArguments({ kernel, accelerator, cpus, memoryMiB, append, shares }),
@@ -183,7 +182,7 @@ async function bootAndRun(options, cleanUp) {
     signal: options.signal,
     stdout: options.stdout ?? process.stdout,
     stderr: options.stderr ?? process.stderr,
-    timeoutSeconds: options.timeoutSeconds ?? DEFAULTS.timeoutSeconds,
+    timeoutSeconds: options.timeoutSeconds ?? needs.timeoutSeconds,
     kernelLogFile: options.kernelLog,
     allowSplats: options.allowSplats ?? [],
     // The guest has copied what it needs, QEMU holds the sockets.
