@@ -38,7 +38,9 @@
         "<!(node -p \"require('node-addon-api').targets\"):node_addon_api_maybe"
       ],
       "include_dirs": ["src/native"],
-      "defines": ["NAPI_VERSION=9"],
+      # A worker can be terminated in the midst of a call; what cannot be thrown then
+      # must not abort the process.
+      "defines": ["NAPI_VERSION=9", "NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS"],
       "cflags_cc!": ["-std=gnu++17", "-std=gnu++20"],
       "cflags_cc": [
         "-std=c++20", "-fvisibility=hidden", "-Wall", "-Wextra", "-Wnon-virtual-dtor"

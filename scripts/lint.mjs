@@ -38,7 +38,7 @@ function check(name, script, args) {
   if (!passed) failed.push(name);
 }
 
-const clang = files('src/native/*.cc', 'src/native/*.h');
+const clang = files('src/native/*.cc', 'src/native/*.h', 'test/fuzz/*.cc', 'test/fuzz/*.h');
 const clangFormat = 'clang-format/index.js';
 if (process.argv.includes('--fix')) {
   check('clang-format', clangFormat, ['-i', ...clang]);

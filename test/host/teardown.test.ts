@@ -50,6 +50,11 @@ describe('a worker that alone loaded the addon', () => {
   });
 });
 
+it('workers that do nothing but call the addon are terminated in the midst of it', async () => {
+  const outcome = await new Child('terminate-busy-worker', []).outcome();
+  expect(outcome).toEqual({ status: 0, signal: null, stdout: 'survived\n', stderr: '' });
+});
+
 describe('a process', () => {
   it.for(STATES)('exits while %s, with its status', async (state) => {
     await using server = await PlainServer.listen();

@@ -77,7 +77,8 @@ Napi::Value Mapping::Read(const Napi::CallbackInfo& info) {
   size_t length = target.ByteLength();
   bool inside = region_ != nullptr && offset >= 0 &&
                 offset + static_cast<double>(length) <= static_cast<double>(region_->size());
-  if (inside) {
+  // An empty array may have no memory, which memcpy does not take even for no bytes.
+  if (inside && length > 0) {
     std::memcpy(target.Data(), region_->data() + static_cast<size_t>(offset), length);
   }
   return Napi::Boolean::New(env, inside);
