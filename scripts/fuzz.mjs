@@ -103,17 +103,17 @@ function findCompiler(folder) {
 
 /** Installs the distribution's clang where that can be done. */
 function installCompiler() {
+  const superuser = process.getuid?.() === 0;
+  // Lists first: a fresh machine has none, and stale ones name files that are gone.
+  if (superuser) run('apt-get', ['update']);
   const [, version] =
     /Depends: clang-(\d+)/.exec(run('apt-cache', ['depends', 'clang']).output) ?? [];
   const suffix = version ?? String(OLDEST_CLANG);
   const packages = [`clang-${suffix}`, `libclang-rt-${suffix}-dev`, `llvm-${suffix}`];
   const install = ['install', '-y', '--no-install-recommends', ...packages];
-  if (version !== undefined && process.getuid?.() === 0) {
+  if (version !== undefined && superuser) {
     say(`installing ${packages.join(' ')}`);
-    const env = { DEBIAN_FRONTEND: 'noninteractive' };
-    if (run('apt-get', install, env).status === 0) return;
-    run('apt-get', ['update'], env);
-    if (run('apt-get', install, env).status === 0) return;
+    if (run('apt-get', install, { DEBIAN_FRONTEND: 'noninteractive' }).status === 0) return;
   }
   fail(`clang with libFuzzer is needed: 'apt-get install ${packages.join(' ')}'`);
 }
