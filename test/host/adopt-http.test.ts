@@ -4,7 +4,7 @@ import http from 'node:http';
 import type net from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 
-import { adopt } from 'devmem-tcp';
+import { adopt, type TransportName } from 'devmem-tcp';
 import { describe, expect, it } from 'vitest';
 
 import { expectNoLeaks } from '../support/leaks.js';
@@ -40,40 +40,39 @@ class Gateway implements AsyncDisposable {
   }
 }
 
+/** Sends payload right behind the request, so that some of it comes as `head`. */
+async function expectWhole(
+  transport: TransportName,
+  event: keyof typeof REQUESTS,
+  beforeAdoption: () => void | Promise<void>,
+): Promise<void> {
+  await using bound = await bind(transport);
+  await using gateway = new Gateway();
+  const peer = await connectPlain(await gateway.listen());
+  const handedOver = gateway.handOver(event);
+  peer.write(REQUESTS[event]);
+  const sent = send(peer, MiB).then(() => peer.end());
+  const { socket, head } = await handedOver;
+  await beforeAdoption();
+  const adopted = adopt(socket, { binding: bound.binding, head });
+  expect(await readPattern(adopted, 'fragments')).toBe(MiB);
+  await sent;
+  await adopted.close();
+  await close(peer);
+}
+
 describeOverTransports('adopt() of a connection handed over by http', (transport) => {
   describe.each(['upgrade', 'connect'] as const)("in '%s'", (event) => {
     expectNoLeaks();
 
     it('loses no byte of what follows the request, however it was cut', async () => {
-      await using bound = await bind(transport);
-      await using gateway = new Gateway();
-      const peer = await connectPlain(await gateway.listen());
-      const handedOver = gateway.handOver(event);
-      // Payload right behind the request: some of it comes as `head`.
-      peer.write(REQUESTS[event]);
-      const sent = send(peer, MiB).then(() => peer.end());
-      const { socket, head } = await handedOver;
-      const adopted = adopt(socket, { binding: bound.binding, head });
-      expect(await readPattern(adopted, 'fragments')).toBe(MiB);
-      await sent;
-      await adopted.close();
-      await close(peer);
+      await expectWhole(transport, event, () => {});
     });
 
     it('loses no byte either when it is adopted later', async () => {
-      await using bound = await bind(transport);
-      await using gateway = new Gateway();
-      const peer = await connectPlain(await gateway.listen());
-      const handedOver = gateway.handOver(event);
-      peer.write(REQUESTS[event]);
-      const sent = send(peer, MiB).then(() => peer.end());
-      const { socket, head } = await handedOver;
-      for (let turn = 0; turn < 20; turn++) await nextTurn();
-      const adopted = adopt(socket, { binding: bound.binding, head });
-      expect(await readPattern(adopted, 'fragments')).toBe(MiB);
-      await sent;
-      await adopted.close();
-      await close(peer);
+      await expectWhole(transport, event, async () => {
+        for (let turn = 0; turn < 20; turn++) await nextTurn();
+      });
     });
   });
 });
