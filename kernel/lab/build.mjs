@@ -41,7 +41,10 @@ const ANONYMOUS = Object.freeze(['KBUILD_BUILD_USER=lab', 'KBUILD_BUILD_HOST=lab
 const PROGRESS_MS = 60_000;
 
 /** How much of a failed build's log is shown. */
-const SHOWN_LOG_LINES = 40;
+const SHOWN_LOG_LINES = 30;
+
+/** The first line of what went wrong: the compiler's, modpost's, the linker's, else make's. */
+const FAILURE = /\berror: |^ERROR: |undefined reference|\*\*\* /;
 
 /**
  * What kbuild needs to build a module outside the tree. The rest of a build is a
@@ -67,7 +70,7 @@ const MODULE_BUILD_FILES = Object.freeze([
  * @param {import('./kernels.mjs').KernelRecipe} recipe
  * @param {{ update: boolean, reporter: import('./report.mjs').Reporter }} options update: look for newer source now
  * @returns {Promise<import('./layout.mjs').Kernel>}
- * @throws {LabError} with the end of the build's log
+ * @throws {LabError} with what the build's log says about a failure
  */
 export async function ensureBuilt(name, recipe, { update, reporter }) {
   const home = kernelHome(name);
@@ -212,10 +215,23 @@ async function make(tree, targets, log) {
   // Minutes of all CPUs: whoever works here comes first.
   const status = await runLogged('nice', ['-n', '10', 'make', ...options], log);
   if (status === 0) return;
-  const lines = readFileSync(log, 'utf8').trimEnd().split('\n');
   throw new LabError(
-    `make ${targets.join(' ')} failed with status ${status}; ${log} ends with\n${lines.slice(-SHOWN_LOG_LINES).join('\n')}`,
+    `make ${targets.join(' ')} failed with status ${status}; from ${log}:\n${failureIn(readFileSync(log, 'utf8'))}`,
   );
+}
+
+/**
+ * The part of a build's log that tells why it failed. Parallel jobs go on for a while,
+ * so that is not the log's end.
+ *
+ * @param {string} log
+ * @returns {string}
+ */
+function failureIn(log) {
+  const lines = log.trimEnd().split('\n');
+  const first = lines.findIndex((line) => FAILURE.test(line));
+  const start = first < 0 ? -SHOWN_LOG_LINES : Math.max(0, first - 2);
+  return lines.slice(start).slice(0, SHOWN_LOG_LINES).join('\n');
 }
 
 /**

@@ -1,8 +1,9 @@
 // @ts-check
 /** Shares host folders with the guest: one virtiofsd each, of either of its two kinds. */
 import { spawnSync } from 'node:child_process';
-import { existsSync, watch } from 'node:fs';
+import { existsSync, readFileSync, watch } from 'node:fs';
 import { dirname } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 
 import { startBound } from './children.mjs';
 import { isExecutable, which } from './process.mjs';
@@ -10,6 +11,9 @@ import { LabError } from './report.mjs';
 
 /** Debian 12 and Ubuntu 22.04 ship the C daemon with QEMU; later ones the Rust daemon in a package of its own. */
 const PLACES = ['/usr/libexec/virtiofsd', '/usr/lib/qemu/virtiofsd', '/usr/lib/virtiofsd'];
+
+/** The flag of listening sockets in /proc/net/unix (__SO_ACCEPTCON). */
+const ACCEPTS_CONNECTIONS = '00010000';
 
 /** @returns {string | undefined} */
 export const findVirtiofsd = () => PLACES.find(isExecutable) ?? which('virtiofsd');
@@ -54,6 +58,24 @@ export function virtiofsdArguments({ source, cache, writable }, socket, help) {
 }
 
 /**
+ * A socket appears before anybody listens on it, and connecting to find out would use up
+ * the one connection that a daemon takes. No event tells, but the kernel's table does.
+ *
+ * @param {string} socket
+ * @param {import('node:child_process').ChildProcess} daemon
+ */
+async function untilListening(socket, daemon) {
+  const isListening = () =>
+    readFileSync('/proc/net/unix', 'utf8')
+      .split('\n')
+      .map((line) => line.split(/\s+/))
+      .some((fields) => fields[3] === ACCEPTS_CONNECTIONS && fields.at(-1) === socket);
+  while (daemon.exitCode === null && daemon.signalCode === null && !isListening()) {
+    await setTimeout(5);
+  }
+}
+
+/**
  * Starts the daemon of one share.
  *
  * @param {Share} share
@@ -76,7 +98,7 @@ export function startShare(share, socket) {
   daemon.stderr?.setEncoding('utf8').on('data', (text) => (complaint += String(text)));
   /** @type {Promise<void>} */
   const ready = new Promise((resolve, reject) => {
-    changes.on('change', () => existsSync(socket) && resolve());
+    changes.on('change', () => existsSync(socket) && resolve(untilListening(socket, daemon)));
     changes.on('error', reject);
     daemon.once('error', reject);
     daemon.once('close', () =>

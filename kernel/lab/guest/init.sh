@@ -70,7 +70,6 @@ finish_system() {
 	mkdir -p /dev/pts /dev/shm
 	must mount -t devpts -o mode=620,ptmxmode=666 devpts /dev/pts
 	must mount -t tmpfs -o mode=1777 shm /dev/shm
-	mount -t debugfs debugfs /sys/kernel/debug 2>/dev/null
 	ln -sf /proc/self/fd /dev/fd
 	ln -sf fd/0 /dev/stdin
 	ln -sf fd/1 /dev/stdout
@@ -133,7 +132,10 @@ run_command() {
 	inside=
 	[ -n "$LAB_DRIVER" ] && inside="ip netns exec rx"
 	report ready
-	$inside sh "$LAB/command" </dev/null >"$LAB/stdout" 2>"$LAB/stderr" 3>&-
+	# ip netns exec mounts a /sys of the namespace's own, which lacks what lay on the old one.
+	# shellcheck disable=SC2016
+	$inside sh -c 'mount -t debugfs debugfs /sys/kernel/debug 2>/dev/null; exec sh "$1"' \
+		sh "$LAB/command" </dev/null >"$LAB/stdout" 2>"$LAB/stderr" 3>&-
 	status=$?
 	kill_leftovers
 	# shellcheck disable=SC2086
