@@ -21,7 +21,7 @@ async function receiver() {
     const held = [];
     for await (const batch of socket.batches()) {
       held.push(batch);
-      if (held.length === 10) parentPort?.postMessage('receiving');
+      if (held.length === 1) parentPort?.postMessage('receiving');
     }
   });
   const { port } = await server.listen({ host: '192.0.2.1' });

@@ -8,7 +8,7 @@ const server = createServer({ binding }, async (socket) => {
   const held = [];
   for await (const batch of socket.batches()) {
     held.push(batch);
-    if (held.length === 10) process.send?.('receiving');
+    if (held.length === 1) process.send?.('receiving');
   }
 });
 const { port } = await server.listen({ host: '192.0.2.1' });
