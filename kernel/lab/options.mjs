@@ -65,9 +65,9 @@ Exit status: the command's own, or
  * @throws {LabError} status 64
  */
 export function parseCommandLine(args) {
-  const { values, positionals } = parse(args);
+  const { values, command } = parse(args);
   /** @type {ParsedCommandLine['options']} */
-  const options = { command: positionals, withSim: !values['no-sim'], update: values.update };
+  const options = { command, withSim: !values['no-sim'], update: values.update };
   if (values.kernel !== undefined) options.kernel = values.kernel;
   if (values.sim !== undefined) options.sim = values.sim;
   if (values.driver !== undefined) options.driver = values.driver;
@@ -80,7 +80,7 @@ export function parseCommandLine(args) {
   if (values['allow-splat']) options.allowSplats = values['allow-splat'].map(pattern);
 
   const action = actionOf(values);
-  if (action === 'run' && positionals.length === 0) {
+  if (action === 'run' && command.length === 0) {
     throw new LabError('no command given: npm run lab -- [OPTION]… -- COMMAND…', STATUS.usage);
   }
   return { action, quiet: values.quiet, options };
@@ -98,32 +98,40 @@ function actionOf(values) {
   return 'run';
 }
 
-/** @param {readonly string[]} args */
+const OPTIONS = /** @type {const} */ ({
+  kernel: { type: 'string' },
+  timeout: { type: 'string' },
+  sim: { type: 'string' },
+  'no-sim': { type: 'boolean', default: false },
+  driver: { type: 'string' },
+  env: { type: 'string', multiple: true },
+  cpus: { type: 'string' },
+  memory: { type: 'string' },
+  append: { type: 'string' },
+  'kernel-log': { type: 'string' },
+  'allow-splat': { type: 'string', multiple: true },
+  update: { type: 'boolean', default: false },
+  quiet: { type: 'boolean', default: false },
+  prepare: { type: 'boolean', default: false },
+  'print-paths': { type: 'boolean', default: false },
+  checkpatch: { type: 'boolean', default: false },
+  help: { type: 'boolean', default: false },
+});
+
+/**
+ * Options end where the command begins: its own are none of the lab's.
+ *
+ * @param {readonly string[]} args
+ */
 function parse(args) {
+  const lenient = { args: [...args], options: OPTIONS, allowPositionals: true, strict: false };
+  const { tokens } = parseArgs({ ...lenient, tokens: true });
+  const end = tokens.find(({ kind }) => kind === 'positional' || kind === 'option-terminator');
+  const cut = end?.index ?? args.length;
+  const command = args.slice(end?.kind === 'option-terminator' ? cut + 1 : cut);
   try {
-    return parseArgs({
-      args: [...args],
-      allowPositionals: true,
-      options: {
-        kernel: { type: 'string' },
-        timeout: { type: 'string' },
-        sim: { type: 'string' },
-        'no-sim': { type: 'boolean', default: false },
-        driver: { type: 'string' },
-        env: { type: 'string', multiple: true },
-        cpus: { type: 'string' },
-        memory: { type: 'string' },
-        append: { type: 'string' },
-        'kernel-log': { type: 'string' },
-        'allow-splat': { type: 'string', multiple: true },
-        update: { type: 'boolean', default: false },
-        quiet: { type: 'boolean', default: false },
-        prepare: { type: 'boolean', default: false },
-        'print-paths': { type: 'boolean', default: false },
-        checkpatch: { type: 'boolean', default: false },
-        help: { type: 'boolean', default: false },
-      },
-    });
+    const { values } = parseArgs({ args: args.slice(0, cut), options: OPTIONS });
+    return { values, command };
   } catch (error) {
     throw new LabError(messageOf(error), STATUS.usage);
   }

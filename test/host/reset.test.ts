@@ -1,9 +1,10 @@
 import { once } from 'node:events';
 
+import { adopt } from 'devmem-tcp';
 import { expect, it } from 'vitest';
 
 import { expectNoLeaks } from '../support/leaks.js';
-import { closing, openPair, reset } from '../support/peers.js';
+import { closing, connectPlain, openPair, PlainServer, reset } from '../support/peers.js';
 import { readPattern, readText, send, take } from '../support/stream.js';
 import { rejectionOf } from '../support/thrown.js';
 import { bind, describeOverTransports } from '../support/transports.js';
@@ -79,6 +80,19 @@ describeOverTransports('a reset by the peer', (transport) => {
     await gone;
     expect(await rejectionOf(readPattern(pair.socket))).toMatchObject(RESET);
     expect(await readPattern(pair.socket)).toBe(0);
+  });
+
+  it('before the connection was adopted rejects who reads it', async () => {
+    await using bound = await bind(transport);
+    await using server = await PlainServer.listen({ pauseOnConnect: true });
+    const accepted = server.accept();
+    const peer = await connectPlain(server.port);
+    const connection = await accepted;
+    const gone = closing(peer);
+    reset(peer);
+    await gone;
+    await using socket = adopt(connection, { binding: bound.binding });
+    expect(await rejectionOf(readText(socket))).toMatchObject(RESET);
   });
 
   it('does not touch what is leased', async () => {

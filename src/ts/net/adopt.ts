@@ -58,8 +58,10 @@ export function takeOver(socket: net.Socket): TakenOver {
 
 function handleOf(socket: net.Socket): TcpHandle | undefined {
   const handle = (socket as unknown as { _handle?: Partial<TcpHandle> | null })._handle;
-  const isTcp = socket.remoteFamily === 'IPv4' || socket.remoteFamily === 'IPv6';
-  const usable = isTcp && typeof handle?.readStop === 'function' && (handle.fd ?? -1) >= 0;
+  // Not by the peer's address: a connection that was reset since has none, and its
+  // error is for whoever reads.
+  const isTcp = handle?.constructor?.name === 'TCP';
+  const usable = isTcp && typeof handle.readStop === 'function' && (handle.fd ?? -1) >= 0;
   return usable ? (handle as TcpHandle) : undefined;
 }
 

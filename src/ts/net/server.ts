@@ -126,7 +126,7 @@ export class DevmemServer extends EventEmitter implements AsyncDisposable {
     try {
       socket = new DevmemSocket(connection, { binding: this.#binding });
     } catch (error) {
-      // Such as a connection that was reset before it was accepted.
+      // Such as descriptors running out.
       connection.destroy();
       this.emit('socketError', error, undefined);
       return;
