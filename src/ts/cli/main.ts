@@ -1,0 +1,55 @@
+#!/usr/bin/env node
+/** `devmem-tcp COMMAND`: finds the command and runs it. */
+import { type Command, STATUS, UsageError } from './command.js';
+
+/** Loaded when asked for: a command does not wait for the code of others. */
+const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {};
+
+async function main([name, ...args]: string[]): Promise<number> {
+  if (name === undefined || name === 'help' || name === '--help' || name === '-h') {
+    process.stdout.write(await overview());
+    return name === undefined ? STATUS.usage : STATUS.ok;
+  }
+  if (!Object.hasOwn(COMMANDS, name)) {
+    const known = Object.keys(COMMANDS).join(', ');
+    return complain(`there is no command '${name}'. The commands are ${known}`);
+  }
+  const command = await COMMANDS[name]!();
+  if (args.includes('--help')) {
+    process.stdout.write(command.help);
+    return STATUS.ok;
+  }
+  try {
+    return await command.run(args);
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    return complain(`${error.message}\nTry 'devmem-tcp ${name} --help'`);
+  }
+}
+
+function complain(what: string): number {
+  process.stderr.write(`devmem-tcp: ${what}\n`);
+  return STATUS.usage;
+}
+
+async function overview(): Promise<string> {
+  const lines = await Promise.all(
+    Object.entries(COMMANDS).map(
+      async ([name, load]) => `  ${name.padEnd(8)}  ${(await load()).summary}\n`,
+    ),
+  );
+  return `Receive TCP payload straight into device memory.
+
+  devmem-tcp COMMAND [OPTION]…
+
+${lines.join('')}
+'devmem-tcp COMMAND --help' tells the options of each.
+`;
+}
+
+try {
+  process.exitCode = await main(process.argv.slice(2));
+} catch (error) {
+  process.stderr.write(`devmem-tcp: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = STATUS.failed;
+}
