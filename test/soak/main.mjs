@@ -6,6 +6,7 @@ import { inspect, parseArgs } from 'node:util';
 import { Random } from './random.mjs';
 import { Journal, table } from './report.mjs';
 import { Soak } from './soak.mjs';
+import { describeKernel } from './surroundings.mjs';
 
 const { values } = parseArgs({
   options: { minutes: { type: 'string' }, seed: { type: 'string' } },
@@ -33,6 +34,7 @@ const { violation, counts } = journal;
 if (violation !== undefined) {
   process.stderr.write(`${journal.tail.join('\n')}\n`);
   for (const line of soak.describe()) process.stderr.write(`${line}\n`);
+  process.stderr.write(`${await describeKernel()}\n`);
 }
 process.stderr.write(`soak: seed ${seed}, kernel ${release()}, Node.js ${process.version}\n`);
 process.stderr.write(table(counts));

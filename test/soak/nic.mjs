@@ -6,7 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 
 export const INTERFACE = 'dms0';
-const PEER_INTERFACE = 'dms1';
+export const PEER_INTERFACE = 'dms1';
 export const ADDRESS = Object.freeze({ IPv4: '192.0.2.1', IPv6: '2001:db8::1' });
 export const PEER_ADDRESS = Object.freeze({ IPv4: '192.0.2.2', IPv6: '2001:db8::2' });
 export const QUEUES = 8;

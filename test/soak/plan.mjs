@@ -5,6 +5,11 @@ import { FIRST_STREAM_PORT, LAST_STREAM_PORT } from './wire.mjs';
 const KiB = 1024;
 const MiB = 1024 * KiB;
 
+// A stream takes seconds, not minutes, however large it is: who looks for streams that
+// do not end has to tell those from slow ones.
+const MOST_PIECES = 20_000;
+const MOST_PAUSES = 20;
+
 /**
  * What the sending end does.
  * @typedef {object} PeerPlan
@@ -69,7 +74,7 @@ export function planStream(root, id) {
     entry,
     peer: planPeer(random, bytes),
     mode,
-    ...planDelays(random),
+    ...planDelays(random, bytes),
     hold: planHold(random),
     leave: planLeave(random, entry, bytes),
     replyBytes: writes ? random.magnitude(1, 2 * MiB) : 0,
@@ -110,18 +115,25 @@ function planPeer(random, bytes) {
   return {
     kind,
     bytes: kind === 'silent' ? 0 : cut ? random.int(0, bytes) : bytes,
-    piece: random.magnitude(100, 512 * KiB),
-    pauseEvery: pauses ? Math.max(Math.ceil(bytes / random.int(1, 20)), 1000) : 0,
+    piece: Math.max(random.magnitude(100, 512 * KiB), Math.ceil(bytes / MOST_PIECES)),
+    pauseEvery: pauses ? Math.max(Math.ceil(bytes / random.int(1, MOST_PAUSES)), 1000) : 0,
     pauseMs: random.magnitude(1, 400),
     waitMs: kind === 'silent' ? random.magnitude(50, 8000) : cut ? random.int(0, 100) : 0,
     slowReader: random.chance(0.2),
   };
 }
 
-/** @param {import('./random.mjs').Random} random */
-function planDelays(random) {
+/**
+ * @param {import('./random.mjs').Random} random
+ * @param {number} bytes
+ */
+function planDelays(random, bytes) {
   if (random.chance(0.6)) return { delayEvery: 0, delayMs: 0 };
-  return { delayEvery: random.magnitude(4 * KiB, MiB), delayMs: random.magnitude(1, 250) };
+  const every = random.magnitude(4 * KiB, MiB);
+  return {
+    delayEvery: Math.max(every, Math.ceil(bytes / MOST_PAUSES)),
+    delayMs: random.magnitude(1, 250),
+  };
 }
 
 /**
@@ -174,11 +186,12 @@ function planLeave(random, entry, bytes) {
  */
 export function planHelperStream(root, id) {
   const plan = planStream(root, id);
-  const bytes = root.fork(`helper stream ${id}`).magnitude(1000, 8 * MiB);
+  const random = root.fork(`helper stream ${id}`);
+  const peer = planPeer(random, random.magnitude(1000, 8 * MiB));
   return {
     ...plan,
     entry: 'server',
-    peer: { ...plan.peer, kind: 'end', bytes, waitMs: 0 },
+    peer: { ...peer, kind: 'end', bytes: peer.bytes, waitMs: 0 },
     replyBytes: 0,
   };
 }

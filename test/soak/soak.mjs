@@ -288,7 +288,8 @@ export class Soak {
       if (performance.now() > deadline) {
         const left = helpers.map(({ kind, streams }) => `${kind}: ${[...streams.keys()].join()}`);
         this.#journal.violate(`streams that do not end: ${left.join('; ')}`);
-        return;
+        // All stays as it is, for whoever looks why.
+        throw this.#journal.violation;
       }
       await delay(100);
     }
