@@ -19,6 +19,9 @@ const MEMORY_BYTES = 24 * 2 ** 20;
 const HELD_LIMIT = 8 * 2 ** 20;
 const PORTS = 1000;
 const UNSEEN_MS = 5000;
+// A reset that is lost, because the link is down, is never sent again: only who asks
+// learns that the peer is gone.
+const KEEP_ALIVE = Object.freeze({ keepAlive: true, keepAliveInitialDelay: 5000 });
 
 export class Generation {
   number;
@@ -56,7 +59,8 @@ export class Generation {
     this.allowHalfOpen = allowHalfOpen;
     this.#journal = journal;
     this.#server = this.#createServer();
-    this.#adopting = net.createServer({ allowHalfOpen, pauseOnConnect: true }, (socket) => {
+    const adopting = { ...KEEP_ALIVE, allowHalfOpen, pauseOnConnect: true };
+    this.#adopting = net.createServer(adopting, (socket) => {
       void this.#adopt(socket);
     });
   }
@@ -158,7 +162,8 @@ export class Generation {
 
   #createServer() {
     const { binding, allowHalfOpen } = this;
-    const server = createServer({ binding, allowHalfOpen }, async (socket) => {
+    const options = { ...KEEP_ALIVE, binding, allowHalfOpen };
+    const server = createServer(options, async (socket) => {
       const stream = this.#streamOf(socket.remotePort);
       if (stream === undefined) return;
       await stream.run(socket);
@@ -194,8 +199,9 @@ export class Generation {
   async #connect(stream, peer) {
     const { plan } = stream;
     const aborter = new AbortController();
-    const options = { host: PEER_ADDRESS[plan.family], port: PEER_PORT, localPort: plan.port };
     const { binding, allowHalfOpen } = this;
+    const local = { ...KEEP_ALIVE, localPort: plan.port };
+    const options = { ...local, host: PEER_ADDRESS[plan.family], port: PEER_PORT };
     const abort = () => {
       aborter.abort(new PlannedError(stream.name));
     };

@@ -26,7 +26,8 @@ export async function connect(options: ConnectOptions): Promise<DevmemSocket> {
   checkBinding(options?.binding);
   const { binding, signal, allowHalfOpen, ...netOptions } = options;
   signal?.throwIfAborted();
-  const socket = new net.Socket({ allowHalfOpen: allowHalfOpen ?? false });
+  // The constructor is what heeds noDelay, keepAlive and the like.
+  const socket = new net.Socket({ ...netOptions, allowHalfOpen: allowHalfOpen ?? false });
   // Before connecting, or libuv would start to read.
   socket.pause();
   try {
