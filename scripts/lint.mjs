@@ -47,7 +47,9 @@ if (process.argv.includes('--fix')) {
   check('eslint', 'eslint/bin/eslint.js', ['.']);
   check('prettier', 'prettier/bin/prettier.cjs', ['--check', '--log-level', 'warn', '.']);
   check('clang-format', clangFormat, ['--dry-run', '--Werror', ...clang]);
-  const kernel = files('kernel/devmemsim/*.c', 'kernel/devmemsim/*.h');
+  // 0000 is a series' cover letter.
+  const patches = files('kernel/patches/*.patch').filter((name) => !name.includes('/0000-'));
+  const kernel = [...files('kernel/devmemsim/*.c', 'kernel/devmemsim/*.h'), ...patches];
   check('checkpatch', `${root}kernel/lab/lab.mjs`, ['--checkpatch', ...kernel]);
 }
 process.exitCode = failed.length === 0 ? 0 : 1;

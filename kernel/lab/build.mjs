@@ -118,13 +118,16 @@ async function planBuild(recipe, source) {
   return { version, source, patches, configuration };
 }
 
+/** As `git format-patch` names them; 0000 is the cover letter. */
+const PATCH = /^(?!0000)\d{4}-.*\.patch$/;
+
 /**
  * @param {string} folder
  * @returns {string[]}
  */
 function patchFiles(folder) {
   if (!existsSync(folder)) return [];
-  const names = readdirSync(folder).filter((name) => name.endsWith('.patch'));
+  const names = readdirSync(folder).filter((name) => PATCH.test(name));
   return names.sort().map((name) => join(folder, name));
 }
 

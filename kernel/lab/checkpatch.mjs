@@ -3,7 +3,8 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
 
 import { cacheRoot, publishFolder, withLock } from './cache.mjs';
 import { ensureHostPackages } from './hostpackages.mjs';
@@ -40,17 +41,21 @@ async function ensureCheckpatch(reporter) {
  */
 export async function runCheckpatch(files, reporter) {
   const script = await ensureCheckpatch(reporter);
+  const paths = files.map((file) => resolve(file));
   const isPatch = (/** @type {string} */ file) => file.endsWith('.patch');
   const runs = [
-    ['--file', ...files.filter((file) => !isPatch(file))],
-    ['--patch', ...files.filter(isPatch)],
+    ['--file', ...paths.filter((file) => !isPatch(file))],
+    ['--patch', ...paths.filter(isPatch)],
   ].filter((run) => run.length > 1);
 
   let status = 0;
   for (const run of runs) {
-    // --no-tree: the files need not lie in a kernel source.
-    const args = [script, '--strict', '--no-tree', '--quiet', ...run];
+    // The files need not lie in a kernel source, nor is the kernel's history here.
+    const alone = ['--no-tree', '--ignore', 'UNKNOWN_COMMIT_ID'];
+    const args = [script, '--strict', '--quiet', ...alone, ...run];
+    // Outside any repository: it takes patches that Git tracks for source files.
     const child = spawn('perl', args, {
+      cwd: tmpdir(),
       stdio: ['ignore', 'inherit', 'inherit'],
       env: { ...process.env, PATH: searchPath() },
     });

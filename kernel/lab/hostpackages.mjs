@@ -52,6 +52,7 @@ const NEEDS = {
     { what: 'modprobe', there: tool('modprobe'), packages: ['kmod'] },
     { what: 'ip', there: tool('ip'), packages: ['iproute2'] },
     { what: 'ethtool', there: tool('ethtool'), packages: ['ethtool'] },
+    { what: 'nft', there: tool('nft'), packages: ['nftables'] },
   ],
   moduleBuild: [
     { what: 'make', there: tool('make'), packages: ['make'] },

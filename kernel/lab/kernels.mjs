@@ -103,8 +103,15 @@ const DEBUG_GUEST = { memoryMiB: 3072, timeoutSeconds: 2400 };
 
 /** @type {Readonly<Record<string, KernelRecipe>>} Kernels that the lab builds itself. */
 export const KERNEL_RECIPES = Object.freeze({
+  'patched-6.12': {
+    about: '6.12 with kernel/patches/linux-6.12, built here (6 minutes once)',
+    source: 'linux-6.12',
+    fragments: ['base.config', 'linux-6.12.config'],
+    patches: 'linux-6.12',
+    guest: STOCK_GUEST,
+  },
   'debug-6.12': {
-    about: '6.12 with KASAN, lockdep and other checks, built here (10 minutes once)',
+    about: 'patched-6.12 with KASAN, lockdep and other checks (10 minutes once)',
     source: 'linux-6.12',
     fragments: ['base.config', 'linux-6.12.config', 'debug.config'],
     patches: 'linux-6.12',
