@@ -7,7 +7,13 @@
         ["OS=='linux'", {
           "sources": [
             "src/native/addon.cc",
+            "src/native/memory/cuda.cc",
+            "src/native/memory/cuda_allocation.cc",
+            "src/native/memory/cuda_driver.cc",
+            "src/native/memory/dma_buf.cc",
+            "src/native/memory/files.cc",
             "src/native/memory/mapping.cc",
+            "src/native/memory/memfd.cc",
             "src/native/memory/memory.cc",
             "src/native/receive/cmsg_transport.cc",
             "src/native/receive/copy_arena.cc",

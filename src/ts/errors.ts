@@ -18,7 +18,11 @@ export const DEVMEM_ERRORS = {
   ERR_DEVMEM_MEMORY_IN_USE:
     'Another binding uses the memory, or fragments or sockets of an earlier one do. Close and release them, or allocate more memory.',
   ERR_DEVMEM_WRONG_MEMORY:
-    'The memory is of a type that this transport cannot receive into. Use a dma-buf (udmabuf) for devmem.',
+    'The memory is of a type that this transport, or this interface, cannot receive into. Use a dma-buf for devmem, memory that the CPU can map for copying.',
+  ERR_DEVMEM_NOT_MAPPABLE:
+    'The CPU cannot see the memory: it is on a GPU, or its exporter does not let it be mapped. Copy what is needed with read(), or use it on its device.',
+  ERR_DEVMEM_CUDA:
+    "CUDA is missing, or refused: `call`, `cudaError` and `hint` of the error say what and why. Install NVIDIA's driver with the open kernel modules, or use memory of another type.",
   ERR_DEVMEM_BAD_RECORD:
     "The kernel delivered a fragment outside the socket's memory, or a control message that makes no sense, and the connection was closed. Steer the connection to its own binding's queues; if that is so, report it with the kernel version.",
   ERR_DEVMEM_SOCKET_STATE:

@@ -1,6 +1,19 @@
 /** The public surface of devmem-tcp, nothing else. */
 export { DEVMEM_ERRORS, DevmemError, type DevmemErrorCode, type SystemError } from './errors.js';
-export { type AllocateOptions, DmaBuf, type MemoryType } from './memory/dma-buf.js';
+export type { AllocateOptions, MemoryType } from './memory/allocate.js';
+export type { BackingType } from './memory/backing.js';
+export { type CudaDevice, CudaError } from './memory/cuda-driver.js';
+export { type CpuAccess, DmaBuf } from './memory/dma-buf.js';
+export type { HugePages, HugePageSize } from './memory/huge-pages.js';
+export type { ImportOptions } from './memory/import.js';
+export {
+  type CudaProbe,
+  type DmaHeapProbe,
+  type HostProbe,
+  type MemoryProbe,
+  probeMemory,
+  type UdmabufProbe,
+} from './memory/probe.js';
 export { isSupported } from './native.js';
 export { connect, type ConnectOptions } from './net/connect.js';
 export {

@@ -21,6 +21,45 @@ export interface Mapping {
   buffer(): ArrayBuffer | undefined;
   /** Copies `target.length` bytes from `offset`; false if they do not all lie inside. */
   read(offset: number, target: Uint8Array): boolean;
+  /** Copies `source` to `offset`; false if it does not all lie inside. */
+  write(offset: number, source: Uint8Array): boolean;
+  close(): void;
+}
+
+/**
+ * CUDA's driver, found at run time. Functions return a negative CUresult where a
+ * call fails; devices are numbered from 0.
+ */
+export interface Cuda {
+  /** Returns why it cannot be had; undefined once loaded, which comes before all else. */
+  load(): string | undefined;
+  init(): Promise<number>;
+  /** 1000 * major + 10 * minor. */
+  driverVersion(): number;
+  /** Name and description of a (positive) CUresult; empty where CUDA knows none. */
+  errorText(result: number): [name: string, description: string];
+  deviceCount(): number;
+  deviceName(device: number): string | number;
+  devicePciAddress(device: number): string | number;
+  deviceBytes(device: number): number;
+  deviceAttribute(device: number, attribute: number): number;
+}
+
+/**
+ * Memory of a device, made by retain(), allocate() and export() in this order, one
+ * at a time. close() (or garbage collection, or the end of its thread) closes the
+ * descriptor first and frees the memory then.
+ */
+export interface CudaMemory {
+  retain(): Promise<number>;
+  allocate(size: number): Promise<number>;
+  export(flags: number): Promise<number>;
+  read(offset: number, target: Uint8Array): number;
+  write(offset: number, source: Uint8Array): number;
+  flush(): number;
+  /** The dma-buf's descriptor; -1 before export() and after close(). */
+  readonly fd: number;
+  readonly address: bigint;
   close(): void;
 }
 
@@ -77,12 +116,23 @@ export interface Receiver {
 }
 
 export interface Native {
-  memfdCreate(name: string, size: number): OwnedFd | number;
   open(path: string): OwnedFd | number;
-  udmabufCreate(device: OwnedFd, memfd: OwnedFd, size: number): OwnedFd | number;
+  duplicateFd(fd: number): OwnedFd | number;
+  /** Bytes, by seeking. */
+  fileSize(fd: OwnedFd): number;
+  /** The file system's magic number (linux/magic.h). */
+  fileSystemType(fd: OwnedFd): number;
+  mapFd(fd: OwnedFd, size: number): Mapping | number;
+  /** `flags`: MFD_* besides MFD_CLOEXEC and MFD_ALLOW_SEALING. */
+  memfdCreate(name: string, size: number, flags: number): OwnedFd | number;
+  /** fallocate: gives a file its pages. */
+  allocatePages(fd: OwnedFd, size: number): Promise<number>;
+  udmabufCreate(device: OwnedFd, memfd: OwnedFd, size: number): Promise<OwnedFd | number>;
+  dmaHeapAllocate(heap: OwnedFd, size: number): Promise<OwnedFd | number>;
   /** DMA_BUF_IOCTL_SYNC with the given DMA_BUF_SYNC_* flags. */
   dmaBufSync(fd: OwnedFd, flags: number): number;
-  mapFd(fd: OwnedFd, size: number): Mapping | number;
+  readonly Cuda: new () => Cuda;
+  readonly CudaMemory: new (cuda: Cuda, device: number, endsWithProcess: boolean) => CudaMemory;
   interfaceIndex(name: string): number;
   /** How this kernel refuses a malformed SO_DEVMEM_DONTNEED: a negative errno. */
   dontneedError(): number;

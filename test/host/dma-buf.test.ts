@@ -37,10 +37,12 @@ describe('DmaBuf.allocate()', () => {
     expect(await refusal({ size })).toMatchObject({ code: 'ERR_INVALID_ARG_TYPE' });
   });
 
-  it.for(['cuda', '', 1])('refuses the type %o and lists those that there are', async (type) => {
+  it.for(['vram', '', 1])('refuses the type %o and lists those that there are', async (type) => {
     const error = await refusal({ type, size: SIZE });
     expect(error).toMatchObject({ code: 'ERR_INVALID_ARG_VALUE' });
-    expect(error.message).toContain(`"options.type" must be one of 'auto', 'udmabuf', 'host'.`);
+    expect(error.message).toContain(
+      `"options.type" must be one of 'auto', 'udmabuf', 'dma-heap', 'cuda', 'host'.`,
+    );
   });
 
   it.for([undefined, null, SIZE])('refuses the options %o', async (options) => {

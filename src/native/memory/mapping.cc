@@ -27,7 +27,7 @@ Napi::Function Mapping::Define(Napi::Env env) {
   return DefineClass(
       env, "Mapping",
       {InstanceMethod<&Mapping::Buffer>("buffer"), InstanceMethod<&Mapping::Read>("read"),
-       InstanceMethod<&Mapping::Close>("close")});
+       InstanceMethod<&Mapping::Write>("write"), InstanceMethod<&Mapping::Close>("close")});
 }
 
 Mapping::Mapping(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Mapping>(info) {
@@ -67,19 +67,33 @@ Napi::Value Mapping::Buffer(const Napi::CallbackInfo& info) {
 
 // read(offset, target): copies target.length bytes; false where they are not all inside.
 Napi::Value Mapping::Read(const Napi::CallbackInfo& info) {
+  return Copy(info, [](uint8_t* mapped, uint8_t* target, size_t length) {
+    std::memcpy(target, mapped, length);
+  });
+}
+
+// write(offset, source): the other way round.
+Napi::Value Mapping::Write(const Napi::CallbackInfo& info) {
+  return Copy(info, [](uint8_t* mapped, uint8_t* source, size_t length) {
+    std::memcpy(mapped, source, length);
+  });
+}
+
+Napi::Value Mapping::Copy(const Napi::CallbackInfo& info,
+                          void (*copy)(uint8_t* mapped, uint8_t* bytes, size_t length)) {
   Napi::Env env = info.Env();
   double offset = ToDouble(info[0]);
   if (!IsTypedArray(info[1], napi_uint8_array)) {
-    ThrowMisuse(env, "read(offset, Uint8Array)");
+    ThrowMisuse(env, "(offset, Uint8Array)");
     return env.Undefined();
   }
-  Napi::Uint8Array target = info[1].As<Napi::Uint8Array>();
-  size_t length = target.ByteLength();
+  Napi::Uint8Array bytes = info[1].As<Napi::Uint8Array>();
+  size_t length = bytes.ByteLength();
   bool inside = region_ != nullptr && offset >= 0 &&
                 offset + static_cast<double>(length) <= static_cast<double>(region_->size());
   // An empty array may have no memory, which memcpy does not take even for no bytes.
   if (inside && length > 0) {
-    std::memcpy(target.Data(), region_->data() + static_cast<size_t>(offset), length);
+    copy(region_->data() + static_cast<size_t>(offset), bytes.Data(), length);
   }
   return Napi::Boolean::New(env, inside);
 }

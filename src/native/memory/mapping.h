@@ -39,6 +39,9 @@ class Mapping : public Napi::ObjectWrap<Mapping> {
  private:
   Napi::Value Buffer(const Napi::CallbackInfo& info);
   Napi::Value Read(const Napi::CallbackInfo& info);
+  Napi::Value Write(const Napi::CallbackInfo& info);
+  Napi::Value Copy(const Napi::CallbackInfo& info,
+                   void (*copy)(uint8_t* mapped, uint8_t* bytes, size_t length));
   void Close(const Napi::CallbackInfo& info);
 
   std::shared_ptr<MappedRegion> region_;

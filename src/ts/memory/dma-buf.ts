@@ -1,47 +1,16 @@
 /** Memory to receive into. */
-import { readFile } from 'node:fs/promises';
-
-import {
-  checkInteger,
-  checkObject,
-  checkOneOf,
-  DevmemError,
-  outOfRange,
-  systemError,
-} from '../errors.js';
-import { type Mapping, native, type OwnedFd } from '../native.js';
-
-/**
- * - `udmabuf`: a dma-buf of ordinary host memory (a sealed memfd), for the devmem
- *   path and for copying. Needs /dev/udmabuf (CONFIG_UDMABUF).
- * - `host`: a memfd, for the copy transport only. Works everywhere.
- * - `auto`: `udmabuf` where it can be had, else `host`.
- */
-export type MemoryType = 'auto' | 'udmabuf' | 'host';
-
-export interface AllocateOptions {
-  /** Default `'auto'`. */
-  type?: MemoryType;
-  /** Bytes; a multiple of 4096, at least 64 KiB. */
-  size: number;
-}
-
-const PAGE = 4096;
-const MIN_SIZE = 64 * 1024;
-const MAX_SIZE = 2 ** 46;
+import { checkInteger, checkOneOf, DevmemError, invalidArgType, systemError } from '../errors.js';
+import { type Mapping, native } from '../native.js';
+import { allocate, type AllocateOptions } from './allocate.js';
+import type { Backing, BackingType } from './backing.js';
+import { importDmaBuf, type ImportOptions } from './import.js';
 
 // linux/dma-buf.h
-const DMA_BUF_SYNC_READ = 1 << 0;
 const DMA_BUF_SYNC_END = 1 << 2;
+const ACCESS = { read: 1 << 0, write: 1 << 1, 'read-write': (1 << 0) | (1 << 1) } as const;
 
-interface Parts {
-  type: 'udmabuf' | 'host';
-  size: number;
-  /** The memfd that holds the pages; what the CPU maps. */
-  pages: OwnedFd;
-  /** The dma-buf over them. */
-  dmaBuf: OwnedFd | undefined;
-}
+/** What the CPU does to the memory inside `cpuAccess()`. */
+export type CpuAccess = keyof typeof ACCESS;
 
 /** @internal What receives into the memory. */
 interface MemoryUser {
@@ -50,54 +19,70 @@ interface MemoryUser {
 
 /** Memory that a NIC (or the copy transport) writes payload to. */
 export class DmaBuf implements AsyncDisposable {
-  readonly type: 'udmabuf' | 'host';
+  readonly type: BackingType;
   /** Bytes. */
   readonly size: number;
-  readonly #pages: OwnedFd;
-  readonly #dmaBuf: OwnedFd | undefined;
+  /**
+   * `cuda`: the memory's address on the GPU; a fragment is at `devicePtr +
+   * BigInt(fragment.offset)`. Undefined for other types.
+   */
+  readonly devicePtr: bigint | undefined;
+  /**
+   * What made the dma-buf, as the kernel names it, e.g. `'udmabuf'`, `'system'`
+   * (a heap), `'nvidia'`. Undefined for `host` memory, and where /proc does not tell.
+   */
+  readonly exporter: string | undefined;
+  readonly #backing: Backing;
   #mapping: Mapping | undefined;
   #view: Uint8Array | undefined;
   #closed = false;
   /** @internal The last binding of this memory. */
   user: MemoryUser | undefined;
 
-  private constructor(parts: Parts) {
-    this.type = parts.type;
-    this.size = parts.size;
-    this.#pages = parts.pages;
-    this.#dmaBuf = parts.dmaBuf;
+  private constructor(backing: Backing) {
+    this.type = backing.type;
+    this.size = backing.size;
+    this.devicePtr = backing.device?.devicePtr;
+    this.exporter = backing.exporter;
+    this.#backing = backing;
   }
 
   /**
    * Allocates memory.
    *
-   * @throws RangeError ERR_OUT_OF_RANGE for a size that is no multiple of 4096 or too small
-   * @throws SystemError ENOENT where there is no /dev/udmabuf, EACCES without
-   *   permission for it, EINVAL beyond its size limit, ENOMEM
+   * @throws TypeError, RangeError ERR_OUT_OF_RANGE, for unusable arguments
+   * @throws SystemError ENOENT where there is no /dev/udmabuf or no such heap, EACCES
+   *   without permission for it; EINVAL beyond udmabuf's limits
+   *   (drivers/dma-buf/udmabuf.c size_limit_mb); ENOMEM, and ENOSPC for too few huge pages
+   * @throws CudaError ERR_DEVMEM_CUDA where CUDA, a device, or its support for
+   *   dma-bufs is missing, or CUDA refuses
    */
   static async allocate(options: AllocateOptions): Promise<DmaBuf> {
-    checkObject('options', options);
-    const type = checkOneOf('options.type', options.type ?? 'auto', ['auto', 'udmabuf', 'host']);
-    const size = checkInteger('options.size', options.size, MIN_SIZE, MAX_SIZE);
-    if (size % PAGE !== 0) throw outOfRange('options.size', `a multiple of ${PAGE}`, size);
-    if (type === 'host') return new DmaBuf(allocateHost(size));
-    try {
-      return new DmaBuf(await allocateUdmabuf(size));
-    } catch (error) {
-      if (type === 'udmabuf') throw error;
-      return new DmaBuf(allocateHost(size));
-    }
+    return new DmaBuf(await allocate(options));
+  }
+
+  /**
+   * Takes a dma-buf that was made elsewhere: by another library, or by a process
+   * that sent its descriptor.
+   *
+   * @throws TypeError ERR_INVALID_ARG_VALUE for a descriptor of anything but a dma-buf
+   * @throws RangeError ERR_OUT_OF_RANGE where it is not of `size`
+   * @throws SystemError EBADF for a descriptor that is not open
+   */
+  static async import(options: ImportOptions): Promise<DmaBuf> {
+    return new DmaBuf(await importDmaBuf(options));
   }
 
   /** The dma-buf's file descriptor (the memfd's for `host` memory). Owned by this object. */
   get fd(): number {
     this.#check();
-    return (this.#dmaBuf ?? this.#pages).fd;
+    const { dmaBuf, mappable } = this.#backing;
+    return (dmaBuf ?? mappable)!.fd;
   }
 
   /** Whether a NIC can receive into it. */
   get isDmaBuf(): boolean {
-    return this.#dmaBuf !== undefined;
+    return this.#backing.dmaBuf !== undefined;
   }
 
   get closed(): boolean {
@@ -108,7 +93,10 @@ export class DmaBuf implements AsyncDisposable {
    * The memory as the CPU sees it, the same array at each call. It stays mapped
    * while the array is reachable, also after close().
    *
-   * Read what a NIC wrote inside `cpuAccess()`.
+   * Touch what a NIC writes inside `cpuAccess()`.
+   *
+   * @throws DevmemError ERR_DEVMEM_NOT_MAPPABLE for `cuda` memory and imported
+   *   dma-bufs whose exporter lets no CPU see them
    */
   map(): Uint8Array {
     if (this.#view === undefined) {
@@ -119,37 +107,94 @@ export class DmaBuf implements AsyncDisposable {
     return this.#view;
   }
 
-  /** Runs `callback` between DMA_BUF_IOCTL_SYNC's start and end for reading by the CPU. */
-  cpuAccess<T>(callback: () => T): T {
+  /**
+   * Runs `callback`, which is not to be asynchronous, between DMA_BUF_IOCTL_SYNC's
+   * start and end.
+   *
+   * @param access - what the CPU does there. Default `'read'`
+   * @throws DevmemError ERR_DEVMEM_NOT_MAPPABLE for `cuda` memory
+   * @throws SystemError where the exporter refuses
+   */
+  cpuAccess<T>(callback: () => T, access: CpuAccess = 'read'): T {
     this.#check();
-    this.#sync(DMA_BUF_SYNC_READ);
+    if (typeof callback !== 'function') {
+      throw invalidArgType('callback', 'a function', callback);
+    }
+    const flags = ACCESS[checkOneOf('access', access, Object.keys(ACCESS) as readonly CpuAccess[])];
+    if (this.#backing.mappable === undefined) throw this.#notMappable();
+    this.#sync(flags);
     try {
       return callback();
     } finally {
-      this.#sync(DMA_BUF_SYNC_READ | DMA_BUF_SYNC_END);
+      this.#sync(flags | DMA_BUF_SYNC_END);
     }
   }
 
   /**
-   * Copies bytes out of the memory.
+   * Copies bytes out of the memory, before it returns: of `cuda` memory by a copy
+   * from device to host that is as slow as the bus, so read a lot of it in pieces.
    *
    * @param offset - bytes from the start, 0 to `size`
    * @param size - bytes; `offset + size` must not pass the end
+   * @throws DevmemError ERR_DEVMEM_NOT_MAPPABLE for imported dma-bufs that no CPU can see
+   * @throws CudaError ERR_DEVMEM_CUDA where CUDA fails
    */
   read(offset: number, size: number): Buffer {
     checkInteger('offset', offset, 0, this.size);
     checkInteger('size', size, 0, this.size - offset);
+    this.#check();
     const target = Buffer.allocUnsafe(size);
-    this.cpuAccess(() => this.mapping().read(offset, target));
+    const { device } = this.#backing;
+    if (device !== undefined) {
+      device.read(offset, target);
+    } else {
+      const mapping = this.mapping();
+      this.cpuAccess(() => mapping.read(offset, target));
+    }
     return target;
+  }
+
+  /**
+   * Copies bytes into the memory, before it returns.
+   *
+   * @param offset - bytes from the start
+   * @param bytes - `offset + bytes.length` must not pass the end
+   * @throws as `read()` does
+   */
+  write(offset: number, bytes: Uint8Array): void {
+    checkInteger('offset', offset, 0, this.size);
+    if (!(bytes instanceof Uint8Array)) throw invalidArgType('bytes', 'a Uint8Array', bytes);
+    checkInteger('bytes.length', bytes.length, 0, this.size - offset);
+    this.#check();
+    const { device } = this.#backing;
+    if (device !== undefined) {
+      device.write(offset, bytes);
+    } else {
+      const mapping = this.mapping();
+      this.cpuAccess(() => mapping.write(offset, bytes), 'write');
+    }
+  }
+
+  /**
+   * `cuda`: waits until the GPU sees what a NIC wrote; to be called once a batch,
+   * before the GPU is set to work on it. Does nothing where the GPU orders such
+   * writes by itself, nor for other types.
+   *
+   * @throws CudaError ERR_DEVMEM_CUDA where CUDA fails, or the GPU cannot
+   */
+  flush(): void {
+    this.#check();
+    this.#backing.device?.flush();
   }
 
   /** @internal */
   mapping(): Mapping {
     this.#check();
+    const { mappable } = this.#backing;
+    if (mappable === undefined) throw this.#notMappable();
     if (this.#mapping === undefined) {
-      const mapping = native().mapFd(this.#pages, this.size);
-      if (typeof mapping === 'number') throw systemError(mapping, 'mmap');
+      const mapping = native().mapFd(mappable, this.size);
+      if (typeof mapping === 'number') throw this.#mapError(systemError(mapping, 'mmap'));
       this.#mapping = mapping;
     }
     return this.#mapping;
@@ -163,8 +208,8 @@ export class DmaBuf implements AsyncDisposable {
     this.#closed = true;
     this.#view = undefined;
     this.#mapping?.close();
-    this.#dmaBuf?.close();
-    this.#pages.close();
+    // The kernel keeps pages that are in use; of a GPU's memory we have to.
+    if (this.#backing.device === undefined || !this.user?.usesMemory) this.#backing.close();
     return Promise.resolve();
   }
 
@@ -172,9 +217,16 @@ export class DmaBuf implements AsyncDisposable {
     return this.close();
   }
 
+  /** @internal To be called by a `user` that uses the memory no longer. */
+  unused(): void {
+    if (this.#closed) this.#backing.close();
+  }
+
   #sync(flags: number): void {
-    if (this.#dmaBuf === undefined) return;
-    const status = native().dmaBufSync(this.#dmaBuf, flags);
+    const { dmaBuf } = this.#backing;
+    // Close()d by the callback, it has nothing to end.
+    if (dmaBuf === undefined || this.#closed) return;
+    const status = native().dmaBufSync(dmaBuf, flags);
     if (status < 0) throw systemError(status, 'ioctl(DMA_BUF_IOCTL_SYNC)');
   }
 
@@ -185,56 +237,20 @@ export class DmaBuf implements AsyncDisposable {
   #closedError(): DevmemError {
     return new DevmemError('ERR_DEVMEM_CLOSED', 'The memory was closed: allocate anew');
   }
-}
 
-function allocateHost(size: number): Parts {
-  return { type: 'host', size, pages: createMemfd(size), dmaBuf: undefined };
-}
-
-function createMemfd(size: number): OwnedFd {
-  const memfd = native().memfdCreate('devmem-tcp', size);
-  if (typeof memfd === 'number') {
-    throw systemError(memfd, 'memfd_create', { subject: `${size} bytes` });
+  #notMappable(): DevmemError {
+    return new DevmemError(
+      'ERR_DEVMEM_NOT_MAPPABLE',
+      `The CPU cannot see memory of type '${this.type}': copy what is needed by read(), or use it on the device at devicePtr`,
+    );
   }
-  return memfd;
-}
 
-async function allocateUdmabuf(size: number): Promise<Parts> {
-  const addon = native();
-  const device = addon.open('/dev/udmabuf');
-  if (typeof device === 'number') {
-    throw systemError(device, 'open', { subject: '/dev/udmabuf', hint: udmabufHint(device) });
+  #mapError(cause: Error): Error {
+    if (this.type !== 'import') return cause;
+    return new DevmemError(
+      'ERR_DEVMEM_NOT_MAPPABLE',
+      `The CPU cannot see this dma-buf (exporter '${this.exporter ?? 'unknown'}'): ${cause.message}. Read it by the library that made it, or import one whose exporter implements mmap, opened for reading and writing`,
+      { cause },
+    );
   }
-  const pages = createMemfd(size);
-  const dmaBuf = addon.udmabufCreate(device, pages, size);
-  device.close();
-  if (typeof dmaBuf === 'number') {
-    pages.close();
-    throw systemError(dmaBuf, 'ioctl(UDMABUF_CREATE)', {
-      subject: `${size} bytes`,
-      hint: await sizeLimitHint(size),
-    });
-  }
-  return { type: 'udmabuf', size, pages, dmaBuf };
-}
-
-const ENOENT = -2;
-const EACCES = -13;
-
-function udmabufHint(errno: number): string | undefined {
-  if (errno === ENOENT) {
-    return "Load the module with 'modprobe udmabuf', or use a kernel with CONFIG_UDMABUF; { type: 'host' } works for the copy transport";
-  }
-  if (errno === EACCES) {
-    return "Give this user access, for example by 'setfacl -m u:USER:rw /dev/udmabuf', or run as root";
-  }
-  return undefined;
-}
-
-async function sizeLimitHint(size: number): Promise<string | undefined> {
-  const path = '/sys/module/udmabuf/parameters/size_limit_mb';
-  const limit = Number(await readFile(path, 'utf8').catch(() => 'NaN'));
-  if (!(size > limit * 2 ** 20)) return undefined;
-  const needed = Math.ceil(size / 2 ** 20);
-  return `The module's limit is ${limit} MiB: raise it with 'echo ${needed} > ${path}' (or udmabuf.size_limit_mb=${needed} on the kernel's command line)`;
 }

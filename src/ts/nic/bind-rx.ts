@@ -16,6 +16,7 @@ import { DmaBuf } from '../memory/dma-buf.js';
 import { native } from '../native.js';
 import { Binding } from '../receive/binding.js';
 import { explainBindError } from './bind-errors.js';
+import { checkCopyMemory, checkDevmemMemory } from './memory-checks.js';
 import { getRings } from './netlink/ethtool.js';
 import { NetdevNetlink } from './netlink/netdev.js';
 
@@ -84,7 +85,7 @@ interface Checked {
  * @throws SystemError in mode 'devmem': ENODEV (no such interface), EPERM, ERANGE or
  *   EINVAL (no such queue), EEXIST (queue bound, XDP attached), EBUSY (AF_XDP),
  *   EOPNOTSUPP (driver), ENODATA or EINVAL (header split off), ENOENT (kernel)
- * @throws DevmemError ERR_DEVMEM_WRONG_MEMORY, ERR_DEVMEM_MEMORY_TOO_SMALL
+ * @throws DevmemError ERR_DEVMEM_WRONG_MEMORY; ERR_DEVMEM_MEMORY_TOO_SMALL in mode 'devmem'
  */
 export async function bindRx(options: BindRxOptions): Promise<Binding> {
   const checked = check(options);
@@ -94,11 +95,12 @@ export async function bindRx(options: BindRxOptions): Promise<Binding> {
   } catch (error) {
     const expected = isSystemError(error) || error instanceof DevmemError;
     if (checked.mode === 'devmem' || !expected) throw error;
+    const binding = bindCopy(checked, error);
     if (fallbackChannel.hasSubscribers) {
       const message: FallbackMessage = { interface: checked.interface, reason: error };
       fallbackChannel.publish(message);
     }
-    return bindCopy(checked, error);
+    return binding;
   }
 }
 
@@ -152,6 +154,7 @@ function checkQueues(queues: unknown): void {
 }
 
 function bindCopy(checked: Checked, fallback: Error | undefined): Binding {
+  checkCopyMemory(checked.memory, fallback);
   return new Binding({
     transport: 'copy',
     memory: checked.memory,
@@ -175,12 +178,7 @@ async function bindDevmem(checked: Checked): Promise<Binding> {
     );
   }
   const index = interfaceIndex(checked.interface);
-  if (!memory.isDmaBuf) {
-    throw new DevmemError(
-      'ERR_DEVMEM_WRONG_MEMORY',
-      `options.memory is of type '${memory.type}', which no NIC can receive into. Allocate { type: 'udmabuf' }`,
-    );
-  }
+  await checkDevmemMemory(checked.interface, memory);
   const ringBytes = await checkRings(checked.interface, queues.length, memory.size);
   const netdev = await NetdevNetlink.open();
   try {

@@ -92,6 +92,11 @@ export class Binding implements AsyncDisposable {
     return !this.#closed || this.sockets > 0 || this.heldBytes > 0;
   }
 
+  /** @internal To be called when one use of the memory ended. */
+  settleMemory(): void {
+    if (!this.usesMemory && this.memory.user === this) this.memory.unused();
+  }
+
   /**
    * @internal Memory that data waiting in sockets may take, in bytes: what neither
    * held fragments nor the rings need. Unlimited on the copy transport, where
@@ -120,6 +125,7 @@ export class Binding implements AsyncDisposable {
     if (!this.#closed) {
       this.#closed = true;
       this.#unbind();
+      this.settleMemory();
     }
     return Promise.resolve();
   }

@@ -152,6 +152,7 @@ export class FragmentStream implements Lessor, Waiter {
     this.#finish(undefined);
     this.#receiver.close();
     this.#binding.sockets--;
+    this.#binding.settleMemory();
   }
 
   /** Sets the most that the kernel queues for this socket, in bytes. */
@@ -280,6 +281,7 @@ export class FragmentStream implements Lessor, Waiter {
     const missed = this.counters[TOKENS_MISSED]!;
     if (missed !== this.#missed) this.#tellMissed(missed);
     this.#credits.released();
+    this.#binding.settleMemory();
   }
 
   #tellMissed(missed: number): void {

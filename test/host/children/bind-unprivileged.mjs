@@ -6,7 +6,7 @@ import { NetdevNetlink } from '../../../dist/nic/netlink/netdev.js';
 
 const netdev = await NetdevNetlink.open();
 const index = native().interfaceIndex('lo');
-const memory = native().memfdCreate('devmem-tcp', 65536);
+const memory = native().memfdCreate('devmem-tcp', 65536, 0);
 if (typeof memory === 'number') throw new Error(`memfd: ${memory}`);
 const { id, errno, kernelMessage } = await netdev.bindRx(index, [0], memory.fd);
 const refusal = { name: 'lo', index, queues: [0], errno, kernelMessage };

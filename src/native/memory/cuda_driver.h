@@ -1,0 +1,52 @@
+// CUDA's driver API, found at run time: one binary serves machines with and
+// without it, and is built with neither. Only what this package calls is declared;
+// the names are NVIDIA's.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+namespace devmem {
+
+using CUresult = int;
+using CUdevice = int;
+using CUdeviceptr = uint64_t;
+using CUcontext = struct CUctx_st*;
+
+constexpr CUresult CUDA_SUCCESS = 0;
+constexpr CUresult CUDA_ERROR_INVALID_VALUE = 1;
+constexpr int CU_MEM_RANGE_HANDLE_TYPE_DMA_BUF_FD = 1;
+constexpr int CU_FLUSH_GPU_DIRECT_RDMA_WRITES_TARGET_CURRENT_CTX = 0;
+constexpr int CU_FLUSH_GPU_DIRECT_RDMA_WRITES_TO_OWNER = 100;
+
+struct CudaDriver {
+  // Null with `reason` set where there is no library, or one that lacks a call.
+  // The library stays loaded: it has threads and exit handlers of its own.
+  static std::shared_ptr<const CudaDriver> Load(std::string* reason);
+
+  CUresult (*cuInit)(unsigned int flags);
+  CUresult (*cuDriverGetVersion)(int* version);
+  CUresult (*cuGetErrorName)(CUresult error, const char** name);
+  CUresult (*cuGetErrorString)(CUresult error, const char** text);
+  CUresult (*cuDeviceGetCount)(int* count);
+  CUresult (*cuDeviceGet)(CUdevice* device, int ordinal);
+  CUresult (*cuDeviceGetName)(char* name, int length, CUdevice device);
+  CUresult (*cuDeviceGetPCIBusId)(char* address, int length, CUdevice device);
+  CUresult (*cuDeviceTotalMem)(size_t* bytes, CUdevice device);
+  CUresult (*cuDeviceGetAttribute)(int* value, int attribute, CUdevice device);
+  CUresult (*cuDevicePrimaryCtxRetain)(CUcontext* context, CUdevice device);
+  CUresult (*cuDevicePrimaryCtxRelease)(CUdevice device);
+  CUresult (*cuCtxGetCurrent)(CUcontext* context);
+  CUresult (*cuCtxSetCurrent)(CUcontext context);
+  CUresult (*cuMemAlloc)(CUdeviceptr* address, size_t size);
+  CUresult (*cuMemFree)(CUdeviceptr address);
+  CUresult (*cuMemcpyDtoH)(void* target, CUdeviceptr source, size_t size);
+  CUresult (*cuMemcpyHtoD)(CUdeviceptr target, const void* source, size_t size);
+  CUresult (*cuMemGetHandleForAddressRange)(void* handle, CUdeviceptr address, size_t size,
+                                            int type, unsigned long long flags);
+  CUresult (*cuFlushGPUDirectRDMAWrites)(int target, int scope);
+};
+
+}  // namespace devmem

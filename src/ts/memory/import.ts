@@ -1,0 +1,67 @@
+/** `import`ed memory: a dma-buf that somebody else made. */
+import { readFile, readlink } from 'node:fs/promises';
+
+import { checkInteger, checkObject, invalidArgValue, outOfRange, systemError } from '../errors.js';
+import { native, type OwnedFd } from '../native.js';
+import type { Backing } from './backing.js';
+
+export interface ImportOptions {
+  /** A dma-buf's descriptor in this process. It is duplicated and stays the caller's. */
+  fd: number;
+  /** Bytes that it must have, to make sure that it is the one expected. Default: any. */
+  size?: number;
+}
+
+// linux/magic.h: the file system that dma-bufs, and nothing else, are files of.
+const DMA_BUF_MAGIC = 0x444d4142;
+
+export async function importDmaBuf(options: ImportOptions): Promise<Backing> {
+  checkObject('options', options);
+  checkInteger('options.fd', options.fd, 0, 2 ** 31 - 1);
+  if (options.size !== undefined) {
+    checkInteger('options.size', options.size, 1, Number.MAX_SAFE_INTEGER);
+  }
+  const dmaBuf = native().duplicateFd(options.fd);
+  if (typeof dmaBuf === 'number') {
+    throw systemError(dmaBuf, 'fcntl(F_DUPFD_CLOEXEC)', {
+      subject: `options.fd is ${options.fd}`,
+      hint: 'Pass an open descriptor; one that another process named has to be sent by SCM_RIGHTS',
+    });
+  }
+  try {
+    return await backing(dmaBuf, options);
+  } catch (error) {
+    dmaBuf.close();
+    throw error;
+  }
+}
+
+async function backing(dmaBuf: OwnedFd, options: ImportOptions): Promise<Backing> {
+  const type = native().fileSystemType(dmaBuf);
+  if (type < 0) throw systemError(type, 'fstatfs', { subject: `options.fd is ${options.fd}` });
+  if (type !== DMA_BUF_MAGIC) {
+    const file = await readlink(`/proc/self/fd/${dmaBuf.fd}`).catch(() => 'something else');
+    throw invalidArgValue('options.fd', `a dma-buf, and this is '${file}'`, options.fd);
+  }
+  const size = native().fileSize(dmaBuf);
+  if (size < 0) throw systemError(size, 'lseek', { subject: `options.fd is ${options.fd}` });
+  if (options.size !== undefined && options.size !== size) {
+    throw outOfRange('options.size', `${size}, the size of this dma-buf`, options.size);
+  }
+  return {
+    type: 'import',
+    size,
+    dmaBuf,
+    mappable: dmaBuf,
+    exporter: await exporterOf(dmaBuf.fd),
+    close: () => {
+      dmaBuf.close();
+    },
+  };
+}
+
+/** drivers/dma-buf/dma-buf.c dma_buf_show_fdinfo */
+async function exporterOf(fd: number): Promise<string | undefined> {
+  const text = await readFile(`/proc/self/fdinfo/${fd}`, 'utf8').catch(() => '');
+  return /^exp_name:\s*(\S+)$/m.exec(text)?.[1];
+}
