@@ -104,7 +104,7 @@ export function cudaDevices(cuda: Cuda): CudaDevice[] {
 /** What to do about a device whose memory cannot be a dma-buf. */
 export async function noDmaBufHint(): Promise<string> {
   const version = await readFile('/proc/driver/nvidia/version', 'utf8').catch(() => '');
-  if (/Open Kernel Module/.test(version)) {
+  if (version.includes('Open Kernel Module')) {
     return 'The open kernel modules are loaded: use a GPU that supports GPUDirect RDMA, a driver of R515 or newer, and Linux 5.12 or newer';
   }
   return "It takes NVIDIA's open kernel modules (package nvidia-open, or 'nvidia-driver' with kernel modules of the open flavour; 'modinfo -F license nvidia' then says 'Dual MIT/GPL') and a GPU of Turing's or a later generation";

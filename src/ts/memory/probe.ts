@@ -55,12 +55,8 @@ const PAGE = 4096;
 export async function probeMemory(): Promise<MemoryProbe[]> {
   native();
   const hugePages = await listHugePages();
-  return Promise.all([
-    probeUdmabuf(hugePages),
-    probeDmaHeap(),
-    probeCuda(),
-    { type: 'host', available: true, hugePages } satisfies HostProbe,
-  ]);
+  const tried = await Promise.all([probeUdmabuf(hugePages), probeDmaHeap(), probeCuda()]);
+  return [...tried, { type: 'host', available: true, hugePages }];
 }
 
 async function probeUdmabuf(hugePages: HugePages[]): Promise<UdmabufProbe> {

@@ -1,0 +1,166 @@
+// What a process does with memory of a GPU, by the name of a scenario; prints what
+// came of it as JSON. The library is the double's or the real one, by LD_LIBRARY_PATH.
+import { once } from 'node:events';
+import { fstatSync, readFileSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
+import { isMainThread, parentPort, Worker } from 'node:worker_threads';
+
+import { bindRx, DmaBuf, probeMemory } from 'devmem-tcp';
+
+// Bindings of cuda memory need a NIC; the uses of memory that outlive close() do not.
+import { Binding } from '../../../dist/receive/binding.js';
+
+const MiB = 2 ** 20;
+
+/** @typedef {{ sockets: number, settleMemory(): void, close(): Promise<void> }} SomeBinding */
+const InternalBinding = /** @type {new (parts: object) => SomeBinding} */ (
+  /** @type {unknown} */ (Binding)
+);
+
+/** @type {DmaBuf[]} Memory that stays reachable. */
+const kept = [];
+
+/** @param {Partial<import('devmem-tcp').AllocateOptions>} [options] */
+const allocate = (options) => DmaBuf.allocate({ type: 'cuda', size: 3 * MiB, ...options });
+
+/** @param {unknown} error */
+function describe(error) {
+  const { name, code, call, cudaError, result, message } = /** @type {any} */ (error);
+  return { name, code, call, cudaError, result, message };
+}
+
+/** @param {() => unknown} call */
+async function failureOf(call) {
+  try {
+    await call();
+  } catch (error) {
+    return describe(error);
+  }
+  return undefined;
+}
+
+/** Whether the double was asked to free memory. */
+function freed() {
+  return readFileSync(process.env.DOUBLE_LOG ?? '', 'utf8').includes('cuMemFree');
+}
+
+/** @type {Record<string, () => Promise<unknown>>} */
+const scenarios = {
+  async copy() {
+    const memory = await allocate();
+    memory.write(2 * MiB - 3, Buffer.from('across'));
+    const facts = {
+      type: memory.type,
+      size: memory.size,
+      isDmaBuf: memory.isDmaBuf,
+      exporter: memory.exporter,
+      fileSize: fstatSync(memory.fd).size,
+      aligned: (memory.devicePtr ?? 1n) % BigInt(2 * MiB) === 0n,
+      address: memory.devicePtr !== undefined && memory.devicePtr > 0n,
+      text: memory.read(2 * MiB - 3, 6).toString(),
+      none: memory.read(memory.size, 0).length,
+    };
+    await memory.close();
+    await memory.close();
+    return { ...facts, closed: memory.closed };
+  },
+  async views() {
+    const memory = await allocate();
+    const failures = [
+      await failureOf(() => memory.map()),
+      await failureOf(() => memory.cpuAccess(() => 1)),
+      await failureOf(() => bindRx({ memory, mode: 'copy' })),
+      await failureOf(() => bindRx({ memory, mode: 'auto' })),
+      await failureOf(() => bindRx({ memory, interface: 'lo', queues: [0], mode: 'devmem' })),
+    ];
+    await memory.close();
+    return failures;
+  },
+  async failure() {
+    return failureOf(() => allocate({ device: 1 }));
+  },
+  async flush() {
+    const memory = await allocate();
+    memory.flush();
+    memory.read(0, 1);
+    await memory.close();
+    return undefined;
+  },
+  async flushFailure() {
+    const memory = await allocate();
+    const failure = await failureOf(() => memory.flush());
+    await memory.close();
+    return failure;
+  },
+  async readFailure() {
+    const memory = await allocate();
+    const failure = await failureOf(() => memory.read(0, 1));
+    await memory.close();
+    return failure;
+  },
+  // The end of the process, with memory allocated.
+  async abandon() {
+    kept.push(await allocate());
+    return 'allocated';
+  },
+  async exit() {
+    kept.push(await allocate());
+    process.stdout.write('"exiting"', () => process.exit(0));
+    await delay(10_000);
+    return undefined;
+  },
+  async collect() {
+    await (async () => {
+      await allocate();
+    })();
+    for (let i = 0; i < 20; i++) {
+      globalThis.gc?.();
+      await delay(10); // finalizers run in a later turn
+    }
+    return 'collected';
+  },
+  async worker() {
+    const worker = new Worker(new URL(import.meta.url), { argv: ['inWorker'] });
+    await once(worker, 'message');
+    await worker.terminate();
+    return 'terminated';
+  },
+  async inWorker() {
+    kept.push(await allocate());
+    parentPort?.postMessage('allocated');
+    await delay(10_000);
+    return undefined;
+  },
+  // Closed while its binding is open: the memory stays until that is closed too.
+  async inUse() {
+    const memory = await allocate();
+    const binding = new InternalBinding({
+      transport: 'cmsg',
+      memory,
+      id: 1,
+      interface: 'none',
+      queues: [],
+      heldLimit: memory.size,
+      stallWarningMs: Infinity,
+      ringBytes: 0,
+      unbind: () => {},
+    });
+    binding.sockets++;
+    await memory.close();
+    const whileBound = freed();
+    await binding.close();
+    const whileConnected = freed();
+    binding.sockets--;
+    binding.settleMemory();
+    return { whileBound, whileConnected, afterwards: freed() };
+  },
+  async probe() {
+    const probes = await probeMemory();
+    const cuda = probes.find((probe) => probe.type === 'cuda');
+    return { ...cuda, error: undefined };
+  },
+};
+
+const name = process.argv[2] ?? '';
+const result = await scenarios[name]?.();
+if (isMainThread && result !== undefined) process.stdout.write(JSON.stringify(result));

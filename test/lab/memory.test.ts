@@ -1,0 +1,128 @@
+/** Each kind of memory on the kernel's devmem path, and what its provider refuses. */
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+
+import { type AllocateOptions, bindRx, DmaBuf, probeMemory } from 'devmem-tcp';
+import { beforeAll, describe, expect, it } from 'vitest';
+
+import { rejectionOf } from '../support/thrown.js';
+import { INTERFACE, rxQueues } from './support/guest.js';
+import { poolsLeftAfterClose } from './support/page-pools.js';
+import { receiveStreams } from './support/transfer.js';
+
+const MiB = 2 ** 20;
+const SIZE = 32 * MiB;
+const HUGE_PAGES = 24;
+
+beforeAll(() => {
+  writeFileSync('/proc/sys/vm/nr_hugepages', String(HUGE_PAGES));
+});
+
+const allocate =
+  (options: Omit<AllocateOptions, 'size'>): ((size: number) => Promise<DmaBuf>) =>
+  (size) =>
+    DmaBuf.allocate({ ...options, size });
+
+/** Another's dma-buf, which closes its own descriptor once it was handed over. */
+async function imported(size: number): Promise<DmaBuf> {
+  await using original = await DmaBuf.allocate({ type: 'dma-heap', size });
+  return await DmaBuf.import({ fd: original.fd, size });
+}
+
+const KINDS = [
+  ['a udmabuf', 'udmabuf', allocate({ type: 'udmabuf' })],
+  ['a udmabuf of huge pages', 'udmabuf', allocate({ type: 'udmabuf', hugePages: '2M' })],
+  ['a buffer of a DMA heap', 'system', allocate({ type: 'dma-heap' })],
+  ['an imported dma-buf', 'system', imported],
+] as const;
+
+describe.each(KINDS)('%s', (_, exporter, make) => {
+  it('receives 64 MiB byte-exact from the NIC, and is given back whole', async () => {
+    await using memory = await make(SIZE);
+    expect(memory).toMatchObject({ size: SIZE, isDmaBuf: true, exporter });
+    const queues = rxQueues();
+    await using binding = await bindRx({ interface: INTERFACE, queues, memory, mode: 'devmem' });
+    const [received] = await receiveStreams(binding, 'IPv4', 64 * MiB);
+    expect(received).toMatchObject({ bytes: 64 * MiB, firstWrong: -1 });
+    expect(received!.stats.deviceBytes).toBeGreaterThan(63 * MiB);
+    expect(await poolsLeftAfterClose(binding)).toBe(0);
+  });
+
+  it('is what the copy transport can receive into', async () => {
+    await using memory = await make(4 * MiB);
+    await using binding = await bindRx({ memory, mode: 'copy' });
+    const [received] = await receiveStreams(binding, 'IPv4', 8 * MiB);
+    expect(received).toMatchObject({ bytes: 8 * MiB, firstWrong: -1 });
+    expect(received!.stats.copiedBytes).toBe(8 * MiB);
+  });
+
+  it('is one memory for whoever has it: written here, read there', async () => {
+    await using memory = await make(2 * MiB);
+    await using other = await DmaBuf.import({ fd: memory.fd });
+    expect(memory.read(0, 64 * 1024)).toEqual(Buffer.alloc(64 * 1024));
+    memory.write(4095, Buffer.from('across pages'));
+    memory.cpuAccess(() => memory.map().set(Buffer.from('the end'), 2 * MiB - 7), 'write');
+    expect(other.read(4095, 12).toString()).toBe('across pages');
+    const end = other.cpuAccess(() => Buffer.from(other.map().subarray(-7)).toString());
+    expect(end).toBe('the end');
+  });
+
+  it('leaves nothing behind, a thousand times', async () => {
+    const descriptors = (): number => readdirSync('/proc/self/fd').length;
+    const before = descriptors();
+    for (let i = 0; i < 1000; i++) {
+      const memory = await make(2 * MiB);
+      await memory.close();
+    }
+    expect(descriptors()).toBe(before);
+    expect(await freeHugePages()).toBe(HUGE_PAGES);
+  });
+});
+
+async function freeHugePages(): Promise<number | undefined> {
+  const host = (await probeMemory()).find((probe) => probe.type === 'host');
+  return host?.hugePages.find((pages) => pages.size === '2M')?.free;
+}
+
+describe('what a provider refuses', () => {
+  it("names udmabuf's limits, and the command that raises the one in the way", async () => {
+    const file = '/sys/module/udmabuf/parameters/size_limit_mb';
+    const before = readFileSync(file, 'utf8');
+    writeFileSync(file, '1');
+    try {
+      const error = await rejectionOf(DmaBuf.allocate({ type: 'udmabuf', size: 2 * MiB }));
+      expect(error).toMatchObject({ code: 'EINVAL', syscall: 'ioctl(UDMABUF_CREATE)' });
+      expect(error.message).toContain('size_limit_mb 1, list_limit 1024');
+      expect(error.message).toContain(`echo 2 > ${file}`);
+      const probe = (await probeMemory()).find((each) => each.type === 'udmabuf');
+      expect(probe).toMatchObject({ available: true, sizeLimitBytes: MiB, listLimit: 1024 });
+    } finally {
+      writeFileSync(file, before);
+    }
+  });
+
+  it('names the huge pages that are missing, and how to reserve them', async () => {
+    const size = (HUGE_PAGES + 1) * 2 * MiB;
+    const error = await rejectionOf(DmaBuf.allocate({ type: 'udmabuf', size, hugePages: '2M' }));
+    expect(error).toMatchObject({ code: 'ENOSPC', syscall: 'fallocate' });
+    expect(error.message).toContain(`there are ${HUGE_PAGES}`);
+    expect(error.message).toContain(`echo ${HUGE_PAGES + 1} > /proc/sys/vm/nr_hugepages`);
+    expect(await freeHugePages()).toBe(HUGE_PAGES);
+  });
+
+  it('lists the heaps that there are', async () => {
+    const error = await rejectionOf(
+      DmaBuf.allocate({ type: 'dma-heap', heap: 'nosuch', size: 2 * MiB }),
+    );
+    expect(error).toMatchObject({ code: 'ENOENT' });
+    expect(error.message).toContain("/dev/dma_heap/nosuch. The heaps of this machine: 'system'");
+    const probe = (await probeMemory()).find((each) => each.type === 'dma-heap');
+    expect(probe?.heaps).toContainEqual({ name: 'system', available: true });
+  });
+
+  it('tells another size than was expected of an import', async () => {
+    await using memory = await DmaBuf.allocate({ type: 'dma-heap', size: 2 * MiB });
+    const error = await rejectionOf(DmaBuf.import({ fd: memory.fd, size: 4 * MiB }));
+    expect(error).toMatchObject({ code: 'ERR_OUT_OF_RANGE' });
+    expect(error.message).toContain(`${2 * MiB}, the size of this dma-buf`);
+  });
+});
