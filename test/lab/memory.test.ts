@@ -1,11 +1,12 @@
 /** Each kind of memory on the kernel's devmem path, and what its provider refuses. */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 
 import { type AllocateOptions, bindRx, DmaBuf, probeMemory } from 'devmem-tcp';
 import { beforeAll, describe, expect, it } from 'vitest';
 
 import { rejectionOf } from '../support/thrown.js';
-import { INTERFACE, rxQueues } from './support/guest.js';
+import { INTERFACE, run, rxQueues } from './support/guest.js';
 import { poolsLeftAfterClose } from './support/page-pools.js';
 import { receiveStreams } from './support/transfer.js';
 
@@ -124,5 +125,32 @@ describe('what a provider refuses', () => {
     const error = await rejectionOf(DmaBuf.import({ fd: memory.fd, size: 4 * MiB }));
     expect(error).toMatchObject({ code: 'ERR_OUT_OF_RANGE' });
     expect(error.message).toContain(`${2 * MiB}, the size of this dma-buf`);
+  });
+});
+
+/** Allocates of a heap with a descriptor for reading only, and has it inherited by a program. */
+const READ_ONLY = `
+import fcntl, os, struct, sys
+heap = os.open('/dev/dma_heap/system', os.O_RDWR)
+request = bytearray(struct.pack('=QIIQ', ${2 * MiB}, 0, os.O_RDONLY, 0))
+fcntl.ioctl(heap, 0xc0184800, request) # DMA_HEAP_IOCTL_ALLOC
+fd = struct.unpack('=QIIQ', request)[1]
+os.set_inheritable(fd, True)
+os.execv(sys.argv[1], [*sys.argv[1:], str(fd)])
+`;
+
+describe('an import that the CPU cannot map', () => {
+  it('is refused by map(), read() and the copy transport, each saying why', () => {
+    const program = fileURLToPath(new URL('support/unmappable.mjs', import.meta.url));
+    const output = run('python3', '-c', READ_ONLY, process.execPath, program);
+    const [map, read, copy, auto] = JSON.parse(output) as { code: string; message: string }[];
+    for (const error of [map, read]) {
+      expect(error!.code).toBe('ERR_DEVMEM_NOT_MAPPABLE');
+      expect(error!.message).toContain("exporter 'system'): mmap EACCES");
+    }
+    expect(copy!.code).toBe('ERR_DEVMEM_WRONG_MEMORY');
+    expect(copy!.message).toContain("type 'import'");
+    expect(auto!.code).toBe('ERR_DEVMEM_WRONG_MEMORY');
+    expect(auto!.message).toContain('Devmem could not be used: ');
   });
 });

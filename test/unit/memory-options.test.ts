@@ -1,5 +1,5 @@
 /** What is said of options that make no sense, before anything is allocated. */
-import { type AllocateOptions, DmaBuf, type ImportOptions } from 'devmem-tcp';
+import { DmaBuf, type ImportOptions } from 'devmem-tcp';
 import { describe, expect, it } from 'vitest';
 
 import { rejectionOf } from '../support/thrown.js';
