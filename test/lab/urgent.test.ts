@@ -110,7 +110,7 @@ describe.runIf(!mended)('the mitigation on a kernel that urgent data panics', ()
 
   beforeAll(() => {
     const hook = `type filter hook ingress device "${INTERFACE}" priority 0;`;
-    run('nft', `table netdev urg { chain ingress { ${hook} ${RULE}; } }`);
+    run('nft', `table netdev urg { chain ingress { ${hook} ${RULE}; }; }`);
     return () => run('nft', 'delete', 'table', 'netdev', 'urg');
   });
 
