@@ -90,6 +90,15 @@ describe("a GPU's memory", () => {
     ]);
   });
 
+  it('is freed, whichever call its worker is terminated in', () => {
+    const { result, stderr, calls } = double.run('busyWorkers');
+    expect({ result, stderr }).toEqual({ result: 'terminated', stderr: '' });
+    const count = (start: string): number => calls.filter((call) => call.startsWith(start)).length;
+    expect(count('cuMemAlloc')).toBeGreaterThanOrEqual(10);
+    expect(count('cuMemFree, dma-buf closed')).toBe(count('cuMemAlloc'));
+    expect(calls.at(-1)).toContain('retained 0');
+  });
+
   it.for(['abandon', 'exit'])('is left to the kernel at the end of the process: %s', (scenario) => {
     const { status, signal, stderr, calls } = double.run(scenario);
     expect({ status, signal, stderr }).toEqual({ status: 0, signal: null, stderr: '' });

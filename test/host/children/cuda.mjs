@@ -131,6 +131,22 @@ const scenarios = {
     await delay(10_000);
     return undefined;
   },
+  async busyWorkers() {
+    for (let i = 0; i < 10; i++) {
+      const worker = new Worker(new URL(import.meta.url), { argv: ['allocating'] });
+      await once(worker, 'message');
+      await delay(i); // in the midst of one call or another
+      await worker.terminate();
+    }
+    return 'terminated';
+  },
+  async allocating() {
+    for (;;) {
+      kept.push(await allocate());
+      parentPort?.postMessage('allocated');
+      await kept.shift()?.close();
+    }
+  },
   // Closed while its binding is open: the memory stays until that is closed too.
   async inUse() {
     const memory = await allocate();
