@@ -26,6 +26,8 @@
             "src/native/receive/token_ranges.cc",
             "src/native/support/env_data.cc",
             "src/native/support/owned_fd.cc",
+            "src/native/system/ethtool.cc",
+            "src/native/system/file_lock.cc",
             "src/native/system/netlink_socket.cc",
             "src/native/system/sockets.cc"
           ]

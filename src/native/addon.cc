@@ -9,6 +9,8 @@
 #include "support/env_data.h"
 #include "support/owned_fd.h"
 #include "support/values.h"
+#include "system/ethtool.h"
+#include "system/file_lock.h"
 #include "system/netlink_socket.h"
 #include "system/sockets.h"
 
@@ -44,6 +46,8 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   });
   DefineMemory(env, exports);
   DefineSockets(env, exports);
+  DefineEthtool(env, exports);
+  DefineFileLock(env, exports);
   return exports;
 }
 

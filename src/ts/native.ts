@@ -134,6 +134,13 @@ export interface Native {
   readonly Cuda: new () => Cuda;
   readonly CudaMemory: new (cuda: Cuda, device: number, endsWithProcess: boolean) => CudaMemory;
   interfaceIndex(name: string): number;
+  /**
+   * ioctl(SIOCETHTOOL) with a command of nic/ioctl, answered in place. EINVAL where
+   * the counts in the command reach past its end.
+   */
+  ethtoolIoctl(interfaceName: string, command: Uint8Array): number;
+  /** An exclusive flock(2) on a descriptor, without waiting: 0, or a negative errno. */
+  tryLock(fd: number): number;
   /** How this kernel refuses a malformed SO_DEVMEM_DONTNEED: a negative errno. */
   dontneedError(): number;
   /** The columns of a frag ring slot (src/native/receive/frag_ring.h). */
