@@ -25,6 +25,20 @@ export const DEVMEM_ERRORS = {
     "CUDA is missing, or refused: `call`, `cudaError` and `hint` of the error say what and why. Install NVIDIA's driver with the open kernel modules, or use memory of another type.",
   ERR_DEVMEM_BAD_RECORD:
     "The kernel delivered a fragment outside the socket's memory, or a control message that makes no sense, and the connection was closed. Steer the connection to its own binding's queues; if that is so, report it with the kernel version.",
+  ERR_DEVMEM_PLAN_BLOCKED:
+    'An interface cannot be set up as it is; the message lists what is in the way. Mend that, or choose another interface or other queues.',
+  ERR_DEVMEM_QUEUES_TAKEN:
+    'Another preparation of the interface has some of the queues; the message names its process. Choose other queues, end that process, or restore with `devmem-tcp nic restore`.',
+  ERR_DEVMEM_STEP_FAILED:
+    'A step of setting an interface up failed (see `cause`), and what was done before was undone.',
+  ERR_DEVMEM_STILL_BOUND:
+    'An interface cannot be restored while memory is bound to its queues. Close the binding first.',
+  ERR_DEVMEM_RESTORE_FAILED:
+    'Some settings of an interface could not be put back; the message lists them, and the journal keeps them. Mend the cause and restore again.',
+  ERR_DEVMEM_JOURNAL:
+    'The journal of what was changed on an interface cannot be kept or read. Name a folder that only this user can write to.',
+  ERR_DEVMEM_LOCKED:
+    'Another process is changing the interface and does not finish. Wait for it, or end it.',
   ERR_DEVMEM_SOCKET_STATE:
     'A socket cannot be adopted as it is: connecting, destroyed, TLS, or not TCP. Adopt a connected plain TCP socket.',
 } as const;

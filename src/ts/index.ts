@@ -24,6 +24,19 @@ export {
 } from './net/server.js';
 export { adopt, type AdoptOptions, type DevmemSocket, type SocketStats } from './net/socket.js';
 export { bindRx, type BindRxOptions, type FallbackMessage, type Mode } from './nic/bind-rx.js';
+export {
+  type Flow,
+  type InterfacePlan,
+  type NicStepMessage,
+  planInterface,
+  type PlanStep,
+  prepareInterface,
+  type PreparedInterface,
+  type PrepareOptions,
+  type RestoredSetting,
+  type RestoreReport,
+  type Setting,
+} from './nic/prepare.js';
 export type { Batch, DeviceCallback, LinearCallback, Run } from './receive/batch.js';
 export type { Binding, TransportName } from './receive/binding.js';
 export type { Fragment } from './receive/fragment.js';

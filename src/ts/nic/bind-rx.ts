@@ -1,6 +1,5 @@
 /** Binding memory to receive queues, by the transport that this machine has. */
 import { channel } from 'node:diagnostics_channel';
-import { networkInterfaces } from 'node:os';
 
 import {
   checkInteger,
@@ -8,14 +7,13 @@ import {
   checkOneOf,
   DevmemError,
   invalidArgType,
-  invalidArgValue,
   isSystemError,
   systemError,
 } from '../errors.js';
 import { DmaBuf } from '../memory/dma-buf.js';
-import { native } from '../native.js';
 import { Binding } from '../receive/binding.js';
 import { explainBindError } from './bind-errors.js';
+import { checkInterface, checkQueues, interfaceIndex } from './interface-arguments.js';
 import { checkCopyMemory, checkDevmemMemory } from './memory-checks.js';
 import { getRings } from './netlink/ethtool.js';
 import { NetdevNetlink } from './netlink/netdev.js';
@@ -60,7 +58,6 @@ const fallbackChannel = channel('devmem-tcp:fallback');
 
 const STALL_WARNING_MS = 10_000;
 const PAGE = 4096;
-const MAX_QUEUE = 0xffff;
 
 interface Checked {
   interface: string | undefined;
@@ -136,23 +133,6 @@ function check(options: BindRxOptions): Checked {
   };
 }
 
-function checkInterface(name: unknown): void {
-  if (typeof name !== 'string') throw invalidArgType('options.interface', 'a string', name);
-  // include/uapi/linux/if.h IFNAMSIZ, with its terminating zero.
-  if (name.length < 1 || name.length > 15 || /[\s/\0]/.test(name)) {
-    throw invalidArgValue('options.interface', "an interface's name of 1 to 15 bytes", name);
-  }
-}
-
-function checkQueues(queues: unknown): void {
-  if (!Array.isArray(queues)) throw invalidArgType('options.queues', 'an array of numbers', queues);
-  if (queues.length === 0) throw invalidArgValue('options.queues', 'one queue or more', queues);
-  queues.forEach((queue, index) => checkInteger(`options.queues[${index}]`, queue, 0, MAX_QUEUE));
-  if (new Set(queues).size !== queues.length) {
-    throw invalidArgValue('options.queues', 'distinct queues', queues);
-  }
-}
-
 function bindCopy(checked: Checked, fallback: Error | undefined): Binding {
   checkCopyMemory(checked.memory, fallback);
   return new Binding({
@@ -200,16 +180,6 @@ async function bindDevmem(checked: Checked): Promise<Binding> {
     netdev.close();
     throw error;
   }
-}
-
-function interfaceIndex(name: string): number {
-  const index = native().interfaceIndex(name);
-  if (index > 0) return index;
-  const names = Object.keys(networkInterfaces());
-  throw systemError(index, 'if_nametoindex', {
-    subject: `no interface '${name}'`,
-    hint: `With an address here: ${names.join(', ') || 'none'}; 'ip link' lists all`,
-  });
 }
 
 /** Bytes that the queues' rings keep filled. Memory below that could never receive. */

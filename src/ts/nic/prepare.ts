@@ -1,9 +1,29 @@
 /** Setting an interface up for devmem TCP, and putting everything back. */
+import { randomUUID } from 'node:crypto';
+
+import { DevmemError } from '../errors.js';
+import { checkPrepare, type CheckedPrepare } from './prepare/arguments.js';
+import { applyWork } from './prepare/apply.js';
+import { runtimeDirectory } from './prepare/directory.js';
+import {
+  emptyJournal,
+  type Journal,
+  journalPath,
+  type Preparation,
+  readJournal,
+} from './prepare/journal.js';
+import { thisProcess } from './prepare/owner.js';
+import { isLive, makePlan, overlaps } from './prepare/planning.js';
+import { type Session, withSession } from './prepare/session.js';
+import { hasNetAdmin, readState } from './prepare/state.js';
+import { type RestoredSetting, undo } from './prepare/undo.js';
 import type { Flow } from './flows.js';
-import type { InterfacePlan } from './plan.js';
+import { InterfacePlan } from './plan.js';
 
 export type { Flow } from './flows.js';
 export { InterfacePlan, type PlanStep, type Setting } from './plan.js';
+export type { NicStepMessage } from './prepare/apply.js';
+export type { RestoredSetting } from './prepare/undo.js';
 
 export interface PrepareOptions {
   /** The network interface, e.g. `'eth1'`. */
@@ -23,24 +43,10 @@ export interface PrepareOptions {
   runtimeDirectory?: string;
 }
 
-/** What became of one setting. */
-export interface RestoredSetting {
-  /** E.g. `header split`. */
-  readonly what: string;
-  /**
-   * - `restored`: as it was before.
-   * - `unchanged`: it was as before already.
-   * - `kept`: another preparation of the interface needs it; the last one restores it.
-   * - `skipped`: somebody else changed it meanwhile, and it was left alone.
-   */
-  readonly outcome: 'restored' | 'unchanged' | 'kept' | 'skipped';
-  /** Values, or the reason. */
-  readonly detail: string;
-}
-
 export interface RestoreReport {
   readonly interface: string;
   readonly queues: readonly number[];
+  /** In the order in which they were undone. */
   readonly settings: readonly RestoredSetting[];
 }
 
@@ -50,6 +56,194 @@ export interface PreparedInterface extends AsyncDisposable {
   readonly queues: readonly number[];
   /** What was done. */
   readonly plan: InterfacePlan;
-  /** Puts everything back, in reverse order. Later calls give the same report. */
+  /**
+   * Puts everything back, in reverse order: what this preparation changed, as far as
+   * nobody else changed it meanwhile and no other preparation needs it. Calls after
+   * one that succeeded give the same report.
+   *
+   * @throws DevmemError ERR_DEVMEM_STILL_BOUND while memory is bound to the queues,
+   *   ERR_DEVMEM_RESTORE_FAILED, ERR_DEVMEM_LOCKED
+   */
   restore(): Promise<RestoreReport>;
+}
+
+/**
+ * Looks at an interface and tells what would have to change for devmem TCP, and what
+ * is in the way. Changes nothing, and needs no privilege.
+ *
+ * @throws TypeError, RangeError for unusable arguments
+ * @throws SystemError ENODEV where there is no such interface
+ */
+export async function planInterface(options: PrepareOptions): Promise<InterfacePlan> {
+  const checked = checkPrepare(options);
+  const state = await readState(checked.interface, checked.index);
+  const journal = journalOrNone(checked, options.runtimeDirectory);
+  const { plan } = makePlan(state, checked, {
+    ...journal,
+    others: journal.preparations.filter(isLive),
+  });
+  return plan;
+}
+
+// Without privilege there may be no folder, or one that cannot be read.
+function journalOrNone(checked: CheckedPrepare, given: string | undefined): Journal {
+  const { interface: name, index } = checked;
+  try {
+    return readJournal(journalPath(runtimeDirectory(given), name, index), name, index);
+  } catch {
+    return emptyJournal(name, index);
+  }
+}
+
+/**
+ * Sets an interface up for devmem TCP: enough channels, header split on for every
+ * packet, other traffic off the queues, and flow rules that bring the flows to them.
+ * Each step is written down before it is done and looked at afterwards. What fails in
+ * the middle undoes what was done.
+ *
+ * Until `restore()`, or until `devmem-tcp nic restore` once this process has ended,
+ * the interface stays so. Settings that several preparations of one interface share
+ * are restored with the last.
+ *
+ * @throws TypeError, RangeError for unusable arguments
+ * @throws SystemError ENODEV where there is no such interface
+ * @throws DevmemError ERR_DEVMEM_PLAN_BLOCKED before anything is done;
+ *   ERR_DEVMEM_QUEUES_TAKEN where another preparation has one of the queues;
+ *   ERR_DEVMEM_STEP_FAILED, ERR_DEVMEM_LOCKED, ERR_DEVMEM_JOURNAL
+ */
+export async function prepareInterface(options: PrepareOptions): Promise<PreparedInterface> {
+  return prepare(options, false);
+}
+
+/** As prepareInterface(), but what was done stays when this process ends. @internal */
+export async function applyPlan(options: PrepareOptions): Promise<InterfacePlan> {
+  const { plan } = await prepare(options, true);
+  return plan;
+}
+
+async function prepare(options: PrepareOptions, stays: boolean): Promise<Prepared> {
+  const checked = checkPrepare(options);
+  const { interface: name, index } = checked;
+  // Said first: without privilege there may not even be a folder for the journal.
+  if (!hasNetAdmin()) refuseBlocked(await planInterface(options));
+  const directory = runtimeDirectory(options.runtimeDirectory);
+  return withSession(directory, name, index, async (session) => {
+    await undoAbandoned(session);
+    const preparation = newPreparation(checked, stays);
+    const plan = await prepareLocked(session, checked, preparation);
+    return new Prepared(directory, index, plan, preparation.id);
+  });
+}
+
+function refuseBlocked(plan: InterfacePlan): void {
+  if (plan.blockers.length === 0) return;
+  const { interface: name, queues, blockers } = plan;
+  const list = blockers.map((each) => `\n- ${each}`).join('');
+  throw new DevmemError(
+    'ERR_DEVMEM_PLAN_BLOCKED',
+    `${name}, queues ${queues.join(', ')}, cannot be set up, and nothing was changed:${list}`,
+  );
+}
+
+function newPreparation({ queues }: CheckedPrepare, stays: boolean): Preparation {
+  const owner = stays ? null : thisProcess();
+  return { id: randomUUID(), queues: [...queues], owner, contexts: [], rules: [] };
+}
+
+// What ended processes left set up, but for queues that somebody bound since.
+async function undoAbandoned(session: Session): Promise<void> {
+  for (const each of session.journal.preparations.filter((one) => !isLive(one))) {
+    try {
+      await undo(session, each);
+    } catch (error) {
+      const bound = error instanceof DevmemError && error.code === 'ERR_DEVMEM_STILL_BOUND';
+      if (!bound) throw error;
+    }
+  }
+}
+
+async function prepareLocked(
+  session: Session,
+  checked: CheckedPrepare,
+  preparation: Preparation,
+): Promise<InterfacePlan> {
+  const { name, index, journal } = session;
+  const others = [...journal.preparations];
+  const taken = overlaps(checked.queues, others);
+  if (taken.length > 0) {
+    throw new DevmemError('ERR_DEVMEM_QUEUES_TAKEN', `${name}: ${taken.join('; ')}`);
+  }
+  const { plan, work } = makePlan(await readState(name, index), checked, { ...journal, others });
+  refuseBlocked(plan);
+  journal.preparations.push(preparation);
+  session.save();
+  try {
+    await applyWork(session, preparation, work);
+  } catch (error) {
+    throw await rolledBack(session, preparation, error);
+  }
+  session.save();
+  return plan;
+}
+
+/** Undoes what was done; the error says so, or what that failed at. */
+async function rolledBack(
+  session: Session,
+  preparation: Preparation,
+  error: unknown,
+): Promise<Error> {
+  const what = error instanceof Error ? error.message : String(error);
+  const cause = error instanceof Error ? error.cause : undefined;
+  const outcome = await undo(session, preparation).then(
+    () => 'What was done before was undone',
+    (second: unknown) => (second instanceof Error ? second.message : String(second)),
+  );
+  return new DevmemError('ERR_DEVMEM_STEP_FAILED', `${what}. ${outcome}`, { cause });
+}
+
+class Prepared implements PreparedInterface {
+  readonly plan: InterfacePlan;
+  readonly #directory: string;
+  readonly #index: number;
+  readonly #id: string;
+  #restoring: Promise<RestoreReport> | undefined;
+
+  constructor(directory: string, index: number, plan: InterfacePlan, id: string) {
+    this.plan = plan;
+    this.#directory = directory;
+    this.#index = index;
+    this.#id = id;
+  }
+
+  get interface(): string {
+    return this.plan.interface;
+  }
+
+  get queues(): readonly number[] {
+    return this.plan.queues;
+  }
+
+  async restore(): Promise<RestoreReport> {
+    this.#restoring ??= this.#restore();
+    try {
+      return await this.#restoring;
+    } catch (error) {
+      this.#restoring = undefined;
+      throw error;
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.restore();
+  }
+
+  async #restore(): Promise<RestoreReport> {
+    const { interface: name, queues } = this;
+    const settings = await withSession(this.#directory, name, this.#index, async (session) => {
+      const mine = session.journal.preparations.find(({ id }) => id === this.#id);
+      // 'devmem-tcp nic restore' may have been told to.
+      return mine === undefined ? [] : undo(session, mine);
+    });
+    return { interface: name, queues, settings };
+  }
 }

@@ -1,18 +1,21 @@
 /**
- * The generic netlink family "ethtool": receive rings and header split. Source:
+ * The generic netlink family "ethtool": asking and setting, and here at once receive
+ * rings and header split; other messages are in files of their own. Source:
  * include/uapi/linux/ethtool_netlink.h, Documentation/networking/ethtool-netlink.rst.
  */
 import { systemError } from '../../errors.js';
 import { GenericNetlink } from './generic.js';
-import type { Attribute } from './message.js';
+import type { Attribute, Attributes } from './message.js';
 
 const ETHTOOL_MSG_RINGS_GET = 15;
 const ETHTOOL_MSG_RINGS_SET = 16;
-const ETHTOOL_A_RINGS_HEADER = 1;
+// The same number in every message.
+const ETHTOOL_A_HEADER = 1;
 const ETHTOOL_A_HEADER_DEV_NAME = 2;
 const ETHTOOL_A_RINGS_RX = 6;
 const ETHTOOL_A_RINGS_TCP_DATA_SPLIT = 11;
 const ETHTOOL_A_RINGS_HDS_THRESH = 17;
+const ETHTOOL_A_RINGS_HDS_THRESH_MAX = 18;
 
 const SPLIT = ['unknown', 'disabled', 'enabled'] as const;
 
@@ -23,6 +26,8 @@ export interface Rings {
   tcpDataSplit: (typeof SPLIT)[number];
   /** Packets up to this many bytes are not split; undefined where the kernel has no such setting. */
   hdsThreshold: number | undefined;
+  /** The most that it can be set to. */
+  hdsThresholdMax: number | undefined;
 }
 
 /** What setRings() can change. */
@@ -30,23 +35,55 @@ export interface RingSettings {
   /** Entries of each receive ring. */
   rx?: number;
   tcpDataSplit?: 'disabled' | 'enabled';
+  /** Bytes. */
+  hdsThreshold?: number;
 }
 
-const header = (name: string): Attribute => [
-  ETHTOOL_A_RINGS_HEADER,
-  [[ETHTOOL_A_HEADER_DEV_NAME, name]],
+export const header = (interfaceName: string): Attribute => [
+  ETHTOOL_A_HEADER,
+  [[ETHTOOL_A_HEADER_DEV_NAME, interfaceName]],
 ];
+
+/** What the family tells of an interface; undefined where it, or the driver, does not. */
+export async function ethtoolGet(
+  interfaceName: string,
+  command: number,
+): Promise<Attributes | undefined> {
+  using netlink = await GenericNetlink.open('ethtool');
+  return (await netlink.request(command, [header(interfaceName)])).messages[0];
+}
+
+/**
+ * Changes something of an interface.
+ *
+ * @param what - the command's name, for the error
+ * @returns what the kernel answered, where it is more than an acknowledgement
+ * @throws SystemError
+ */
+export async function ethtoolSet(
+  interfaceName: string,
+  command: number,
+  what: string,
+  attributes: readonly Attribute[],
+): Promise<Attributes | undefined> {
+  using netlink = await GenericNetlink.open('ethtool');
+  const answer = await netlink.request(command, [header(interfaceName), ...attributes]);
+  const { errno, kernelMessage, messages } = answer;
+  if (errno < 0) {
+    throw systemError(errno, `ethtool ${what}`, { subject: interfaceName, kernelMessage });
+  }
+  return messages[0];
+}
 
 /** The interface's rings; undefined where its driver does not tell. */
 export async function getRings(interfaceName: string): Promise<Rings | undefined> {
-  using netlink = await GenericNetlink.open('ethtool');
-  const { messages } = await netlink.request(ETHTOOL_MSG_RINGS_GET, [header(interfaceName)]);
-  const [rings] = messages;
+  const rings = await ethtoolGet(interfaceName, ETHTOOL_MSG_RINGS_GET);
   if (rings === undefined) return undefined;
   return {
     rx: rings.number(ETHTOOL_A_RINGS_RX),
     tcpDataSplit: SPLIT[rings.number(ETHTOOL_A_RINGS_TCP_DATA_SPLIT) ?? 0] ?? 'unknown',
     hdsThreshold: rings.number(ETHTOOL_A_RINGS_HDS_THRESH),
+    hdsThresholdMax: rings.number(ETHTOOL_A_RINGS_HDS_THRESH_MAX),
   };
 }
 
@@ -57,15 +94,14 @@ export async function getRings(interfaceName: string): Promise<Rings | undefined
  *   driver cannot, EBUSY or EINVAL where a binding depends on header split
  */
 export async function setRings(interfaceName: string, settings: RingSettings): Promise<void> {
-  using netlink = await GenericNetlink.open('ethtool');
-  const attributes: Attribute[] = [header(interfaceName)];
+  const attributes: Attribute[] = [];
   if (settings.rx !== undefined) attributes.push([ETHTOOL_A_RINGS_RX, settings.rx]);
   if (settings.tcpDataSplit !== undefined) {
     const value = Uint8Array.of(SPLIT.indexOf(settings.tcpDataSplit));
     attributes.push([ETHTOOL_A_RINGS_TCP_DATA_SPLIT, value]);
   }
-  const { errno, kernelMessage } = await netlink.request(ETHTOOL_MSG_RINGS_SET, attributes);
-  if (errno < 0) {
-    throw systemError(errno, 'ethtool rings-set', { subject: interfaceName, kernelMessage });
+  if (settings.hdsThreshold !== undefined) {
+    attributes.push([ETHTOOL_A_RINGS_HDS_THRESH, settings.hdsThreshold]);
   }
+  await ethtoolSet(interfaceName, ETHTOOL_MSG_RINGS_SET, 'rings-set', attributes);
 }

@@ -50,16 +50,32 @@ function viewOf(bytes: Uint8Array): DataView {
 
 /** A generic netlink request, ready to be sent. */
 export function encodeRequest(request: GenericRequest): Uint8Array {
+  const { family, flags, sequence, attributes } = request;
+  const header = Uint8Array.of(request.command, request.version, 0, 0);
+  return encodeMessage({ type: family, flags, sequence, header, attributes });
+}
+
+export interface Message {
+  type: number;
+  flags: number;
+  sequence: number;
+  /** The protocol's own header, between netlink's and the attributes. */
+  header: Uint8Array;
+  attributes: readonly Attribute[];
+}
+
+/** A request of any netlink protocol, ready to be sent. */
+export function encodeMessage(request: Message): Uint8Array {
+  const { header } = request;
   const payload = encodeAttributes(request.attributes);
-  const message = new Uint8Array(MESSAGE_HEADER + GENERIC_HEADER + payload.length);
+  const message = new Uint8Array(MESSAGE_HEADER + header.length + payload.length);
   const view = viewOf(message);
   view.setUint32(0, message.length, little);
-  view.setUint16(4, request.family, little);
+  view.setUint16(4, request.type, little);
   view.setUint16(6, NLM_F_REQUEST | request.flags, little);
   view.setUint32(8, request.sequence, little);
-  view.setUint8(MESSAGE_HEADER, request.command);
-  view.setUint8(MESSAGE_HEADER + 1, request.version);
-  message.set(payload, MESSAGE_HEADER + GENERIC_HEADER);
+  message.set(header, MESSAGE_HEADER);
+  message.set(payload, MESSAGE_HEADER + header.length);
   return message;
 }
 
@@ -135,6 +151,11 @@ export class Attributes {
     return Buffer.from(end < 0 ? bytes : bytes.subarray(0, end)).toString();
   }
 
+  /** The payload as it is. */
+  bytes(type: number): Uint8Array | undefined {
+    return this.#find(type);
+  }
+
   nested(type: number): Attributes | undefined {
     const bytes = this.#find(type);
     return bytes === undefined ? undefined : new Attributes(bytes);
@@ -158,7 +179,7 @@ export class Attributes {
 }
 
 export interface Answer {
-  /** The attributes of each generic netlink message, in order. */
+  /** The attributes of each message, in order. */
   messages: Attributes[];
   /** 0, or the negative errno of the kernel's refusal. */
   errno: number;
@@ -166,8 +187,16 @@ export interface Answer {
   kernelMessage: string | undefined;
 }
 
-/** Decodes what the kernel answered to the request with the given sequence number. */
-export function decodeAnswer(bytes: Uint8Array, sequence: number): Answer {
+/**
+ * Decodes what the kernel answered to the request with the given sequence number.
+ *
+ * @param headerSize - of the protocol's own header, in bytes; generic netlink's by default
+ */
+export function decodeAnswer(
+  bytes: Uint8Array,
+  sequence: number,
+  headerSize = GENERIC_HEADER,
+): Answer {
   const answer: Answer = { messages: [], errno: 0, kernelMessage: undefined };
   const view = viewOf(bytes);
   let at = 0;
@@ -175,14 +204,14 @@ export function decodeAnswer(bytes: Uint8Array, sequence: number): Answer {
     const length = view.getUint32(at, little);
     if (length < MESSAGE_HEADER || length > bytes.length - at) break;
     if (view.getUint32(at + 8, little) === sequence) {
-      decodeMessage(bytes.subarray(at, at + length), answer);
+      decodeMessage(bytes.subarray(at, at + length), headerSize, answer);
     }
     at += align(length);
   }
   return answer;
 }
 
-function decodeMessage(message: Uint8Array, answer: Answer): void {
+function decodeMessage(message: Uint8Array, headerSize: number, answer: Answer): void {
   const view = viewOf(message);
   const type = view.getUint16(4, little);
   const flags = view.getUint16(6, little);
@@ -191,8 +220,8 @@ function decodeMessage(message: Uint8Array, answer: Answer): void {
     if (payload.length < 4) return;
     answer.errno = view.getInt32(MESSAGE_HEADER, little);
     answer.kernelMessage = acknowledgement(payload, type, flags);
-  } else if (payload.length >= GENERIC_HEADER) {
-    answer.messages.push(new Attributes(payload.subarray(GENERIC_HEADER)));
+  } else if (payload.length >= headerSize) {
+    answer.messages.push(new Attributes(payload.subarray(headerSize)));
   }
 }
 

@@ -20,6 +20,8 @@ const NETDEV_A_QUEUE_IFINDEX = 2;
 const NETDEV_A_QUEUE_TYPE = 3;
 const NETDEV_A_QUEUE_NAPI_ID = 4;
 const NETDEV_A_QUEUE_DMABUF = 5;
+const NETDEV_A_QUEUE_IO_URING = 6;
+const NETDEV_A_QUEUE_XSK = 7;
 const NETDEV_QUEUE_TYPE_RX = 0;
 
 const NETDEV_A_PAGE_POOL_ID = 1;
@@ -37,6 +39,8 @@ export interface RxQueue {
   napiId: number | undefined;
   /** The binding on it, if any. */
   dmabufId: number | undefined;
+  /** Another user of its memory, as far as the kernel tells (since Linux 6.15). */
+  otherUser: 'io_uring' | 'AF_XDP' | undefined;
 }
 
 /** A page pool: the allocator behind an rx queue, or the remains of one. */
@@ -107,6 +111,11 @@ export class NetdevNetlink implements Disposable {
         dmabufId:
           each.nested(NETDEV_A_QUEUE_DMABUF)?.number(NETDEV_A_DMABUF_ID) ??
           each.number(NETDEV_A_QUEUE_DMABUF),
+        otherUser: each.has(NETDEV_A_QUEUE_IO_URING)
+          ? 'io_uring'
+          : each.has(NETDEV_A_QUEUE_XSK)
+            ? 'AF_XDP'
+            : undefined,
       }));
   }
 

@@ -1,0 +1,20 @@
+/** Which driver an interface has (struct ethtool_drvinfo, include/uapi/linux/ethtool.h). */
+import { isSystemError } from '../../errors.js';
+import { Struct } from './bytes.js';
+import { ethtoolCommand } from './call.js';
+
+const ETHTOOL_GDRVINFO = 0x3;
+const DRVINFO_SIZE = 196;
+const DRIVER = { at: 4, size: 32 };
+
+/** The driver's name; undefined where it does not tell, as loopback does not. */
+export function driverName(interfaceName: string): string | undefined {
+  const command = new Struct(DRVINFO_SIZE).setU32(0, ETHTOOL_GDRVINFO);
+  try {
+    ethtoolCommand(interfaceName, 'get-driver', command.bytes);
+  } catch (error) {
+    if (isSystemError(error) && error.code === 'EOPNOTSUPP') return undefined;
+    throw error;
+  }
+  return command.text(DRIVER.at, DRIVER.size);
+}

@@ -1,0 +1,35 @@
+/** Checks of what prepareInterface() and planInterface() are given. */
+import { checkObject, invalidArgType } from '../../errors.js';
+import { checkFlow } from '../flows.js';
+import { checkInterface, checkQueues, interfaceIndex } from '../interface-arguments.js';
+import type { Request } from './planning.js';
+
+export interface CheckedPrepare extends Request {
+  interface: string;
+  index: number;
+}
+
+interface Given {
+  interface?: unknown;
+  queues?: unknown;
+  flows?: unknown;
+  runtimeDirectory?: unknown;
+}
+
+/** @throws TypeError, RangeError; SystemError ENODEV */
+export function checkPrepare(options: object): CheckedPrepare {
+  const given: Given = checkObject('options', options);
+  const name = checkInterface(given.interface);
+  const queues = checkQueues(given.queues);
+  const { flows = [], runtimeDirectory } = given;
+  if (!Array.isArray(flows)) throw invalidArgType('options.flows', 'an array of flows', flows);
+  if (runtimeDirectory !== undefined && typeof runtimeDirectory !== 'string') {
+    throw invalidArgType('options.runtimeDirectory', 'a string', runtimeDirectory);
+  }
+  return {
+    queues,
+    flows: flows.map((flow: unknown, at) => checkFlow(`options.flows[${at}]`, flow)),
+    interface: name,
+    index: interfaceIndex(name),
+  };
+}

@@ -1,0 +1,63 @@
+/** Everything about an interface that a plan is made from. Reading it changes nothing. */
+import { readFileSync } from 'node:fs';
+
+import { driverName } from '../ioctl/driver.js';
+import { listRules, type RuleTable } from '../ioctl/flow-rules.js';
+import { type Channels, getChannels } from '../netlink/channels.js';
+import { getRings, type Rings } from '../netlink/ethtool.js';
+import { type Feature, getFeature, NTUPLE } from '../netlink/features.js';
+import { getLink } from '../netlink/link.js';
+import { NetdevNetlink, type RxQueue } from '../netlink/netdev.js';
+import { getRss, type Rss } from '../netlink/rss.js';
+
+/** Undefined is what the driver does not tell, or does not have. */
+export interface InterfaceState {
+  name: string;
+  index: number;
+  driver: string | undefined;
+  channels: Channels | undefined;
+  rings: Rings | undefined;
+  rss: Rss | undefined;
+  ntuple: Feature | undefined;
+  rules: RuleTable | undefined;
+  /** Empty while the interface is down. */
+  rxQueues: RxQueue[];
+  xdpProgram: number | undefined;
+  /** Whether this process may change interfaces. */
+  privileged: boolean;
+}
+
+export async function readState(name: string, index: number): Promise<InterfaceState> {
+  return {
+    name,
+    index,
+    driver: driverName(name),
+    channels: await getChannels(name),
+    rings: await getRings(name),
+    rss: await getRss(name),
+    ntuple: await getFeature(name, NTUPLE),
+    rules: listRules(name),
+    rxQueues: await rxQueues(index),
+    xdpProgram: (await getLink(index))?.xdpProgram,
+    privileged: hasNetAdmin(),
+  };
+}
+
+/** The rx queues; none where the kernel does not list them. */
+export async function rxQueues(index: number): Promise<RxQueue[]> {
+  try {
+    using netdev = await NetdevNetlink.open();
+    return await netdev.rxQueues(index);
+  } catch {
+    return [];
+  }
+}
+
+const CAP_NET_ADMIN = 12n;
+
+/** Whether this process has CAP_NET_ADMIN, as far as it can tell. */
+export function hasNetAdmin(): boolean {
+  const status = readFileSync('/proc/thread-self/status', 'utf8');
+  const effective = /^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? '0';
+  return ((BigInt(`0x${effective}`) >> CAP_NET_ADMIN) & 1n) === 1n;
+}
