@@ -3,7 +3,9 @@
 import { type Command, STATUS, UsageError } from './command.js';
 
 /** Loaded when asked for: a command does not wait for the code of others. */
-const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {};
+const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+  nic: async () => (await import('./commands/nic.js')).command,
+};
 
 async function main([name, ...args]: string[]): Promise<number> {
   if (name === undefined || name === 'help' || name === '--help' || name === '-h') {

@@ -1,5 +1,7 @@
 /** ioctl(SIOCETHTOOL), its refusals as errors. */
-import { systemError } from '../../errors.js';
+import { constants } from 'node:os';
+
+import { isSystemError, systemError } from '../../errors.js';
 import { native } from '../../native.js';
 
 /**
@@ -11,4 +13,15 @@ import { native } from '../../native.js';
 export function ethtoolCommand(interfaceName: string, what: string, command: Uint8Array): void {
   const status = native().ethtoolIoctl(interfaceName, command);
   if (status < 0) throw systemError(status, `ethtool ${what}`, { subject: interfaceName });
+}
+
+/**
+ * Whether a system call failed with one of these, e.g. `EOPNOTSUPP`. By number: Node
+ * calls that one ENOTSUP, which has the same.
+ */
+export function failedWith(
+  error: unknown,
+  ...names: readonly (keyof typeof constants.errno)[]
+): boolean {
+  return isSystemError(error) && names.some((name) => error.errno === -constants.errno[name]);
 }

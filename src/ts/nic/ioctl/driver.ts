@@ -1,7 +1,6 @@
 /** Which driver an interface has (struct ethtool_drvinfo, include/uapi/linux/ethtool.h). */
-import { isSystemError } from '../../errors.js';
 import { Struct } from './bytes.js';
-import { ethtoolCommand } from './call.js';
+import { ethtoolCommand, failedWith } from './call.js';
 
 const ETHTOOL_GDRVINFO = 0x3;
 const DRVINFO_SIZE = 196;
@@ -13,7 +12,7 @@ export function driverName(interfaceName: string): string | undefined {
   try {
     ethtoolCommand(interfaceName, 'get-driver', command.bytes);
   } catch (error) {
-    if (isSystemError(error) && error.code === 'EOPNOTSUPP') return undefined;
+    if (failedWith(error, 'EOPNOTSUPP')) return undefined;
     throw error;
   }
   return command.text(DRIVER.at, DRIVER.size);

@@ -1,6 +1,5 @@
 /** The flow rules of an interface (`ethtool -n`, `-N`): listing, adding, deleting. */
-import { isSystemError } from '../../errors.js';
-import { ethtoolCommand } from './call.js';
+import { ethtoolCommand, failedWith } from './call.js';
 import {
   atLocation,
   command,
@@ -32,7 +31,7 @@ export function listRules(interfaceName: string): RuleTable | undefined {
   try {
     ethtoolCommand(interfaceName, 'count-rules', counting.bytes);
   } catch (error) {
-    if (isSystemError(error) && error.code === 'EOPNOTSUPP') return undefined;
+    if (failedWith(error, 'EOPNOTSUPP')) return undefined;
     throw error;
   }
   const { count, size, choosesLocation } = decodeCount(counting);
@@ -53,7 +52,7 @@ export function ruleAt(interfaceName: string, location: number): Rule | undefine
     ethtoolCommand(interfaceName, 'get-rule', asking.bytes);
   } catch (error) {
     // Drivers say ENOENT or EINVAL for a place that is empty.
-    if (isSystemError(error) && ['ENOENT', 'EINVAL'].includes(error.code)) return undefined;
+    if (failedWith(error, 'ENOENT', 'EINVAL')) return undefined;
     throw error;
   }
   return decodeRule(asking);

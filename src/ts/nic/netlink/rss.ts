@@ -3,9 +3,10 @@
  * netlink family "ethtool" as far as the kernel's has it (reading since Linux 6.3,
  * changing since 6.17), else by ioctl.
  */
-import { endianness } from 'node:os';
+import { constants, endianness } from 'node:os';
 
-import { isSystemError, systemError } from '../../errors.js';
+import { systemError } from '../../errors.js';
+import { failedWith } from '../ioctl/call.js';
 import * as ioctl from '../ioctl/rxfh.js';
 import { ethtoolSet, header } from './ethtool.js';
 import { GenericNetlink } from './generic.js';
@@ -39,7 +40,7 @@ export async function getRss(interfaceName: string): Promise<Rss | undefined> {
     header(interfaceName),
     [ETHTOOL_A_RSS_CONTEXT, NO_SUCH_CONTEXT],
   ]);
-  return { table, contexts: systemError(probe.errno, '').code === 'ENOENT' };
+  return { table, contexts: probe.errno === -constants.errno.ENOENT };
 }
 
 function getByIoctl(interfaceName: string): Rss | undefined {
@@ -47,7 +48,7 @@ function getByIoctl(interfaceName: string): Rss | undefined {
     const table = ioctl.readTable(interfaceName);
     return table.length === 0 ? undefined : { table, contexts: false };
   } catch (error) {
-    if (isSystemError(error) && error.code === 'EOPNOTSUPP') return undefined;
+    if (failedWith(error, 'EOPNOTSUPP')) return undefined;
     throw error;
   }
 }

@@ -1,7 +1,8 @@
 /** Doing what a plan says, step by step, each noted before and looked at afterwards. */
 import { channel } from 'node:diagnostics_channel';
 
-import { DevmemError, isSystemError } from '../../errors.js';
+import { DevmemError } from '../../errors.js';
+import { failedWith } from '../ioctl/call.js';
 import { addRule, freeLocation, listRules, ruleAt } from '../ioctl/flow-rules.js';
 import { type Rule, sameRule, type Target } from '../ioctl/rxnfc.js';
 import { createRssContext, getRss, getRssContext, listRssContexts } from '../netlink/rss.js';
@@ -110,9 +111,6 @@ async function applyContext(
   }
 }
 
-// Errors with which drivers say that they cannot match on that.
-const REFUSALS = new Set(['EOPNOTSUPP', 'EINVAL']);
-
 async function applyRule(
   session: Session,
   preparation: Preparation,
@@ -124,7 +122,8 @@ async function applyRule(
       addRecordedRule(session, preparation, { match, target: targetOf(preparation, target) });
       return;
     } catch (error) {
-      const refused = isSystemError(error) && REFUSALS.has(error.code);
+      // With these, drivers say that they cannot match on that.
+      const refused = failedWith(error, 'EOPNOTSUPP', 'EINVAL');
       if (!refused || match === last) throw error;
     }
   }

@@ -3,6 +3,7 @@ import { DevmemError } from '../../errors.js';
 import { describeMatch } from '../flows.js';
 import { deleteRule, listRules, ruleAt } from '../ioctl/flow-rules.js';
 import { sameRule } from '../ioctl/rxnfc.js';
+import { getLink, type Link } from '../netlink/link.js';
 import { deleteRssContext, getRssContext, listRssContexts } from '../netlink/rss.js';
 import type { ContextRecord, Preparation, RuleRecord, SharedRecord } from './journal.js';
 import { rssWithout } from './planning.js';
@@ -34,7 +35,7 @@ export interface RestoredSetting {
  */
 export async function undo(session: Session, preparation: Preparation): Promise<RestoredSetting[]> {
   const { name, index, journal } = session;
-  if (!isPresent(name, index)) return forget(session);
+  if (!isPresent(name, index)) return forget(session, await getLink(index));
   await checkUnbound(session, preparation);
   const undoing = new Undoing(session);
 
@@ -57,8 +58,14 @@ export async function undo(session: Session, preparation: Preparation): Promise<
   return undoing.report;
 }
 
-// Its settings went with the interface.
-function forget({ name, journal, save }: Session): RestoredSetting[] {
+// Its settings went with the interface, unless that only has another name now.
+function forget({ name, journal, save }: Session, link: Link | undefined): RestoredSetting[] {
+  if (link !== undefined) {
+    throw new DevmemError(
+      'ERR_DEVMEM_RESTORE_FAILED',
+      `${name} was renamed to ${link.name}. Name it ${name} again to restore it`,
+    );
+  }
   journal.preparations = [];
   journal.shared = [];
   save();
