@@ -1,0 +1,269 @@
+/** Setting the interface up from nothing, receiving, and leaving it as it was. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+
+import {
+  bindRx,
+  connect,
+  DmaBuf,
+  planInterface,
+  prepareInterface,
+  type PrepareOptions,
+} from 'devmem-tcp';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+
+import { getRings, setRings } from '../../dist/nic/netlink/ethtool.js';
+import { ADDRESS, type Family, INTERFACE, run, setHeaderSplit } from './support/guest.js';
+import { journals, makeBare, rssQueues, ruleCount, snapshot } from './support/nic.js';
+import { patternReader, type Received, receiveStreams } from './support/transfer.js';
+
+const MiB = 2 ** 20;
+const PORT = 5201;
+const PEER = { IPv4: '192.0.2.2', IPv6: '2001:db8::2' } as const;
+const PATTERN_SERVER = fileURLToPath(new URL('support/pattern-server.mjs', import.meta.url));
+const SEED = '1';
+
+let memory: DmaBuf;
+
+beforeAll(async () => {
+  memory = await DmaBuf.allocate({ type: 'udmabuf', size: 32 * MiB });
+});
+
+beforeEach(makeBare);
+afterEach(makeBare);
+
+afterAll(async () => {
+  await memory.close();
+  await setHeaderSplit(true);
+});
+
+const options = (more: Partial<PrepareOptions> = {}): PrepareOptions => ({
+  interface: INTERFACE,
+  queues: [3],
+  flows: [{ localPort: PORT }],
+  ...more,
+});
+
+/** All of the stream, right, and every byte of it in device memory. */
+function expectAllInDevice(received: Received | undefined, bytes: number): void {
+  expect(received).toMatchObject({ firstWrong: -1, bytes });
+  expect(received!.stats.deviceBytes).toBe(bytes);
+  expect(received!.stats.linearBytes).toBe(0);
+}
+
+describe('a bare interface', () => {
+  it('is only looked at by a plan, which tells every step', async () => {
+    const before = await snapshot();
+    const plan = await planInterface(options());
+    expect(await snapshot()).toBe(before);
+    expect(plan).toMatchObject({ interface: INTERFACE, driver: 'devmemsim', queues: [3] });
+    expect(plan.blockers).toEqual([]);
+    expect(plan.steps.filter((step) => step.changes).map((step) => step.setting)).toEqual([
+      'header-split',
+      'rss',
+      'flow-rule',
+      'flow-rule',
+    ]);
+    expect(String(plan)).toContain(`ethtool -G ${INTERFACE} tcp-data-split on`);
+    expect(String(plan)).toContain(`ethtool -X ${INTERFACE} equal 3`);
+    expect(String(plan)).toContain(`flow-type tcp6 dst-port ${PORT} action 3`);
+  });
+
+  it.each<Family>(['IPv4', 'IPv6'])(
+    'receives a server’s stream over %s all in device memory, and is as before afterwards',
+    async (family) => {
+      const bytes = 16 * MiB;
+      const before = await snapshot();
+      {
+        await using prepared = await prepareInterface(options());
+        expect(rssQueues()).toEqual([0, 1, 2]);
+        expect(prepared.plan.changes).toBe(true);
+        expect((await planInterface(options())).steps.filter((step) => step.changes)).toEqual([]);
+        await using binding = await bindRx({
+          interface: INTERFACE,
+          queues: [3],
+          memory,
+          mode: 'devmem',
+        });
+        const [received] = await receiveStreams(binding, family, bytes, 1, PORT);
+        expectAllInDevice(received, bytes);
+      }
+      expect(await snapshot()).toBe(before);
+      expect(journals()).toEqual([]);
+    },
+  );
+
+  it.each<Family>(['IPv4', 'IPv6'])(
+    'receives a client’s stream over %s all in device memory, and is as before afterwards',
+    async (family) => {
+      const bytes = 8 * MiB;
+      const before = await snapshot();
+      const host = PEER[family];
+      const args = [process.execPath, PATTERN_SERVER, host, '7000', String(bytes), SEED];
+      const server = spawn('peer', args, { stdio: ['ignore', 'pipe', 'inherit'] });
+      try {
+        await once(server.stdout, 'data');
+        const flows = [{ remoteAddress: host, remotePort: 7000 }];
+        await using prepared = await prepareInterface(options({ flows }));
+        expect(prepared.plan.steps.filter((step) => step.setting === 'flow-rule')).toHaveLength(1);
+        await using binding = await bindRx({
+          interface: INTERFACE,
+          queues: [3],
+          memory,
+          mode: 'devmem',
+        });
+        await using socket = await connect({ host, port: 7000, binding });
+        expectAllInDevice(await patternReader(socket), bytes);
+      } finally {
+        server.kill();
+      }
+      expect(await snapshot()).toBe(before);
+    },
+  );
+
+  it('sends only the connection with all of the five to the queue', async () => {
+    const flows = [
+      { localAddress: ADDRESS.IPv4, localPort: PORT, remoteAddress: PEER.IPv4, remotePort: 40000 },
+    ];
+    await using prepared = await prepareInterface(options({ flows }));
+    const rule = run('ethtool', '-n', INTERFACE);
+    expect(rule).toContain(`Src IP addr: ${PEER.IPv4} mask: 0.0.0.0`);
+    expect(rule).toContain(`Dest IP addr: ${ADDRESS.IPv4} mask: 0.0.0.0`);
+    expect(rule).toContain('Src port: 40000 mask: 0x0');
+    expect(rule).toContain(`Dest port: ${PORT} mask: 0x0`);
+    await prepared.restore();
+    expect(ruleCount()).toBe(0);
+  });
+});
+
+describe('what was set before comes back', () => {
+  it('channels, which are raised to have the queue', async () => {
+    run('ethtool', '-L', INTERFACE, 'combined', '2');
+    const before = await snapshot();
+    const prepared = await prepareInterface(options());
+    expect(rssQueues()).toEqual([0, 1, 2]);
+    expect(prepared.plan.steps[0]).toMatchObject({ current: '2 combined', wanted: '4 combined' });
+    await prepared.restore();
+    expect(await snapshot()).toBe(before);
+  });
+
+  it('channels, which are raised to leave a queue for other traffic', async () => {
+    run('ethtool', '-L', INTERFACE, 'combined', '2');
+    const before = await snapshot();
+    const prepared = await prepareInterface(options({ queues: [0, 1] }));
+    expect(rssQueues()).toEqual([2]);
+    await prepared.restore();
+    expect(await snapshot()).toBe(before);
+  });
+
+  it('an RSS table of one’s own', async () => {
+    run('ethtool', '-X', INTERFACE, 'weight', '3', '0', '1', '2');
+    const before = await snapshot();
+    const prepared = await prepareInterface(options());
+    expect(rssQueues()).toEqual([0, 2]);
+    await prepared.restore();
+    expect(await snapshot()).toBe(before);
+  });
+
+  it('ntuple filters that were off', async () => {
+    run('ethtool', '-K', INTERFACE, 'ntuple', 'off');
+    const before = await snapshot();
+    const prepared = await prepareInterface(options());
+    expect(run('ethtool', '-k', INTERFACE)).toMatch(/^ntuple-filters: on/m);
+    await prepared.restore();
+    expect(await snapshot()).toBe(before);
+  });
+
+  it('a split threshold, on kernels that have one', async () => {
+    if ((await getRings(INTERFACE))?.hdsThreshold === undefined) {
+      expect((await planInterface(options())).steps.map((step) => step.setting)).not.toContain(
+        'hds-thresh',
+      );
+      return;
+    }
+    await setHeaderSplit(true);
+    await setRings(INTERFACE, { hdsThreshold: 256 });
+    const before = await snapshot();
+    const prepared = await prepareInterface(options());
+    expect((await getRings(INTERFACE))?.hdsThreshold).toBe(0);
+    await prepared.restore();
+    expect(await snapshot()).toBe(before);
+  });
+
+  it('an interface on which nothing had to be done', async () => {
+    const first = await prepareInterface(options());
+    const before = await snapshot();
+    const second = await prepareInterface(options({ queues: [2], flows: [] }));
+    await second.restore();
+    expect(await snapshot()).toBe(before);
+    await first.restore();
+  });
+});
+
+describe('restoring', () => {
+  it('is refused while memory is bound, and works once it is not', async () => {
+    const before = await snapshot();
+    const prepared = await prepareInterface(options());
+    const set = await snapshot();
+    const binding = await bindRx({ interface: INTERFACE, queues: [3], memory, mode: 'devmem' });
+    await expect(prepared.restore()).rejects.toMatchObject({ code: 'ERR_DEVMEM_STILL_BOUND' });
+    await expect(prepared.restore()).rejects.toThrow(`3 (binding ${binding.id})`);
+    expect(await snapshot()).toBe(set);
+    await binding.close();
+    await prepared.restore();
+    expect(await snapshot()).toBe(before);
+  });
+
+  it('gives the same report however often it is called', async () => {
+    const prepared = await prepareInterface(options());
+    const [first, second] = await Promise.all([prepared.restore(), prepared.restore()]);
+    expect(second).toBe(first);
+    expect(await prepared.restore()).toBe(first);
+    expect(first.settings.map(({ what, outcome }) => [what, outcome])).toEqual([
+      [`rule tcp6 to *:${PORT} from any`, 'restored'],
+      [`rule tcp4 to *:${PORT} from any`, 'restored'],
+      ['RSS table', 'restored'],
+      ['header split', 'restored'],
+    ]);
+  });
+
+  it('leaves alone what somebody else changed meanwhile, and says so', async () => {
+    const prepared = await prepareInterface(options());
+    run('ethtool', '-X', INTERFACE, 'equal', '1');
+    run('ethtool', '-N', INTERFACE, 'delete', '0');
+    run(
+      'ethtool',
+      '-N',
+      INTERFACE,
+      'flow-type',
+      'udp4',
+      'dst-port',
+      '53',
+      'action',
+      '1',
+      'loc',
+      '0',
+    );
+    const { settings } = await prepared.restore();
+    expect(settings).toMatchObject([
+      { what: `rule tcp6 to *:${PORT} from any`, outcome: 'restored' },
+      { what: `rule tcp4 to *:${PORT} from any`, outcome: 'skipped' },
+      { what: 'RSS table', outcome: 'skipped' },
+      { what: 'header split', outcome: 'restored' },
+    ]);
+    expect(settings[2]!.detail).toContain('somebody else set it to queues 0');
+    expect(rssQueues()).toEqual([0]);
+    expect(run('ethtool', '-n', INTERFACE)).toContain('UDP over IPv4');
+    expect(journals()).toEqual([]);
+  });
+
+  it('finds nothing to do where somebody put everything back already', async () => {
+    const before = await snapshot();
+    const prepared = await prepareInterface(options());
+    await makeBare();
+    const { settings } = await prepared.restore();
+    expect(new Set(settings.map(({ outcome }) => outcome))).toEqual(new Set(['unchanged']));
+    expect(await snapshot()).toBe(before);
+  });
+});

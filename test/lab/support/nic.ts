@@ -1,0 +1,104 @@
+/** The state of the interface as ethtool shows it, and other processes that change it. */
+import { type ChildProcess, fork, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { readdirSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+
+import type { PrepareOptions, Setting } from 'devmem-tcp';
+
+import { deleteRule, listRules } from '../../../dist/nic/ioctl/flow-rules.js';
+import { getRings, setRings } from '../../../dist/nic/netlink/ethtool.js';
+import { INTERFACE, run, setHeaderSplit } from './guest.js';
+
+const PREPARER = fileURLToPath(new URL('preparer.mjs', import.meta.url));
+const CLI = fileURLToPath(new URL('../../../dist/cli/main.js', import.meta.url));
+const QUEUES = 4;
+
+export const JOURNALS = '/run/devmem-tcp';
+
+/** Everything that a preparation may touch, as text. */
+export async function snapshot(): Promise<string> {
+  const parts = ['-g', '-l', '-x', '-n', '-k'].map((option) => run('ethtool', option, INTERFACE));
+  return [...parts, `threshold ${(await getRings(INTERFACE))?.hdsThreshold}`].join('\n');
+}
+
+/** Queues that the RSS table leads to. */
+export function rssQueues(): number[] {
+  const lines = run('ethtool', '-x', INTERFACE).matchAll(/^\s*\d+:((?:\s+\d+)+)$/gm);
+  const entries = [...lines].flatMap((line) => line[1]!.trim().split(/\s+/).map(Number));
+  return [...new Set(entries)].sort((a, b) => a - b);
+}
+
+/** How many rules there are. */
+export function ruleCount(): number {
+  return listRules(INTERFACE)?.rules.length ?? 0;
+}
+
+/** An interface that nobody prepared: header split off, all else by default. */
+export async function makeBare(): Promise<void> {
+  for (const { location } of listRules(INTERFACE)?.rules ?? []) deleteRule(INTERFACE, location);
+  run('ethtool', '-K', INTERFACE, 'ntuple', 'on');
+  run('ethtool', '-X', INTERFACE, 'default');
+  run('ethtool', '-L', INTERFACE, 'combined', String(QUEUES));
+  if ((await getRings(INTERFACE))?.hdsThreshold) await setRings(INTERFACE, { hdsThreshold: 0 });
+  await setHeaderSplit(false);
+}
+
+/** Journals that there are. */
+export function journals(): string[] {
+  return readdirSync(JOURNALS).filter((name) => name.endsWith('.json'));
+}
+
+/** A process that prepared the interface. */
+export async function prepareElsewhere(options: PrepareOptions): Promise<ChildProcess> {
+  const child = fork(PREPARER, [JSON.stringify(options)]);
+  const [message] = (await Promise.race([once(child, 'message'), once(child, 'exit')])) as [
+    unknown,
+  ];
+  if (message !== 'prepared') throw new Error(`the other process ended: ${String(message)}`);
+  return child;
+}
+
+/** Prepares in a process that is killed when a setting's turn comes. */
+export async function prepareAndDie(options: PrepareOptions, at: Setting): Promise<void> {
+  const child = fork(PREPARER, [JSON.stringify(options), at]);
+  const [, signal] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null];
+  if (signal !== 'SIGKILL') throw new Error(`the process was not killed at '${at}'`);
+}
+
+/** Has the other process restore; returns when it has ended. */
+export async function restoreElsewhere(child: ChildProcess): Promise<void> {
+  const exit = once(child, 'exit');
+  child.send('restore');
+  const [status] = (await exit) as [number | null];
+  if (status !== 0) throw new Error(`the other process could not restore (status ${status})`);
+}
+
+export interface CommandResult {
+  status: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+/** Runs `devmem-tcp nic`. */
+export function nic(...args: string[]): CommandResult {
+  return runProgram(process.execPath, CLI, 'nic', ...args);
+}
+
+/** Runs `devmem-tcp nic` without CAP_NET_ADMIN. */
+export function nicWithoutPrivilege(...args: string[]): CommandResult {
+  return runProgram(
+    'setpriv',
+    '--bounding-set',
+    '-net_admin',
+    process.execPath,
+    CLI,
+    'nic',
+    ...args,
+  );
+}
+
+function runProgram(program: string, ...args: string[]): CommandResult {
+  const { status, stdout, stderr } = spawnSync(program, args, { encoding: 'utf8' });
+  return { status, stdout, stderr };
+}
