@@ -119,6 +119,16 @@ static inline void dms_ring_set_hds_thresh(struct kernel_ethtool_ringparam *r,
 #define DMS_OP_RX_RING_COUNT
 #endif
 
+#ifdef HAVE_RXFH_CONTEXT
+#define DMS_OP_RXFH_CONTEXT					\
+	.rxfh_max_num_contexts	= DMS_MAX_CONTEXTS,		\
+	.create_rxfh_context	= dms_create_context,		\
+	.modify_rxfh_context	= dms_modify_context,		\
+	.remove_rxfh_context	= dms_remove_context,
+#else
+#define DMS_OP_RXFH_CONTEXT
+#endif
+
 /* netif_set_real_num_queues() and ethtool_op_get_link() still want rtnl. */
 #ifdef HAVE_OP_NEEDS_RTNL
 #define DMS_OP_NEEDS_RTNL	\

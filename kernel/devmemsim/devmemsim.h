@@ -24,6 +24,7 @@
 #define DMS_MAX_QUEUES		64	/* bits of dms_queue.waiters */
 #define DMS_MAX_RULES		128
 #define DMS_INDIR_SIZE		128
+#define DMS_MAX_CONTEXTS	8	/* RSS contexts, the default one included */
 #define DMS_RSS_KEY_SIZE	40
 #define DMS_RSS_INPUT_SIZE	36	/* two IPv6 addresses and two ports */
 #define DMS_MIN_RING		16
@@ -161,11 +162,15 @@ struct dms_config {
  * @indir: queue by the low bits of the hash
  * @key: Toeplitz key
  * @table: what each value of each input byte adds to the hash under @key
+ * @contexts: bits of the RSS contexts that exist beside the default one
+ * @context: queue by the low bits of the hash, for each of those
  */
 struct dms_rss {
 	u32 indir[DMS_INDIR_SIZE];
 	u8 key[DMS_RSS_KEY_SIZE];
 	u32 table[DMS_RSS_INPUT_SIZE][256];
+	unsigned long contexts;
+	u32 context[DMS_MAX_CONTEXTS][DMS_INDIR_SIZE];
 };
 
 struct dms_rule;
@@ -199,8 +204,23 @@ void dms_rss_set_key(struct dms_rss *rss, const u8 *key);
 void dms_rss_spread(struct dms_rss *rss, unsigned int queues);
 u32 dms_rss_hash(const struct dms_rss *rss, const struct dms_flow *flow);
 
+/* context.c */
+struct ethtool_rxfh_context;
+struct ethtool_rxfh_param;
+bool dms_context_exists(const struct dms_rss *rss, u32 context);
+int dms_create_context(struct net_device *dev, struct ethtool_rxfh_context *ctx,
+		       const struct ethtool_rxfh_param *rxfh,
+		       struct netlink_ext_ack *extack);
+int dms_modify_context(struct net_device *dev, struct ethtool_rxfh_context *ctx,
+		       const struct ethtool_rxfh_param *rxfh,
+		       struct netlink_ext_ack *extack);
+int dms_remove_context(struct net_device *dev, struct ethtool_rxfh_context *ctx,
+		       u32 context, struct netlink_ext_ack *extack);
+
 /* ntuple.c */
-int dms_rules_match(const struct dms_port *port, const struct dms_flow *flow);
+int dms_rules_match(const struct dms_port *port, const struct dms_flow *flow,
+		    u32 hash);
+bool dms_rules_use_context(const struct dms_port *port, u32 context);
 void dms_rules_free(struct dms_port *port);
 int dms_get_rxnfc(struct net_device *dev, struct ethtool_rxnfc *nfc, u32 *locs);
 int dms_set_rxnfc(struct net_device *dev, struct ethtool_rxnfc *nfc);

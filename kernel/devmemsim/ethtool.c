@@ -154,6 +154,7 @@ const struct ethtool_ops dms_ethtool_ops = {
 	.get_rxfh_indir_size	= dms_get_rxfh_indir_size,
 	.get_rxfh		= dms_get_rxfh,
 	.set_rxfh		= dms_set_rxfh,
+	DMS_OP_RXFH_CONTEXT
 	.get_sset_count		= dms_get_sset_count,
 	.get_strings		= dms_get_strings,
 	.get_ethtool_stats	= dms_get_ethtool_stats,

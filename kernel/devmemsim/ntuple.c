@@ -22,6 +22,7 @@
  * @want: fields that have to be equal
  * @match: which of them, DMS_MATCH_...
  * @queue: where matching packets go
+ * @context: RSS context that spreads them instead, 0 if there is none
  */
 struct dms_rule {
 	struct rcu_head rcu;
@@ -29,6 +30,7 @@ struct dms_rule {
 	struct dms_flow want;
 	unsigned int match;
 	unsigned int queue;
+	u32 context;
 };
 
 static bool dms_rule_matches(const struct dms_rule *rule,
@@ -51,14 +53,26 @@ static bool dms_rule_matches(const struct dms_rule *rule,
 	return true;
 }
 
+static int dms_rule_queue(const struct dms_port *port,
+			  const struct dms_rule *rule, u32 hash)
+{
+	const struct dms_rss *rss = port->rss;
+
+	if (!rule->context)
+		return rule->queue;
+	return READ_ONCE(rss->context[rule->context][hash % DMS_INDIR_SIZE]);
+}
+
 /**
  * dms_rules_match() - find the queue that the rules say for a packet
  * @port: receiving port
  * @flow: headers of the packet
+ * @hash: their hash
  *
  * Return: index of the queue, or -1 if no rule matches.
  */
-int dms_rules_match(const struct dms_port *port, const struct dms_flow *flow)
+int dms_rules_match(const struct dms_port *port, const struct dms_flow *flow,
+		    u32 hash)
 {
 	const struct dms_rule *rule;
 	int queue = -1;
@@ -72,7 +86,7 @@ int dms_rules_match(const struct dms_port *port, const struct dms_flow *flow)
 	for (i = 0; i < DMS_MAX_RULES && queue < 0; i++) {
 		rule = rcu_dereference(port->rules[i]);
 		if (rule && dms_rule_matches(rule, flow))
-			queue = rule->queue;
+			queue = dms_rule_queue(port, rule, hash);
 	}
 	rcu_read_unlock();
 	return queue;
@@ -151,7 +165,7 @@ static int dms_rule_from_ipv6(struct dms_rule *rule)
 
 static int dms_rule_translate(struct dms_rule *rule)
 {
-	switch (rule->spec.flow_type) {
+	switch (rule->spec.flow_type & ~FLOW_RSS) {
 	case TCP_V4_FLOW:
 		rule->want.l4 = IPPROTO_TCP;
 		return dms_rule_from_ipv4(rule);
@@ -164,7 +178,7 @@ static int dms_rule_translate(struct dms_rule *rule)
 	case UDP_V6_FLOW:
 		rule->want.l4 = IPPROTO_UDP;
 		return dms_rule_from_ipv6(rule);
-	default:	/* another protocol, VLAN and MAC matches, RSS contexts */
+	default:	/* another protocol, VLAN and MAC matches */
 		return -EOPNOTSUPP;
 	}
 }
@@ -205,9 +219,22 @@ static int dms_rule_place(struct dms_port *port, u32 *loc)
 	return *loc < DMS_MAX_RULES ? 0 : -EINVAL;
 }
 
-static int dms_rule_insert(struct dms_port *port,
-			   struct ethtool_rx_flow_spec *spec)
+/* Where the rule leads: a queue, or the context that @nfc names. */
+static int dms_rule_aim(const struct dms_port *port, struct dms_rule *rule,
+			const struct ethtool_rxnfc *nfc)
 {
+	rule->queue = nfc->fs.ring_cookie;
+	if (!(nfc->fs.flow_type & FLOW_RSS) || !nfc->rss_context)
+		return 0;
+	if (!dms_context_exists(port->rss, nfc->rss_context))
+		return -EINVAL;
+	rule->context = nfc->rss_context;
+	return 0;
+}
+
+static int dms_rule_insert(struct dms_port *port, struct ethtool_rxnfc *nfc)
+{
+	struct ethtool_rx_flow_spec *spec = &nfc->fs;
 	struct dms_rule *rule;
 	int err;
 
@@ -225,8 +252,9 @@ static int dms_rule_insert(struct dms_port *port,
 	if (!rule)
 		return -ENOMEM;
 	rule->spec = *spec;
-	rule->queue = spec->ring_cookie;
-	err = dms_rule_translate(rule);
+	err = dms_rule_aim(port, rule, nfc);
+	if (!err)
+		err = dms_rule_translate(rule);
 	if (err) {
 		kfree(rule);
 		return err;
@@ -245,8 +273,9 @@ static int dms_rule_delete(struct dms_port *port, u32 loc)
 	return 0;
 }
 
-static int dms_rule_get(struct dms_port *port, struct ethtool_rx_flow_spec *fs)
+static int dms_rule_get(struct dms_port *port, struct ethtool_rxnfc *nfc)
 {
+	struct ethtool_rx_flow_spec *fs = &nfc->fs;
 	const struct dms_rule *rule;
 
 	if (fs->location >= DMS_MAX_RULES)
@@ -255,6 +284,7 @@ static int dms_rule_get(struct dms_port *port, struct ethtool_rx_flow_spec *fs)
 	if (!rule)
 		return -ENOENT;
 	*fs = rule->spec;
+	nfc->rss_context = rule->context;
 	return 0;
 }
 
@@ -273,6 +303,24 @@ static int dms_rule_list(struct dms_port *port, struct ethtool_rxnfc *nfc,
 	nfc->rule_cnt = n;
 	nfc->data = DMS_MAX_RULES;
 	return 0;
+}
+
+/**
+ * dms_rules_use_context() - whether a rule leads to an RSS context
+ * @port: the port, not changed meanwhile
+ * @context: number of the context
+ */
+bool dms_rules_use_context(const struct dms_port *port, u32 context)
+{
+	const struct dms_rule *rule;
+	int i;
+
+	for (i = 0; i < DMS_MAX_RULES; i++) {
+		rule = dms_ops_dereference(port->rules[i], port->dev);
+		if (rule && rule->context == context)
+			return true;
+	}
+	return false;
 }
 
 /**
@@ -300,7 +348,7 @@ int dms_get_rxnfc(struct net_device *dev, struct ethtool_rxnfc *nfc, u32 *locs)
 		nfc->data = DMS_MAX_RULES | RX_CLS_LOC_SPECIAL;
 		return 0;
 	case ETHTOOL_GRXCLSRULE:
-		return dms_rule_get(port, &nfc->fs);
+		return dms_rule_get(port, nfc);
 	case ETHTOOL_GRXCLSRLALL:
 		return dms_rule_list(port, nfc, locs);
 	default:
@@ -314,7 +362,7 @@ int dms_set_rxnfc(struct net_device *dev, struct ethtool_rxnfc *nfc)
 
 	switch (nfc->cmd) {
 	case ETHTOOL_SRXCLSRLINS:
-		return dms_rule_insert(port, &nfc->fs);
+		return dms_rule_insert(port, nfc);
 	case ETHTOOL_SRXCLSRLDEL:
 		return dms_rule_delete(port, nfc->fs.location);
 	default:

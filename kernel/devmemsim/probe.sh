@@ -18,6 +18,8 @@ have()
 
 # 6.15: napi_enable() takes the instance lock that queue operations run under
 have NAPI_LOCKED	napi_enable_locked	linux/netdevice.h
+# 6.11: the core numbers RSS contexts
+have RXFH_CONTEXT	create_rxfh_context	linux/ethtool.h
 # 6.14: the core stores header split and its threshold
 have HDS_CONFIG		hds_config		net/netdev_queues.h
 # 7.x: queue operations are told the queue's configuration

@@ -13,7 +13,7 @@
 static struct dms_queue *dms_steer(struct dms_port *port,
 				   const struct dms_flow *flow, u32 hash)
 {
-	int queue = dms_rules_match(port, flow);
+	int queue = dms_rules_match(port, flow, hash);
 
 	if (queue < 0)
 		queue = READ_ONCE(port->rss->indir[hash % DMS_INDIR_SIZE]);

@@ -81,7 +81,7 @@ describe('a virtual interface of a namespace', () => {
       '--interface',
       'v0',
       '--queues',
-      '2',
+      '5',
       '--listen',
       '5201',
       '--json',

@@ -154,14 +154,14 @@ it('a failure in the middle undoes what was done, and names the step', async () 
 });
 
 describe('a process killed', () => {
-  it.each<Setting>(['header-split', 'rss', 'flow-rule'])(
+  it.each<Setting>(['header-split', 'rss', 'rss-context', 'flow-rule'])(
     'when the turn of %s came leaves what `nic restore` puts back',
     async (setting) => {
       const before = await snapshot();
-      await prepareAndDie(options(), setting);
+      await prepareAndDie(options({ queues: [2, 3] }), setting);
       expect(journals()).toHaveLength(1);
       const { status, stdout } = nic('restore');
-      expect(stdout).toMatch(new RegExp(`^${INTERFACE}, queues 3, set up by process \\d+:`));
+      expect(stdout).toMatch(new RegExp(`^${INTERFACE}, queues 2, 3, set up by process \\d+:`));
       expect(status).toBe(0);
       expect(await snapshot()).toBe(before);
       expect(journals()).toEqual([]);
@@ -179,12 +179,16 @@ describe('a process killed', () => {
     expect(nic('restore').stdout).toBe('nothing to restore\n');
   });
 
-  it('before it could note where its rule went leaves a rule that is found', async () => {
+  it('before it could note where rule and context went leaves what is found', async () => {
     const before = await snapshot();
-    await kill(await prepareElsewhere(options()));
+    await kill(await prepareElsewhere(options({ queues: [2, 3] })));
     const file = join(JOURNALS, journals()[0]!);
     const journal = readFileSync(file, 'utf8');
-    writeFileSync(file, journal.replace(/"location": 1/, '"location": null'));
+    const unnoted = journal
+      .replace('"location": 1', '"location": null')
+      .replace(/("occupied": \[\],\s*"context": )1/, '$1null');
+    expect(unnoted.match(/null/g)).toHaveLength(2);
+    writeFileSync(file, unnoted);
     expect(nic('restore').status).toBe(0);
     expect(await snapshot()).toBe(before);
   });

@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import {
   bindRx,
   connect,
+  createServer,
   DmaBuf,
   planInterface,
   prepareInterface,
@@ -14,7 +15,14 @@ import {
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 
 import { getRings, setRings } from '../../dist/nic/netlink/ethtool.js';
-import { ADDRESS, type Family, INTERFACE, run, setHeaderSplit } from './support/guest.js';
+import {
+  ADDRESS,
+  type Family,
+  INTERFACE,
+  run,
+  setHeaderSplit,
+  statistic,
+} from './support/guest.js';
 import { journals, makeBare, rssQueues, ruleCount, snapshot } from './support/nic.js';
 import { patternReader, type Received, receiveStreams } from './support/transfer.js';
 
@@ -121,6 +129,32 @@ describe('a bare interface', () => {
       expect(await snapshot()).toBe(before);
     },
   );
+
+  it('spreads the connections of one port over several queues', async () => {
+    const before = await snapshot();
+    const queues = [2, 3];
+    const fragments = (): number[] => queues.map((queue) => statistic(`rx${queue}_device_frags`));
+    {
+      await using prepared = await prepareInterface(options({ queues }));
+      const context = prepared.plan.steps.find(({ setting }) => setting === 'rss-context');
+      expect(context).toMatchObject({ wanted: 'queues 2-3', changes: true });
+      await using binding = await bindRx({ interface: INTERFACE, queues, memory, mode: 'devmem' });
+      const start = fragments();
+      const bytes = 4 * MiB;
+      for (const received of await receiveStreams(binding, 'IPv4', bytes, 2, PORT)) {
+        expectAllInDevice(received, bytes);
+      }
+      // Enough connections that the hash of their ports leads to both queues.
+      await using server = createServer({ binding }, async (socket) => {
+        for await (const batch of socket.batches()) batch.release();
+      });
+      await server.listen({ host: ADDRESS.IPv4, port: PORT });
+      const connect = `head -c 20000 /dev/zero > /dev/tcp/${ADDRESS.IPv4}/${PORT}`;
+      run('peer', 'bash', '-c', `for each in {1..24}; do ${connect}; done`);
+      expect(fragments().map((count, at) => count > start[at]!)).toEqual([true, true]);
+    }
+    expect(await snapshot()).toBe(before);
+  });
 
   it('sends only the connection with all of the five to the queue', async () => {
     const flows = [

@@ -8,6 +8,7 @@ import type { PrepareOptions, Setting } from 'devmem-tcp';
 
 import { deleteRule, listRules } from '../../../dist/nic/ioctl/flow-rules.js';
 import { getRings, setRings } from '../../../dist/nic/netlink/ethtool.js';
+import { deleteRssContext, listRssContexts } from '../../../dist/nic/netlink/rss.js';
 import { INTERFACE, run, setHeaderSplit } from './guest.js';
 
 const PREPARER = fileURLToPath(new URL('preparer.mjs', import.meta.url));
@@ -19,7 +20,8 @@ export const JOURNALS = '/run/devmem-tcp';
 /** Everything that a preparation may touch, as text. */
 export async function snapshot(): Promise<string> {
   const parts = ['-g', '-l', '-x', '-n', '-k'].map((option) => run('ethtool', option, INTERFACE));
-  return [...parts, `threshold ${(await getRings(INTERFACE))?.hdsThreshold}`].join('\n');
+  const contexts = `contexts ${(await listRssContexts(INTERFACE)).join(', ')}`;
+  return [...parts, contexts, `threshold ${(await getRings(INTERFACE))?.hdsThreshold}`].join('\n');
 }
 
 /** Queues that the RSS table leads to. */
@@ -37,6 +39,9 @@ export function ruleCount(): number {
 /** An interface that nobody prepared: header split off, all else by default. */
 export async function makeBare(): Promise<void> {
   for (const { location } of listRules(INTERFACE)?.rules ?? []) deleteRule(INTERFACE, location);
+  for (const context of await listRssContexts(INTERFACE)) {
+    await deleteRssContext(INTERFACE, context);
+  }
   run('ethtool', '-K', INTERFACE, 'ntuple', 'on');
   run('ethtool', '-X', INTERFACE, 'default');
   run('ethtool', '-L', INTERFACE, 'combined', String(QUEUES));

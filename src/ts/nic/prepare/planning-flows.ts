@@ -52,9 +52,10 @@ function distinct(steered: readonly Steered[]): Steered[] {
   );
 }
 
-function planNtuple({ name, ntuple }: InterfaceState, notes: string[]): Work[] {
+function planNtuple({ name, ntuple, rules }: InterfaceState, notes: string[]): Work[] {
   if (ntuple === undefined) return [];
   if (!ntuple.active && !ntuple.changeable) {
+    if (rules === undefined) return [];
     notes.push(`ntuple filters are off on ${name} and cannot be switched; rules may do nothing`);
     return [];
   }
