@@ -191,6 +191,7 @@ struct dms_port {
 extern unsigned int dms_loss;
 extern unsigned int dms_linear_bytes;
 extern unsigned int dms_frag_size;
+extern bool dms_dst_only;
 
 /* netdev.c */
 struct net_device *dms_netdev_create(struct device *parent, const char *name,

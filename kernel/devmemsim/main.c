@@ -13,6 +13,7 @@
 unsigned int dms_loss;
 unsigned int dms_linear_bytes;
 unsigned int dms_frag_size = PAGE_SIZE;
+bool dms_dst_only;
 
 static unsigned int queues = 4;
 static unsigned int ring_size = DMS_DEFAULT_RING;
@@ -103,6 +104,8 @@ module_param_cb(linear_bytes, &dms_linear_bytes_param, &dms_linear_bytes, 0644);
 MODULE_PARM_DESC(linear_bytes, "Payload bytes left beside the headers despite header split, 0 to half a page (0)");
 module_param_cb(frag_size, &dms_frag_size_param, &dms_frag_size, 0644);
 MODULE_PARM_DESC(frag_size, "Bytes of a payload fragment, a power of two from 256 to the page size (page size)");
+module_param_named(dst_only, dms_dst_only, bool, 0644);
+MODULE_PARM_DESC(dst_only, "Refuse new rules that match a source address or port (0)");
 
 /*
  * The driver plays the DMA engine with memcpy(), so it has to know which

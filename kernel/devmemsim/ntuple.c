@@ -255,6 +255,9 @@ static int dms_rule_insert(struct dms_port *port, struct ethtool_rxnfc *nfc)
 	err = dms_rule_aim(port, rule, nfc);
 	if (!err)
 		err = dms_rule_translate(rule);
+	if (!err && READ_ONCE(dms_dst_only) &&
+	    rule->match & (DMS_MATCH_SRC | DMS_MATCH_SPORT))
+		err = -EOPNOTSUPP;
 	if (err) {
 		kfree(rule);
 		return err;

@@ -12,7 +12,7 @@ import {
   type PrepareOptions,
   type Setting,
 } from 'devmem-tcp';
-import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, beforeEach, describe, expect, it } from 'vitest';
 
 import { addRule, listRules } from '../../dist/nic/ioctl/flow-rules.js';
 import { INTERFACE, run, setHeaderSplit } from './support/guest.js';
@@ -33,8 +33,10 @@ import {
 const MiB = 2 ** 20;
 
 beforeEach(makeBare);
-afterEach(makeBare);
-afterAll(() => setHeaderSplit(true));
+afterAll(async () => {
+  await makeBare();
+  await setHeaderSplit(true);
+});
 
 const options = (more: Partial<PrepareOptions> = {}): PrepareOptions => ({
   interface: INTERFACE,
@@ -51,16 +53,14 @@ function fillRules(free: number): void {
   }
 }
 
-/** Does something when a step's turn comes, the first time. */
-function onStep(what: (message: NicStepMessage) => boolean, action: () => void): Disposable {
-  let done = false;
+/** Does something when the turn of the step comes that is called so. */
+function onStep(what: string, action: () => void): void {
   const listener = (message: unknown): void => {
-    if (done || !what(message as NicStepMessage)) return;
-    done = true;
+    if ((message as NicStepMessage).step.what !== what) return;
+    unsubscribe('devmem-tcp:nic-step', listener);
     action();
   };
   subscribe('devmem-tcp:nic-step', listener);
-  return { [Symbol.dispose]: () => void unsubscribe('devmem-tcp:nic-step', listener) };
 }
 
 describe('a preparation that cannot be', () => {
@@ -132,9 +132,8 @@ describe('a preparation that cannot be', () => {
 
 it('a failure in the middle undoes what was done, and names the step', async () => {
   const before = await snapshot();
-  const tcp6 = ({ step }: NicStepMessage): boolean => step.what.startsWith('tcp6');
   let fullTable = '';
-  using _filling = onStep(tcp6, () => {
+  onStep('tcp6 to *:5201 from any', () => {
     fillRules(0);
     fullTable = run('ethtool', '-n', INTERFACE);
   });

@@ -12,7 +12,7 @@ import {
   prepareInterface,
   type PrepareOptions,
 } from 'devmem-tcp';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 
 import { getRings, setRings } from '../../dist/nic/netlink/ethtool.js';
 import {
@@ -21,6 +21,7 @@ import {
   INTERFACE,
   run,
   setHeaderSplit,
+  setParameter,
   statistic,
 } from './support/guest.js';
 import { journals, makeBare, rssQueues, ruleCount, snapshot } from './support/nic.js';
@@ -39,10 +40,10 @@ beforeAll(async () => {
 });
 
 beforeEach(makeBare);
-afterEach(makeBare);
 
 afterAll(async () => {
   await memory.close();
+  await makeBare();
   await setHeaderSplit(true);
 });
 
@@ -169,6 +170,25 @@ describe('a bare interface', () => {
     await prepared.restore();
     expect(ruleCount()).toBe(0);
   });
+});
+
+it('falls back to the local side of a flow where the driver cannot match both', async () => {
+  const restoreParameter = setParameter('dst_only', 1);
+  try {
+    const flow = { localAddress: ADDRESS.IPv4, localPort: PORT, remotePort: 40000 };
+    await using prepared = await prepareInterface(options({ flows: [flow] }));
+    const rules = run('ethtool', '-n', INTERFACE);
+    expect(rules).toContain('Src port: 0 mask: 0xffff');
+    expect(rules).toContain(`Dest IP addr: ${ADDRESS.IPv4} mask: 0.0.0.0`);
+    expect(rules).toContain(`Dest port: ${PORT} mask: 0x0`);
+    await prepared.restore();
+    expect(ruleCount()).toBe(0);
+    const client = prepareInterface(options({ flows: [{ remotePort: 80 }] }));
+    await expect(client).rejects.toMatchObject({ code: 'ERR_DEVMEM_STEP_FAILED' });
+    expect(journals()).toEqual([]);
+  } finally {
+    restoreParameter();
+  }
 });
 
 describe('what was set before comes back', () => {

@@ -62,7 +62,7 @@ function explainMissingQueue({ refusal, rxQueues }: Surroundings): Explanation |
   const last = Math.max(...rxQueues.map((queue) => queue.id));
   return {
     subject: `${refusal.name} has no rx queue ${missing.join(', ')}`,
-    hint: `Its queues are 0 to ${last}; 'ethtool -L ${refusal.name} combined N' makes more`,
+    hint: `Its queues are 0 to ${last}; prepareInterface() makes more, as does 'ethtool -L ${refusal.name} combined N'`,
   };
 }
 
@@ -83,16 +83,21 @@ function explainHeaderSplit({ refusal, rings }: Surroundings): Explanation | und
   if (rings?.tcpDataSplit === 'disabled') {
     return {
       subject: `header split is off on ${name}`,
-      hint: `Turn it on: 'ethtool -G ${name} tcp-data-split on'`,
+      hint: `Turn it on: 'ethtool -G ${name} tcp-data-split on'. ${setUp(refusal)}`,
     };
   }
   if ((rings?.hdsThreshold ?? 0) > 0) {
     return {
       subject: `${name} splits only packets above ${rings?.hdsThreshold} bytes`,
-      hint: `Split all: 'ethtool -G ${name} hds-thresh 0'`,
+      hint: `Split all: 'ethtool -G ${name} hds-thresh 0'. ${setUp(refusal)}`,
     };
   }
   return undefined;
+}
+
+function setUp({ name, queues }: Refusal): string {
+  const command = `devmem-tcp nic apply --interface ${name} --queues ${queues.join(',')}`;
+  return `prepareInterface() does that and all else that is needed, as does '${command}'`;
 }
 
 function explainErrno({ refusal }: Surroundings): Explanation | undefined {

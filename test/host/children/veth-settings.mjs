@@ -11,7 +11,8 @@ await setChannels('v0', { rx: 2 });
 const second = await rx();
 await setChannels('v0', { rx: 4 });
 const channels = [first, second, await rx()];
-const { code, kernelMessage } = await setChannels('v0', { rx: 5 }).catch((error) => error);
+const refusal = await setChannels('v0', { rx: 5 }).catch((/** @type {unknown} */ error) => error);
+const { code, kernelMessage } = /** @type {import('devmem-tcp').SystemError} */ (refusal);
 
 const before = await getFeature('v0', FEATURE);
 await setFeature('v0', FEATURE, false);

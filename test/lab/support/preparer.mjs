@@ -10,9 +10,9 @@ subscribe('devmem-tcp:nic-step', (message) => {
   const { step } = /** @type {import('devmem-tcp').NicStepMessage} */ (message);
   if (step.setting === dieAt) process.kill(process.pid, 'SIGKILL');
 });
-const prepared = await prepareInterface(
-  /** @type {import('devmem-tcp').PrepareOptions} */ (JSON.parse(options ?? '')),
-);
+/** @type {unknown} */
+const given = JSON.parse(options ?? '');
+const prepared = await prepareInterface(/** @type {import('devmem-tcp').PrepareOptions} */ (given));
 process.on('message', async () => {
   await prepared.restore();
   process.disconnect();

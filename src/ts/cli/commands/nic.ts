@@ -74,7 +74,8 @@ function print(json: boolean, document: unknown, text: string): void {
 }
 
 function planDocument(plan: InterfacePlan): object {
-  return { ...plan, changes: plan.changes };
+  const { interface: name, driver, queues, steps, blockers, notes, changes } = plan;
+  return { interface: name, driver, queues, steps, blockers, notes, changes };
 }
 
 async function plan(values: Values): Promise<number> {

@@ -121,10 +121,10 @@ export function listJournals(directory: string): Journal[] {
 
 function parseJournal(text: string, file: string): Journal {
   try {
-    const journal = JSON.parse(text) as Journal;
+    const journal = JSON.parse(text) as Record<keyof Journal, unknown>;
     const whole =
       journal.version === 1 && Array.isArray(journal.shared) && Array.isArray(journal.preparations);
-    if (whole) return journal;
+    if (whole) return journal as Journal;
   } catch {
     // No JSON: no journal either.
   }

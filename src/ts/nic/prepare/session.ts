@@ -19,7 +19,7 @@ export interface Session {
   readonly index: number;
   readonly journal: Journal;
   /** Writes the journal; returns when it lies on the disk. */
-  save(): void;
+  save: () => void;
 }
 
 /** Runs `body` with the interface's journal, while nobody else changes the interface. */

@@ -18,11 +18,11 @@ interface Access {
   /** For people. */
   what: string;
   /** Undefined where the driver does not tell. */
-  read(interfaceName: string): Promise<Value | undefined>;
-  write(interfaceName: string, value: Value): Promise<void>;
-  show(value: Value): string;
+  read: (interfaceName: string) => Promise<Value | undefined>;
+  write: (interfaceName: string, value: Value) => Promise<void>;
+  show: (value: Value) => string;
   /** What sets it by hand. */
-  command(interfaceName: string, value: Value): string;
+  command: (interfaceName: string, value: Value) => string;
 }
 
 /** Rx queues that there are. */
