@@ -38,7 +38,7 @@ export {
   type Setting,
 } from './nic/prepare.js';
 export type { Batch, DeviceCallback, LinearCallback, Run } from './receive/batch.js';
-export type { Binding, TransportName } from './receive/binding.js';
-export type { Fragment } from './receive/fragment.js';
+export type { Binding, Bindings, TransportName } from './receive/binding.js';
+export type { DeviceFragment, Fragment, LinearFragment } from './receive/fragment.js';
 export { COUNTER_NAMES, type ReceiveStats } from './receive/stats.js';
 export type { StallMessage, TokenMismatchMessage } from './receive/stream.js';

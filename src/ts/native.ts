@@ -97,6 +97,11 @@ export type OnBatch = (
 
 /** The receiving side of one socket; src/native/receive/receiver.h tells the rest. */
 export interface Receiver {
+  /**
+   * Fragments may come from this dma-buf (or this one too), and count towards these
+   * credits. Only without an arena. Returns 0 or a negative errno (EEXIST: there already).
+   */
+  addSource(id: number, size: number, credits: Float64Array): number;
   /** Duplicates the descriptor. Returns 0 or a negative errno. */
   open(fd: number): number;
   resume(): number;
@@ -150,8 +155,7 @@ export interface Native {
   readonly CopyArena: new (mapping: Mapping, chunkSize: number, credits: Float64Array) => CopyArena;
   readonly NetlinkSocket: new () => NetlinkSocket;
   readonly Receiver: new (
-    transport: CopyArena | Float64Array,
-    credits: Float64Array,
+    arena: CopyArena | undefined,
     counters: Float64Array,
     onBatch: OnBatch,
   ) => Receiver;

@@ -27,10 +27,12 @@ constexpr Source kSources[] = {{1, 4 << 20}, {7, 64 << 10}};
 constexpr uint64_t kPage = 4096;
 
 struct Head {
-  uint16_t limit;  // of the credits, in pages
+  uint16_t limit;  // of the credits of each source, in pages
   uint16_t used;   // descriptors in the slot before each call
   uint8_t keep;    // every how many-eth fragment is kept to the end
-  uint8_t refuse;  // 0..7: which call to give tokens back is refused
+  // 0..7: which call to give tokens back is refused; in units of 8: by how many pages
+  // the second source's limit is lower.
+  uint8_t refuse;
 };
 
 enum class Kind { kLinear, kReadable, kDevice, kRefuse, kFalsify, kEnd, kCount };
@@ -55,6 +57,7 @@ struct Piece {
 enum Reached {
   kWhole,
   kStalled,
+  kStalledByOne,
   kFull,
   kCut,
   kReadable,
@@ -66,6 +69,7 @@ enum Reached {
 };
 constexpr const char* kNames[] = {"streams received whole",
                                   "stalls for want of credits",
+                                  "stalls for want of one source's credits alone",
                                   "batches filled up",
                                   "control buffers too small for all",
                                   "readable bytes",
@@ -83,13 +87,15 @@ Tally& Reach() {
 // recvmsg(MSG_SOCK_DEVMEM) as net/ipv4/tcp.c has it, over scripted data.
 class Kernel {
  public:
-  Kernel(const Head& head, std::span<const Step> steps, const Credits& credits)
+  Kernel(const Head& head, std::span<const Step> steps, std::span<const Credits> credits)
       : head_(head), steps_(steps.begin(), steps.end()), credits_(credits) {}
 
   ssize_t Receive(msghdr& message) {
     calls_++;
     DEMAND(message.msg_iovlen == 1);
-    DEMAND(static_cast<double>(message.msg_iov->iov_len) <= credits_.limit - credits_.held);
+    for (const Credits& credits : credits_) {
+      DEMAND(static_cast<double>(message.msg_iov->iov_len) <= credits.limit - credits.held);
+    }
     DEMAND(message.msg_controllen >= uapi::kRecordSpace);
     DEMAND(message.msg_controllen <= Scratch::kControlSize);
     iov_ = {static_cast<uint8_t*>(message.msg_iov->iov_base), message.msg_iov->iov_len};
@@ -231,7 +237,7 @@ class Kernel {
 
   Head head_;
   std::deque<Step> steps_;
-  const Credits& credits_;
+  std::span<const Credits> credits_;
   std::span<uint8_t> iov_;
   size_t control_room_ = 0;
   Bytes control_;
@@ -253,10 +259,17 @@ Kernel* current = nullptr;
 class Session {
  public:
   Session(const Head& head, std::span<const Step> steps)
-      : head_(head),
-        kernel_(head, steps, credits_),
-        transport_({std::begin(kSources), std::end(kSources)}, Buffers(), credits_, counters_) {
-    credits_.limit = static_cast<double>(head.limit * kPage);
+      : head_(head), kernel_(head, steps, credits_), transport_(Buffers(), counters_) {
+    uint64_t lower = head.refuse / 8U;
+    credits_[0].limit = static_cast<double>(head.limit * kPage);
+    credits_[1].limit =
+        static_cast<double>((head.limit - std::min<uint64_t>(lower, head.limit)) * kPage);
+    for (size_t i = 0; i < std::size(kSources); i++) {
+      Source source = kSources[i];
+      source.credits = &credits_[i];
+      DEMAND(transport_.AddSource(source) == 0);
+      DEMAND(transport_.AddSource(source) == -EEXIST);
+    }
     current = &kernel_;
   }
 
@@ -285,13 +298,14 @@ class Session {
     FillResult result = transport_.Fill(kSocket, out);
     DEMAND(out.count() <= kSlotCapacity - used);
     DEMAND(result.linear_bytes <= Scratch::kLinearSize);
-    if (result.stalled) Reach().Count(kStalled);
+    if (result.stalled) CheckStall();
     if (out.room() == 0) Reach().Count(kFull);
     std::vector<Piece> got = Read(out, result);
     if (result.error == -EBADMSG) Reach().Count(kRejected);
     if (!kernel_.falsified()) CheckPieces(got, result);
     if (kernel_.falsified() && result.error == 0) Reach().Count(kFalseTaken);
     Sort(got);
+    CheckCredits();
     return result.error == 0 && !result.end && kernel_.calls() > 0;
   }
 
@@ -348,18 +362,40 @@ class Session {
 
   void Release(std::vector<Piece>& pieces) {
     std::vector<uint32_t> tokens;
-    uint64_t pinned = 0;
     for (const Piece& piece : pieces) {
       tokens.push_back(piece.token);
-      pinned += transport_.Pinned(piece.offset, piece.size);
+      transport_.Unpin(piece.source, piece.offset, piece.size);
     }
-    int status = transport_.Release(kSocket, tokens, pinned);
+    int status = transport_.Release(kSocket, tokens);
     DEMAND(status == 0 || kernel_.lost());
     pieces.clear();
   }
 
+  // A source without room for a page is reason enough to stop, and the only one.
+  void CheckStall() {
+    auto is_short = [](const Credits& credits) {
+      return credits.limit - credits.held < static_cast<double>(kPage);
+    };
+    auto count = std::count_if(std::begin(credits_), std::end(credits_), is_short);
+    DEMAND(count > 0);
+    Reach().Count(kStalled);
+    if (count < static_cast<ptrdiff_t>(std::size(credits_))) Reach().Count(kStalledByOne);
+  }
+
+  // Each source's credits are charged with the pages of what is kept of it.
+  void CheckCredits() {
+    for (size_t i = 0; i < std::size(kSources); i++) {
+      uint64_t pages = 0;
+      for (const Piece& piece : kept_) {
+        if (piece.source != kSources[i].id) continue;
+        pages += (piece.offset + piece.size - 1) / kPage - piece.offset / kPage + 1;
+      }
+      DEMAND(credits_[i].held == static_cast<double>(pages * kPage));
+    }
+  }
+
   void CheckReleased() {
-    DEMAND(credits_.held == 0);
+    for (const Credits& credits : credits_) DEMAND(credits.held == 0);
     DEMAND(counters_.receive_calls == kernel_.calls());
     DEMAND(counters_.tokens_taken >= counters_.tokens_returned + counters_.tokens_missed);
     if (kernel_.falsified() || kernel_.lost()) return;
@@ -369,7 +405,7 @@ class Session {
   }
 
   Head head_;
-  Credits credits_;
+  Credits credits_[std::size(kSources)];
   Counters counters_;
   Kernel kernel_;
   CmsgTransport transport_;

@@ -147,10 +147,13 @@ export class Soak {
     await this.#peer.stop();
   }
 
-  /** What each live stream is at, for the log. */
+  /** What each live stream is at, and what the kernel says of its connection, for the log. */
   describe() {
     this.#peer.tell({ command: 'dump' });
-    return [...this.streams].map((stream) => `${stream.name} ${stream.describe()}`);
+    return [
+      ...[...this.streams].map((stream) => `${stream.name} ${stream.describe()}`),
+      ...nic.connections(),
+    ];
   }
 
   async #prepare() {

@@ -1,4 +1,5 @@
 /** Batches over hand-made columns: no socket, no addon. */
+import type { DmaBuf } from 'devmem-tcp';
 import type { Batch, Lessor } from '../../dist/receive/batch.js';
 import { InternalBatch } from './internals.js';
 
@@ -19,6 +20,12 @@ export type FragmentSpec = DeviceSpec | LinearSpec;
 export class RecordingLessor implements Lessor {
   readonly ranges: { first: number; count: number }[] = [];
   readonly ones: { number: number; last: boolean }[] = [];
+
+  readonly memories = new Map<number, DmaBuf>();
+
+  memoryOf(dmabufId: number): DmaBuf | undefined {
+    return this.memories.get(dmabufId);
+  }
 
   releaseRange(first: number, count: number): void {
     this.ranges.push({ first, count });

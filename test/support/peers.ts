@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import net from 'node:net';
 
-import { type Binding, connect, type DevmemSocket } from 'devmem-tcp';
+import { type Bindings, connect, type DevmemSocket } from 'devmem-tcp';
 
 export const LOOPBACK = '127.0.0.1';
 export const LOOPBACK_6 = '::1';
@@ -87,7 +87,7 @@ export interface PairOptions {
   host?: string;
 }
 
-export async function openPair(binding: Binding, options: PairOptions = {}): Promise<Pair> {
+export async function openPair(binding: Bindings, options: PairOptions = {}): Promise<Pair> {
   const { host = LOOPBACK, ...connectOptions } = options;
   const server = await PlainServer.listen({ allowHalfOpen: true }, host);
   const accepted = server.accept();

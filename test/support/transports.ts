@@ -18,19 +18,21 @@ export interface BoundOptions {
   /** Bytes. Default 4 MiB. */
   size?: number;
   heldLimit?: number;
+  /** The binding's id, on the cmsg transport. Default 1. */
+  id?: number;
   /** How long reading may stand still before a warning. Default: for ever. */
   stallWarningMs?: number;
 }
 
 /** Binds host memory for receiving, by the given transport and without a NIC. */
 export async function bind(transport: TransportName, options: BoundOptions = {}): Promise<Bound> {
-  const { size = 4 * MIB, heldLimit, stallWarningMs = Infinity } = options;
+  const { size = 4 * MIB, heldLimit, id = 1, stallWarningMs = Infinity } = options;
   const limit = heldLimit === undefined ? {} : { heldLimit };
   const memory = await DmaBuf.allocate({ type: 'host', size });
   const binding =
     transport === 'copy'
       ? await bindRx({ memory, mode: 'copy', stallWarningMs, ...limit })
-      : bindCmsg(memory, heldLimit ?? size / 2);
+      : bindCmsg(memory, id, heldLimit ?? size / 2);
   return {
     memory,
     binding,
@@ -45,11 +47,11 @@ export async function bind(transport: TransportName, options: BoundOptions = {})
  * The devmem transport with no queue bound: the kernel takes the receive calls
  * and hands out everything as readable data, which is linear here.
  */
-function bindCmsg(memory: DmaBuf, heldLimit: number): Binding {
+function bindCmsg(memory: DmaBuf, id: number, heldLimit: number): Binding {
   return new InternalBinding({
     transport: 'cmsg',
     memory,
-    id: 1,
+    id,
     interface: undefined,
     queues: [],
     heldLimit,

@@ -1,3 +1,4 @@
+import type { DmaBuf } from 'devmem-tcp';
 import { describe, expect, it } from 'vitest';
 
 import { handMade } from '../support/columns.js';
@@ -27,6 +28,26 @@ describe('a batch', () => {
     expect(indices.map((i) => batch.dmabufId(i))).toEqual([7, 0, 9, 0]);
     expect(batch.offset(0)).toBe(4096);
     expect(batch.offset(2)).toBe(2 ** 40);
+  });
+
+  it('knows the memory of each device fragment', () => {
+    const { batch, lessor } = mixed();
+    const memories = [7, 9].map((id) => ({ id }) as unknown as DmaBuf);
+    lessor.memories.set(7, memories[0]!).set(9, memories[1]!);
+    expect([0, 1, 2, 3].map((i) => batch.memory(i))).toEqual([
+      memories[0],
+      undefined,
+      memories[1],
+      undefined,
+    ]);
+    expect([...batch].map((fragment) => fragment.memory)).toEqual([
+      memories[0],
+      undefined,
+      memories[1],
+      undefined,
+    ]);
+    batch.release();
+    expect(thrownBy(() => batch.memory(0))).toMatchObject({ code: 'ERR_DEVMEM_RELEASED' });
   });
 
   it('has the bytes of linear fragments only', () => {

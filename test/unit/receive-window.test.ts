@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 
 import { describe, expect, it } from 'vitest';
 
-import { ReceiveWindow } from '../../dist/net/receive-window.js';
+import { ReceiveShares, ReceiveWindow } from '../../dist/net/receive-window.js';
 
 const KiB = 1024;
 const MiB = 1024 * KiB;
@@ -57,5 +57,26 @@ describe('the receive window', () => {
     const maximum = Number(readFileSync('/proc/sys/net/ipv4/tcp_rmem', 'utf8').split('\t')[2]);
     expect(lastLimits(add(new ReceiveWindow(maximum), 1))).toEqual([undefined]);
     expect(lastLimits(add(new ReceiveWindow(maximum - 1), 1))).toEqual([maximum - 1]);
+  });
+});
+
+describe('a socket in the windows of several bindings', () => {
+  it('has the smallest of its shares', () => {
+    const windows = [new ReceiveWindow(MiB), new ReceiveWindow(MiB / 2)];
+    const socket = new Socket();
+    const shares = new ReceiveShares(socket);
+    for (const window of windows) shares.join(window);
+    expect(socket.limits).toEqual([MiB, MiB / 2]);
+    const others = add(windows[0]!, 3);
+    expect(socket.limits.at(-1)).toBe(MiB / 4);
+    expect(lastLimits(others)).toEqual([MiB / 4, MiB / 4, MiB / 4]);
+  });
+
+  it('counts in none of them once it left', () => {
+    const windows = [new ReceiveWindow(MiB), new ReceiveWindow(MiB / 2)];
+    const shares = new ReceiveShares(new Socket());
+    for (const window of windows) shares.join(window);
+    shares.leave();
+    expect(lastLimits(windows.flatMap((window) => add(window, 1)))).toEqual([MiB, MiB / 2]);
   });
 });

@@ -17,11 +17,37 @@ namespace {
 // hands memory to drivers in units of PAGE_SIZE).
 constexpr uint64_t kPageSize = 4096;
 
+double Pinned(uint64_t offset, uint32_t size) {
+  if (size == 0) return 0;
+  uint64_t pages = (offset + size - 1) / kPageSize - offset / kPageSize + 1;
+  return static_cast<double>(pages * kPageSize);
+}
+
 }  // namespace
 
-uint64_t CmsgTransport::Pinned(uint64_t offset, uint32_t size) const {
-  if (size == 0) return 0;
-  return ((offset + size - 1) / kPageSize - offset / kPageSize + 1) * kPageSize;
+int CmsgTransport::AddSource(const Source& source) {
+  if (source.id == kLinearSource || source.id == kReleasedSource) return -EINVAL;
+  for (const Source& each : sources_) {
+    if (each.id == source.id) return -EEXIST;
+  }
+  sources_.push_back(source);
+  return 0;
+}
+
+double CmsgTransport::Available() const {
+  double least = Scratch::kLinearSize;
+  for (const Source& source : sources_) {
+    least = std::min(least, source.credits->limit - source.credits->held);
+  }
+  return least;
+}
+
+// There are very few, and mostly it is the first.
+Credits* CmsgTransport::CreditsOf(uint32_t source) const {
+  for (const Source& each : sources_) {
+    if (each.id == source) return each.credits;
+  }
+  return nullptr;
 }
 
 FillResult CmsgTransport::Fill(int socket, BatchWriter& out) {
@@ -32,7 +58,7 @@ FillResult CmsgTransport::Fill(int socket, BatchWriter& out) {
   }
   bool more = true;
   while (more && out.room() > 0) {
-    double available = credits_.limit - credits_.held;
+    double available = Available();
     if (available < static_cast<double>(kPageSize)) {
       result.stalled = true;
       break;
@@ -91,11 +117,10 @@ void CmsgTransport::Account(BatchWriter& out, uint32_t first, const RecordTotals
   counters_.device_bytes += static_cast<double>(totals.device_bytes);
   counters_.linear_bytes += static_cast<double>(totals.linear_bytes);
   counters_.tokens_taken += totals.device_frags;
-  uint64_t pinned = 0;
   for (uint32_t i = first; i < out.count(); i++) {
-    if (out.source(i) != kLinearSource) pinned += Pinned(out.offset(i), out.size(i));
+    Credits* credits = CreditsOf(out.source(i));
+    if (credits != nullptr) credits->held += Pinned(out.offset(i), out.size(i));
   }
-  credits_.held += static_cast<double>(pinned);
 }
 
 // A call whose records make no sense: its tokens go back, its bytes are lost
@@ -110,8 +135,12 @@ void CmsgTransport::Reject(int socket, BatchWriter& out, uint32_t first) {
   ReturnAndCount(socket, tokens);
 }
 
-int CmsgTransport::Release(int socket, std::span<uint32_t> tokens, uint64_t pinned) {
-  credits_.held -= static_cast<double>(pinned);
+void CmsgTransport::Unpin(uint32_t source, uint64_t offset, uint32_t size) {
+  Credits* credits = CreditsOf(source);
+  if (credits != nullptr) credits->held -= Pinned(offset, size);
+}
+
+int CmsgTransport::Release(int socket, std::span<uint32_t> tokens) {
   return ReturnAndCount(socket, tokens);
 }
 

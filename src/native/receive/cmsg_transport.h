@@ -1,5 +1,8 @@
 // The kernel's devmem receive path: recvmsg(MSG_SOCK_DEVMEM), records in
 // control messages, tokens returned by SO_DEVMEM_DONTNEED.
+//
+// A connection's packets may reach queues of several bindings, so a socket has
+// one source or more, each with credits of its own.
 #pragma once
 
 #include <vector>
@@ -12,14 +15,22 @@ namespace devmem {
 
 class CmsgTransport : public Transport {
  public:
-  CmsgTransport(std::vector<Source> sources, Scratch& scratch, Credits& credits, Counters& counters)
-      : sources_(std::move(sources)), scratch_(scratch), credits_(credits), counters_(counters) {}
+  CmsgTransport(Scratch& scratch, Counters& counters) : scratch_(scratch), counters_(counters) {}
+
+  // Fragments may come from `source` too, whose credits outlive this object. 0,
+  // -EEXIST for an id that is there already, -EINVAL for one that none can have.
+  int AddSource(const Source& source);
 
   FillResult Fill(int socket, BatchWriter& out) override;
-  int Release(int socket, std::span<uint32_t> tokens, uint64_t pinned) override;
-  uint64_t Pinned(uint64_t offset, uint32_t size) const override;
+  void Unpin(uint32_t source, uint64_t offset, uint32_t size) override;
+  int Release(int socket, std::span<uint32_t> tokens) override;
 
  private:
+  // What one call may deliver without passing any source's limit, in bytes: in
+  // which of them a fragment lies is known only once it is there.
+  double Available() const;
+  // Null for an id that is none of the sources'.
+  Credits* CreditsOf(uint32_t source) const;
   // One recvmsg of at most `bytes` in at most `frags` fragments. Sets `more`
   // to false where the socket is drained, ended or failed.
   void ReceiveOnce(int socket, uint64_t bytes, uint64_t frags, BatchWriter& out, FillResult& result,
@@ -30,7 +41,6 @@ class CmsgTransport : public Transport {
 
   std::vector<Source> sources_;
   Scratch& scratch_;
-  Credits& credits_;
   Counters& counters_;
 };
 

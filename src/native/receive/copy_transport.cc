@@ -40,7 +40,7 @@ FillResult CopyTransport::Fill(int socket, BatchWriter& out) {
   return result;
 }
 
-int CopyTransport::Release(int, std::span<uint32_t> tokens, uint64_t) {
+int CopyTransport::Release(int, std::span<uint32_t> tokens) {
   arena_->Release(tokens);
   return 0;
 }

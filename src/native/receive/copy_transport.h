@@ -15,9 +15,9 @@ class CopyTransport : public Transport {
       : arena_(std::move(arena)), source_(source), counters_(counters) {}
 
   FillResult Fill(int socket, BatchWriter& out) override;
-  int Release(int socket, std::span<uint32_t> tokens, uint64_t pinned) override;
+  int Release(int socket, std::span<uint32_t> tokens) override;
   // The arena accounts by chunks itself.
-  uint64_t Pinned(uint64_t, uint32_t) const override { return 0; }
+  void Unpin(uint32_t, uint64_t, uint32_t) override {}
 
  private:
   // What one wake may copy before other sockets have their turn, in bytes.

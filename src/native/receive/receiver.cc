@@ -19,13 +19,16 @@ namespace {
 // Fragments of the copy transport carry this instead of a dmabuf id.
 constexpr uint32_t kCopySource = 0xfffffffe;
 
+// What a JavaScript number counts exactly.
+constexpr double kMaxSafeInteger = 9007199254740991.0;
+
 }  // namespace
 
 Napi::Function Receiver::Define(Napi::Env env) {
   return DefineClass(
       env, "Receiver",
-      {InstanceMethod<&Receiver::Open>("open"), InstanceMethod<&Receiver::Resume>("resume"),
-       InstanceMethod<&Receiver::Pause>("pause"),
+      {InstanceMethod<&Receiver::AddSource>("addSource"), InstanceMethod<&Receiver::Open>("open"),
+       InstanceMethod<&Receiver::Resume>("resume"), InstanceMethod<&Receiver::Pause>("pause"),
        InstanceMethod<&Receiver::ReleaseRange>("releaseRange"),
        InstanceMethod<&Receiver::Release>("release"),
        InstanceMethod<&Receiver::SetReceiveBuffer>("setReceiveBuffer"),
@@ -36,29 +39,21 @@ Napi::Function Receiver::Define(Napi::Env env) {
 Receiver::Receiver(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Receiver>(info) {
   Napi::Env env = info.Env();
   if (!TakeShared(info) || !TakeTransport(info[0])) {
-    ThrowMisuse(env, "Receiver(arena | sources, credits, counters, onBatch)");
+    ThrowMisuse(env, "Receiver(arena | undefined, counters, onBatch)");
     return;
   }
-  on_batch_ = Napi::Persistent(info[3].As<Napi::Function>());
+  on_batch_ = Napi::Persistent(info[2].As<Napi::Function>());
   context_.emplace(env, "devmem-tcp:receiver", info.This().As<Napi::Object>());
 }
 
 Receiver::~Receiver() = default;
 
 bool Receiver::TakeShared(const Napi::CallbackInfo& info) {
-  if (!IsTypedArray(info[1], napi_float64_array) || !IsTypedArray(info[2], napi_float64_array) ||
-      !info[3].IsFunction()) {
-    return false;
-  }
-  Napi::Float64Array credits = info[1].As<Napi::Float64Array>();
-  Napi::Float64Array counters = info[2].As<Napi::Float64Array>();
-  if (credits.ElementLength() < kCreditCount || counters.ElementLength() < kCounterCount) {
-    return false;
-  }
-  credits_ = reinterpret_cast<Credits*>(credits.Data());
+  if (!IsTypedArray(info[1], napi_float64_array) || !info[2].IsFunction()) return false;
+  Napi::Float64Array counters = info[1].As<Napi::Float64Array>();
+  if (counters.ElementLength() < kCounterCount) return false;
   counters_ = reinterpret_cast<Counters*>(counters.Data());
-  credits_memory_ = Napi::Persistent(info[1].As<Napi::TypedArray>());
-  counters_memory_ = Napi::Persistent(info[2].As<Napi::TypedArray>());
+  counters_memory_ = Napi::Persistent(info[1].As<Napi::TypedArray>());
   return true;
 }
 
@@ -67,15 +62,27 @@ bool Receiver::TakeTransport(const Napi::Value& value) {
     transport_ = std::make_unique<CopyTransport>(handle->arena(), kCopySource, *counters_);
     return true;
   }
-  if (!IsTypedArray(value, napi_float64_array)) return false;
-  Napi::Float64Array pairs = value.As<Napi::Float64Array>();
-  std::vector<Source> sources;
-  for (size_t i = 0; i + 1 < pairs.ElementLength(); i += 2) {
-    sources.push_back({static_cast<uint32_t>(pairs[i]), static_cast<uint64_t>(pairs[i + 1])});
-  }
-  transport_ = std::make_unique<CmsgTransport>(std::move(sources), *EnvData::Of(Env())->scratch,
-                                               *credits_, *counters_);
+  if (!value.IsUndefined()) return false;
+  auto devmem = std::make_unique<CmsgTransport>(*EnvData::Of(Env())->scratch, *counters_);
+  devmem_ = devmem.get();
+  transport_ = std::move(devmem);
   return true;
+}
+
+// addSource(id, size, credits) -> 0 | -errno; fragments may lie in this dma-buf too.
+Napi::Value Receiver::AddSource(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  double size = ToDouble(info[1]);
+  if (devmem_ == nullptr || !(size >= 0 && size <= kMaxSafeInteger) ||
+      !IsTypedArray(info[2], napi_float64_array) ||
+      info[2].As<Napi::TypedArray>().ElementLength() < kCreditCount) {
+    ThrowMisuse(env, "addSource(id, size, credits), without an arena");
+    return env.Undefined();
+  }
+  auto* credits = reinterpret_cast<Credits*>(info[2].As<Napi::Float64Array>().Data());
+  int status = devmem_->AddSource({ToUint(info[0]), static_cast<uint64_t>(size), credits});
+  if (status == 0) credits_memory_.push_back(Napi::Persistent(info[2].As<Napi::TypedArray>()));
+  return Napi::Number::New(env, status);
 }
 
 // open(fd) -> 0 | -errno; duplicates the descriptor, does not start reading.
@@ -175,7 +182,8 @@ void Receiver::Collect(uint32_t number) {
   if (slot == nullptr || slot->sources[index] == kReleasedSource || held_ == 0) return;
   if (slot->sources[index] != kLinearSource) {
     tokens_.push_back(slot->tokens[index]);
-    pinned_ += transport_->Pinned(static_cast<uint64_t>(slot->offsets[index]), slot->sizes[index]);
+    transport_->Unpin(slot->sources[index], static_cast<uint64_t>(slot->offsets[index]),
+                      slot->sizes[index]);
   }
   slot->sources[index] = kReleasedSource;
   ring.Release(number, 1);
@@ -184,9 +192,8 @@ void Receiver::Collect(uint32_t number) {
 
 int Receiver::ReturnCollected() {
   int status = 0;
-  if (!tokens_.empty()) status = transport_->Release(socket_.get(), tokens_, pinned_);
+  if (!tokens_.empty()) status = transport_->Release(socket_.get(), tokens_);
   tokens_.clear();
-  pinned_ = 0;
   CloseSocketIfUnused();
   return status;
 }

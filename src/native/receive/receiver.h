@@ -20,11 +20,14 @@
 
 namespace devmem {
 
+class CmsgTransport;
+
 class Receiver : public Napi::ObjectWrap<Receiver>, private Poller::Listener {
  public:
   static Napi::Function Define(Napi::Env env);
 
-  // (CopyArena | sources: Float64Array of (id, size) pairs, credits, counters, onBatch)
+  // (CopyArena | undefined, counters, onBatch). Without an arena the kernel's devmem
+  // path, into what addSource() adds.
   explicit Receiver(const Napi::CallbackInfo& info);
   ~Receiver() override;
 
@@ -33,9 +36,10 @@ class Receiver : public Napi::ObjectWrap<Receiver>, private Poller::Listener {
   static constexpr uint32_t kEnd = 1;
   static constexpr uint32_t kStalled = 2;
 
-  bool TakeTransport(const Napi::Value& value);
   bool TakeShared(const Napi::CallbackInfo& info);
+  bool TakeTransport(const Napi::Value& value);
 
+  Napi::Value AddSource(const Napi::CallbackInfo& info);
   Napi::Value Open(const Napi::CallbackInfo& info);
   Napi::Value Resume(const Napi::CallbackInfo& info);
   void Pause(const Napi::CallbackInfo& info);
@@ -56,17 +60,15 @@ class Receiver : public Napi::ObjectWrap<Receiver>, private Poller::Listener {
   UniqueFd socket_;
   Poller poller_;
   std::unique_ptr<Transport> transport_;
-  std::shared_ptr<void> arena_;
-  Credits* credits_ = nullptr;
+  CmsgTransport* devmem_ = nullptr;  // transport_, where it is the devmem path's
   Counters* counters_ = nullptr;
   uint64_t held_ = 0;  // fragments that JavaScript has not released
   bool closed_ = false;
 
-  // A release under way: tokens to return and the memory that they free.
+  // A release under way: tokens to return.
   std::vector<uint32_t> tokens_;
-  uint64_t pinned_ = 0;
 
-  Napi::Reference<Napi::TypedArray> credits_memory_;
+  std::vector<Napi::Reference<Napi::TypedArray>> credits_memory_;
   Napi::Reference<Napi::TypedArray> counters_memory_;
   Napi::FunctionReference on_batch_;
   std::optional<Napi::AsyncContext> context_;

@@ -10,11 +10,14 @@
 namespace devmem {
 
 class BatchWriter;
+struct Credits;
 
-// A dma-buf from which fragments may come: a binding's id and its size.
+// A dma-buf from which fragments may come: a binding's id, its size, and what of
+// it may be held.
 struct Source {
   uint32_t id;
   uint64_t size;  // bytes
+  Credits* credits = nullptr;
 };
 
 struct RecordTotals {

@@ -51,12 +51,13 @@ class Transport {
   // Reads what is there, bounded by the writer's room and a byte budget.
   virtual FillResult Fill(int socket, BatchWriter& out) = 0;
 
-  // Gives fragments back: parallel columns of descriptors whose source is not
-  // linear. May reorder `tokens`. Returns -errno of a failed return, or 0.
-  virtual int Release(int socket, std::span<uint32_t> tokens, uint64_t pinned) = 0;
+  // Takes a fragment's memory off the credits of its source, which is not linear.
+  // To be followed by Release of its token.
+  virtual void Unpin(uint32_t source, uint64_t offset, uint32_t size) = 0;
 
-  // The memory that a fragment keeps others from using, in bytes.
-  virtual uint64_t Pinned(uint64_t offset, uint32_t size) const = 0;
+  // Gives fragments back. May reorder `tokens`. Returns -errno of a failed
+  // return, or 0.
+  virtual int Release(int socket, std::span<uint32_t> tokens) = 0;
 };
 
 }  // namespace devmem

@@ -1,12 +1,13 @@
 import { once } from 'node:events';
 import net from 'node:net';
 
-import type { Binding } from '../receive/binding.js';
-import { adopt, checkBinding, type DevmemSocket } from './socket.js';
+import type { Bindings } from '../receive/binding.js';
+import { checkBindings } from './bindings.js';
+import { DevmemSocket } from './socket.js';
 
 export type ConnectOptions = net.TcpSocketConnectOpts & {
-  /** What the socket receives into. */
-  binding: Binding;
+  /** What the socket receives into: one binding, or several of the devmem path. */
+  binding: Bindings;
   /** Keep the writing side open when the peer ends its stream. Default false. */
   allowHalfOpen?: boolean;
   /** Gives up connecting, or closes the socket, when aborted. */
@@ -23,8 +24,8 @@ export type ConnectOptions = net.TcpSocketConnectOpts & {
  * @throws SystemError as net.connect does: ECONNREFUSED, ETIMEDOUT, …
  */
 export async function connect(options: ConnectOptions): Promise<DevmemSocket> {
-  checkBinding(options?.binding);
-  const { binding, signal, allowHalfOpen, ...netOptions } = options;
+  const bindings = checkBindings(options?.binding);
+  const { signal, allowHalfOpen, ...netOptions } = options;
   signal?.throwIfAborted();
   // The constructor is what heeds noDelay, keepAlive and the like.
   const socket = new net.Socket({ ...netOptions, allowHalfOpen: allowHalfOpen ?? false });
@@ -33,7 +34,7 @@ export async function connect(options: ConnectOptions): Promise<DevmemSocket> {
   try {
     socket.connect(netOptions);
     await once(socket, 'connect', signal === undefined ? {} : { signal });
-    return adopt(socket, signal === undefined ? { binding } : { binding, signal });
+    return new DevmemSocket(socket, signal === undefined ? { bindings } : { bindings, signal });
   } catch (error) {
     socket.destroy();
     throw signal?.aborted ? signal.reason : error;

@@ -28,6 +28,49 @@ interface Limited {
   limitReceiveBuffer(bytes: number): void;
 }
 
+/** A socket in the windows of all its bindings: the smallest share counts. */
+export class ReceiveShares {
+  readonly #socket: Limited;
+  readonly #shares = new Map<ReceiveWindow, Share>();
+
+  constructor(socket: Limited) {
+    this.#socket = socket;
+  }
+
+  join(window: ReceiveWindow): void {
+    const share = new Share(() => {
+      this.#apply();
+    });
+    this.#shares.set(window, share);
+    window.add(share);
+  }
+
+  /** Leaves all of them. */
+  leave(): void {
+    for (const [window, share] of this.#shares) window.remove(share);
+    this.#shares.clear();
+  }
+
+  #apply(): void {
+    const shares = [...this.#shares.values()].map(({ bytes }) => bytes);
+    this.#socket.limitReceiveBuffer(Math.min(...shares));
+  }
+}
+
+class Share implements Limited {
+  bytes = Infinity;
+  readonly #changed: () => void;
+
+  constructor(changed: () => void) {
+    this.#changed = changed;
+  }
+
+  limitReceiveBuffer(bytes: number): void {
+    this.bytes = bytes;
+    this.#changed();
+  }
+}
+
 export class ReceiveWindow {
   readonly #bytes: number;
   readonly #sockets = new Set<Limited>();

@@ -2,12 +2,13 @@ import { EventEmitter, once } from 'node:events';
 import net from 'node:net';
 
 import { DevmemError, invalidArgType } from '../errors.js';
-import type { Binding } from '../receive/binding.js';
-import { checkBinding, DevmemSocket } from './socket.js';
+import type { Binding, Bindings } from '../receive/binding.js';
+import { checkAddition, checkBindings, type CheckedBindings } from './bindings.js';
+import { DevmemSocket } from './socket.js';
 
 export interface ServerOptions extends Omit<net.ServerOpts, 'pauseOnConnect'> {
-  /** What the server's sockets receive into. */
-  binding: Binding;
+  /** What the server's sockets receive into: one binding, or several of the devmem path. */
+  binding: Bindings;
   /** Closes the server, and all its sockets, when aborted. */
   signal?: AbortSignal;
 }
@@ -30,7 +31,7 @@ export type ConnectionHandler = (socket: DevmemSocket) => void | Promise<void>;
 export class DevmemServer extends EventEmitter implements AsyncDisposable {
   readonly #server: net.Server;
   readonly #sockets = new Set<DevmemSocket>();
-  readonly #binding: Binding;
+  #bindings: CheckedBindings;
   readonly #handler: ConnectionHandler | undefined;
   readonly #signal: AbortSignal | undefined;
   // Settles once the last listen() has worked or failed.
@@ -41,7 +42,7 @@ export class DevmemServer extends EventEmitter implements AsyncDisposable {
   constructor(options: ServerOptions, handler: ConnectionHandler | undefined) {
     super();
     const { binding, signal, ...netOptions } = options;
-    this.#binding = binding;
+    this.#bindings = checkBindings(binding);
     this.#handler = handler;
     this.#signal = signal;
     this.#server = net.createServer({ ...netOptions, pauseOnConnect: true });
@@ -59,6 +60,27 @@ export class DevmemServer extends EventEmitter implements AsyncDisposable {
 
   get listening(): boolean {
     return this.#server.listening;
+  }
+
+  /** What new connections receive into, the newest binding first. */
+  get bindings(): readonly Binding[] {
+    return this.#bindings;
+  }
+
+  /**
+   * Has connections, those open now and those to come, receive into another binding's
+   * memory too, as after binding queues again in mid-stream: to be called before packets
+   * reach them. New connections have it as their `binding`.
+   *
+   * @throws TypeError ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE for anything but a
+   *   binding of the devmem path, of a server that uses it itself
+   * @throws DevmemError ERR_DEVMEM_CLOSED where the binding was closed
+   */
+  addBinding(binding: Binding): void {
+    checkAddition(binding, this.#bindings);
+    for (const socket of this.#sockets) if (!socket.closed) socket.addBinding(binding);
+    const others = this.#bindings.filter((each) => each !== binding && mayHaveData(each));
+    this.#bindings = [binding, ...others];
   }
 
   /** Where the server listens; null before listen(). */
@@ -124,7 +146,7 @@ export class DevmemServer extends EventEmitter implements AsyncDisposable {
   #accept(connection: net.Socket): void {
     let socket: DevmemSocket;
     try {
-      socket = new DevmemSocket(connection, { binding: this.#binding });
+      socket = new DevmemSocket(connection, { bindings: this.#usable() });
     } catch (error) {
       // Such as descriptors running out.
       connection.destroy();
@@ -135,6 +157,20 @@ export class DevmemServer extends EventEmitter implements AsyncDisposable {
     socket.once('close', () => this.#sockets.delete(socket));
     this.emit('connection', socket);
     if (this.#handler !== undefined) void this.#handle(socket, this.#handler);
+  }
+
+  // Where a new connection's data may be. A closed binding has none to come, but what came
+  // before the connection was accepted.
+  #usable(): CheckedBindings {
+    const open = this.#bindings.filter((each) => !each.closed);
+    const [first, ...others] = open;
+    if (first === undefined) {
+      throw new DevmemError(
+        'ERR_DEVMEM_CLOSED',
+        "The server's binding was closed: bind again with bindRx(), and give the server the new one with addBinding()",
+      );
+    }
+    return [first, ...others, ...this.#bindings.filter((each) => each.closed && mayHaveData(each))];
   }
 
   async #handle(socket: DevmemSocket, handler: ConnectionHandler): Promise<void> {
@@ -164,6 +200,11 @@ export class DevmemServer extends EventEmitter implements AsyncDisposable {
   }
 }
 
+// Not once its memory is somebody else's, or gone.
+function mayHaveData(binding: Binding): boolean {
+  return !binding.closed || (binding.memory.user === binding && !binding.memory.closed);
+}
+
 /**
  * Creates a server; `listen()` starts it.
  *
@@ -177,7 +218,7 @@ export class DevmemServer extends EventEmitter implements AsyncDisposable {
  * @param options - `net.createServer`'s, and the binding
  */
 export function createServer(options: ServerOptions, handler?: ConnectionHandler): DevmemServer {
-  checkBinding(options?.binding);
+  checkBindings(options?.binding);
   if (handler !== undefined && typeof handler !== 'function') {
     throw invalidArgType('handler', 'a function', handler);
   }

@@ -3,19 +3,23 @@ import type net from 'node:net';
 import { Writable } from 'node:stream';
 import { ReadableStream } from 'node:stream/web';
 
-import { DevmemError, invalidArgType } from '../errors.js';
+import { DevmemError } from '../errors.js';
 import type { Batch } from '../receive/batch.js';
-import { Binding, type TransportName } from '../receive/binding.js';
+import type { Binding, Bindings, TransportName } from '../receive/binding.js';
 import type { Fragment } from '../receive/fragment.js';
 import type { ReceiveStats } from '../receive/stats.js';
 import { FragmentStream } from '../receive/stream.js';
 import { takeOver } from './adopt.js';
+import { checkAddition, checkBindings, type CheckedBindings } from './bindings.js';
 import { BatchIterator, FragmentIterator } from './iterators.js';
-import { receiveWindow } from './receive-window.js';
+import { ReceiveShares, receiveWindow } from './receive-window.js';
 
 export interface AdoptOptions {
-  /** What the socket receives into. */
-  binding: Binding;
+  /**
+   * What the socket receives into: one binding, or several of the devmem path where the
+   * connection's packets may reach queues of each. Every fragment's `memory` tells which.
+   */
+  binding: Bindings;
   /** Closes the socket when aborted; pending reads reject with the signal's reason. */
   signal?: AbortSignal;
   /**
@@ -23,6 +27,11 @@ export interface AdoptOptions {
    * http's 'upgrade' and 'connect' events: the stream begins with them.
    */
   head?: Uint8Array;
+}
+
+/** @internal Options that were checked. */
+export interface InternalOptions extends Omit<AdoptOptions, 'binding'> {
+  bindings: CheckedBindings;
 }
 
 /** What a socket counted, and what it holds now. */
@@ -43,9 +52,11 @@ export interface SocketStats extends ReceiveStats {
 export class DevmemSocket extends EventEmitter implements AsyncIterable<Fragment>, AsyncDisposable {
   readonly #socket: net.Socket;
   readonly #stream: FragmentStream;
-  readonly #binding: Binding;
+  readonly #shares: ReceiveShares;
   readonly #closed: Promise<void>;
   #closing = false;
+  // Nothing more comes from the kernel.
+  #gone = false;
   #error: Error | undefined;
   #writable: Writable | undefined;
 
@@ -53,15 +64,15 @@ export class DevmemSocket extends EventEmitter implements AsyncIterable<Fragment
    * @internal
    * @param socket - connected, read by nobody else from here on
    */
-  constructor(socket: net.Socket, options: AdoptOptions) {
+  constructor(socket: net.Socket, options: InternalOptions) {
     super();
     this.#socket = socket;
-    this.#binding = options.binding;
     const { fd, head } = takeOver(socket);
-    this.#stream = new FragmentStream(options.binding, fd, () => this.#name());
+    this.#stream = new FragmentStream(options.bindings, fd, () => this.#name());
     const before = [options.head, head].filter((bytes) => bytes !== undefined && bytes.length > 0);
     if (before.length > 0) this.#stream.prepend(Buffer.concat(before as Uint8Array[]));
-    receiveWindow(options.binding).add(this.#stream);
+    this.#shares = new ReceiveShares(this.#stream);
+    for (const binding of options.bindings) this.#shares.join(receiveWindow(binding));
     this.#stream.onEnd((error) => {
       this.#ended(error);
     });
@@ -74,11 +85,36 @@ export class DevmemSocket extends EventEmitter implements AsyncIterable<Fragment
 
   /** How fragments arrive: `'cmsg'` (devmem) or `'copy'`. */
   get transport(): TransportName {
-    return this.#binding.transport;
+    return this.binding.transport;
   }
 
+  /** What the socket receives into; of several bindings the first. */
   get binding(): Binding {
-    return this.#binding;
+    return this.#stream.bindings[0]!;
+  }
+
+  /** All that the socket receives into. */
+  get bindings(): readonly Binding[] {
+    return this.#stream.bindings;
+  }
+
+  /**
+   * Receives into another binding's memory too, from now on: to be called before the
+   * connection's packets reach its queues, as after binding queues again in mid-stream.
+   * The others stay, also once closed: data of theirs may be on its way.
+   *
+   * Reading stops where any of the bindings holds its `heldLimit`.
+   *
+   * @throws TypeError ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE for anything but a
+   *   binding of the devmem path, of a socket that uses it itself
+   * @throws DevmemError ERR_DEVMEM_CLOSED where the binding or the socket was closed
+   */
+  addBinding(binding: Binding): void {
+    checkAddition(binding, this.bindings);
+    if (this.#gone) throw new DevmemError('ERR_DEVMEM_CLOSED', 'The socket was closed');
+    if (this.bindings.includes(binding)) return;
+    this.#stream.addBinding(binding);
+    this.#shares.join(receiveWindow(binding));
   }
 
   get stats(): SocketStats {
@@ -220,7 +256,8 @@ export class DevmemSocket extends EventEmitter implements AsyncIterable<Fragment
   async #watchClose(): Promise<void> {
     await once(this.#socket, 'close').catch(() => {});
     this.#closing = true;
-    receiveWindow(this.#binding).remove(this.#stream);
+    this.#gone = true;
+    this.#shares.leave();
     this.#stream.detach();
     this.emit('close');
   }
@@ -265,19 +302,6 @@ function writableSide(socket: net.Socket): Writable {
   return writable;
 }
 
-/** @throws TypeError or DevmemError unless `binding` is one that sockets can be given. */
-export function checkBinding(binding: unknown): asserts binding is Binding {
-  if (!(binding instanceof Binding)) {
-    throw invalidArgType('options.binding', 'a Binding, as bindRx() makes it', binding);
-  }
-  if (binding.closed) {
-    throw new DevmemError(
-      'ERR_DEVMEM_CLOSED',
-      'options.binding was closed: bind again with bindRx()',
-    );
-  }
-}
-
 /**
  * Takes over the receiving side of a connected `net.Socket`, which nobody has
  * read from yet: paused before it connected, or from a server with
@@ -288,6 +312,6 @@ export function checkBinding(binding: unknown): asserts binding is Binding {
  * @throws DevmemError ERR_DEVMEM_SOCKET_STATE for TLS, connecting or destroyed sockets
  */
 export function adopt(socket: net.Socket, options: AdoptOptions): DevmemSocket {
-  checkBinding(options?.binding);
-  return new DevmemSocket(socket, options);
+  const bindings = checkBindings(options?.binding);
+  return new DevmemSocket(socket, { ...options, bindings });
 }

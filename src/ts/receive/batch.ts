@@ -1,5 +1,6 @@
 import { DevmemError } from '../errors.js';
-import { Fragment } from './fragment.js';
+import type { DmaBuf } from '../memory/dma-buf.js';
+import { type Fragment, FragmentLease } from './fragment.js';
 import { type Columns, LINEAR_SOURCE } from './ring.js';
 
 /** Takes descriptors back; what a batch knows of its socket. */
@@ -8,6 +9,8 @@ export interface Lessor {
   releaseRange(first: number, count: number): void;
   /** One descriptor. `last`: nothing of its batch remains after it. */
   releaseOne(number: number, last: boolean): void;
+  /** The memory that device fragments with this id lie in. */
+  memoryOf(dmabufId: number): DmaBuf | undefined;
 }
 
 /** A stretch of memory. */
@@ -104,6 +107,11 @@ export class Batch implements Iterable<Fragment>, Disposable {
     return this.#columns.sources[this.#at(index)]!;
   }
 
+  /** The memory that fragment `index` lies in; undefined for a linear fragment. */
+  memory(index: number): DmaBuf | undefined {
+    return this.#lessor.memoryOf(this.dmabufId(index));
+  }
+
   /** Whether fragment `index` lies in device memory or carries its bytes. */
   kind(index: number): 'device' | 'linear' {
     return this.dmabufId(index) === LINEAR_SOURCE ? 'linear' : 'device';
@@ -166,14 +174,14 @@ export class Batch implements Iterable<Fragment>, Disposable {
   fragment(index: number): Fragment {
     const at = this.#at(index);
     const source = this.#columns.sources[at]!;
-    return new Fragment(
+    return new FragmentLease(
       this,
       index,
       this.#columns.offsets[at]!,
       this.#columns.sizes[at]!,
       source,
       source === LINEAR_SOURCE ? this.#linearBytes(at) : undefined,
-    );
+    ) as Fragment;
   }
 
   /** Gives the batch's memory back: the sender may fill it again. */

@@ -1,5 +1,5 @@
 /** Memory bound for receiving: what sockets receive into, and by which transport. */
-import { DevmemError } from '../errors.js';
+import { systemError } from '../errors.js';
 import type { DmaBuf } from '../memory/dma-buf.js';
 import { type CopyArena, native, type OnBatch, type Receiver } from '../native.js';
 import { Credits } from './credits.js';
@@ -25,6 +25,9 @@ export interface BindingParts {
   /** Undoes the kernel's part. */
   unbind: () => void;
 }
+
+/** One binding, or several on the devmem path of which the first is the primary one. */
+export type Bindings = Binding | readonly Binding[];
 
 /**
  * A dma-buf bound to receive queues (or, on the copy transport, memory to copy
@@ -107,17 +110,17 @@ export class Binding implements AsyncDisposable {
     return Math.max(this.memory.size - this.heldLimit - this.#ringBytes, 0);
   }
 
-  /** @internal */
+  /** @internal A receiver by this binding's transport; on the devmem path it has no memory yet. */
   createReceiver(counters: Float64Array, onBatch: OnBatch): Receiver {
-    if (this.#closed) {
-      throw new DevmemError(
-        'ERR_DEVMEM_CLOSED',
-        'The binding was closed: bind again with bindRx()',
-      );
-    }
     const { Receiver } = native();
-    const transport = this.#arena ?? Float64Array.of(this.id, this.memory.size);
-    return new Receiver(transport, this.credits.values, counters, onBatch);
+    return new Receiver(this.#arena, counters, onBatch);
+  }
+
+  /** @internal Lets a receiver find fragments in this memory. */
+  admit(receiver: Receiver): void {
+    if (this.#arena !== undefined) return;
+    const status = receiver.addSource(this.id, this.memory.size, this.credits.values);
+    if (status < 0) throw systemError(status, 'Receiver.addSource');
   }
 
   /** Unbinds. A second call does nothing. */

@@ -41,6 +41,11 @@ export class Credits {
     return this.values[LIMIT]!;
   }
 
+  /** Bytes that may be held besides. */
+  get available(): number {
+    return this.limit - this.held;
+  }
+
   /** Calls the waiter's resumeReading() once enough was released. */
   wait(waiter: Waiter): void {
     this.#waiters.add(waiter);

@@ -9,6 +9,7 @@
 import { channel } from 'node:diagnostics_channel';
 
 import { DevmemError, systemError } from '../errors.js';
+import type { DmaBuf } from '../memory/dma-buf.js';
 import { BATCH_END, BATCH_STALLED, type Receiver } from '../native.js';
 import { Batch, type Lessor } from './batch.js';
 import type { Binding } from './binding.js';
@@ -52,16 +53,15 @@ export interface TokenMismatchMessage {
 
 export class FragmentStream implements Lessor, Waiter {
   readonly counters = createCounters();
-  readonly #binding: Binding;
+  readonly #bindings: Binding[] = [];
   readonly #receiver: Receiver;
-  readonly #credits: Credits;
   readonly #ready: Batch[] = [];
   readonly #waiting: PendingNext[] = [];
   readonly #returns: ReturnQueue;
   readonly #name: () => string;
-  readonly #warnAfterMs: number;
   #polling = false;
-  #stalled = false;
+  // Whose memory has to become free before reading goes on.
+  #stalledBy: Credits | undefined;
   #stallTimer: NodeJS.Timeout | undefined;
   #missed = 0;
   // Over: nothing more will come from native code (end, error, or closed).
@@ -70,16 +70,14 @@ export class FragmentStream implements Lessor, Waiter {
   #onEnd: ((error: Error | undefined) => void) | undefined;
 
   /**
+   * @param bindings - one or more of the same transport, none twice
    * @param fd - a connected TCP socket that nobody else reads; duplicated
    * @param name - tells the connection's ends
    * @throws SystemError where the socket cannot be polled
    */
-  constructor(binding: Binding, fd: number, name: () => string) {
-    this.#binding = binding;
-    this.#credits = binding.credits;
+  constructor(bindings: readonly [Binding, ...Binding[]], fd: number, name: () => string) {
     this.#name = name;
-    this.#warnAfterMs = binding.stallWarningMs;
-    this.#receiver = binding.createReceiver(this.counters, (...news) => {
+    this.#receiver = bindings[0].createReceiver(this.counters, (...news) => {
       this.#onBatch(...news);
     });
     this.#returns = new ReturnQueue((numbers, count) => {
@@ -87,7 +85,19 @@ export class FragmentStream implements Lessor, Waiter {
     });
     const status = this.#receiver.open(fd);
     if (status < 0) throw systemError(status, 'uv_poll_init');
+    for (const binding of bindings) this.addBinding(binding);
+  }
+
+  /** Receives into this binding's memory too. One that is closed may still have sent something. */
+  addBinding(binding: Binding): void {
+    binding.admit(this.#receiver);
     binding.sockets++;
+    this.#bindings.push(binding);
+  }
+
+  /** What is received into, in the order of its addition. */
+  get bindings(): readonly Binding[] {
+    return this.#bindings;
   }
 
   /** Calls back once, when the peer ended its stream or the stream failed. */
@@ -125,7 +135,11 @@ export class FragmentStream implements Lessor, Waiter {
 
   /** Puts bytes that were read before in front of the stream. */
   prepend(bytes: Uint8Array): void {
-    const lessor: Lessor = { releaseRange: () => {}, releaseOne: () => {} };
+    const lessor: Lessor = {
+      releaseRange: () => {},
+      releaseOne: () => {},
+      memoryOf: () => undefined,
+    };
     this.#ready.unshift(new Batch(lessor, linearColumns(bytes.length), 0, 0, 1, bytes));
   }
 
@@ -151,8 +165,10 @@ export class FragmentStream implements Lessor, Waiter {
   detach(): void {
     this.#finish(undefined);
     this.#receiver.close();
-    this.#binding.sockets--;
-    this.#binding.settleMemory();
+    for (const binding of this.#bindings) {
+      binding.sockets--;
+      binding.settleMemory();
+    }
   }
 
   /** Sets the most that the kernel queues for this socket, in bytes. */
@@ -178,9 +194,17 @@ export class FragmentStream implements Lessor, Waiter {
     this.#returns.add(number, last);
   }
 
+  /** Lessor */
+  memoryOf(dmabufId: number): DmaBuf | undefined {
+    const [first] = this.#bindings;
+    // Fragments of the copy transport have no binding's id.
+    if (first?.transport === 'copy') return first.memory;
+    return this.#bindings.find(({ id }) => id === dmabufId)?.memory;
+  }
+
   /** Waiter: credits are there again. */
   resumeReading(): void {
-    this.#stalled = false;
+    this.#stalledBy = undefined;
     clearTimeout(this.#stallTimer);
     this.#poll();
   }
@@ -207,23 +231,28 @@ export class FragmentStream implements Lessor, Waiter {
     if (this.#waiting.length === 0 && this.#ready.length >= READ_AHEAD) this.#pause();
   }
 
+  // Where several memories are short, the others' turn comes when reading is tried again.
   #stall(): void {
-    this.#stalled = true;
+    const { credits, stallWarningMs } = this.#bindings.reduce((shortest, each) =>
+      each.credits.available < shortest.credits.available ? each : shortest,
+    );
+    this.#stalledBy = credits;
     this.#polling = false;
-    if (this.#warnAfterMs < Infinity) {
-      this.#stallTimer = setTimeout(() => this.#warnOfStall(), this.#warnAfterMs).unref();
+    if (stallWarningMs < Infinity) {
+      this.#stallTimer = setTimeout(() => {
+        this.#warnOfStall(credits, stallWarningMs);
+      }, stallWarningMs).unref();
     }
     if (stalled.hasSubscribers) {
-      const { held: heldBytes, limit: heldLimit } = this.#credits;
+      const { held: heldBytes, limit: heldLimit } = credits;
       stalled.publish({ socket: this.#name(), heldBytes, heldLimit } satisfies StallMessage);
     }
-    this.#credits.wait(this);
+    credits.wait(this);
   }
 
-  #warnOfStall(): void {
-    const { held, limit } = this.#credits;
+  #warnOfStall({ held, limit }: Credits, ms: number): void {
     process.emitWarning(
-      `${this.#name()} has not been read for ${this.#warnAfterMs / 1000} s: fragments in use hold ${held} of ${limit} bytes of its memory`,
+      `${this.#name()} has not been read for ${ms / 1000} s: fragments in use hold ${held} of ${limit} bytes of its memory`,
       {
         type: 'DevmemStallWarning',
         code: 'DEVMEM_STALL',
@@ -252,7 +281,7 @@ export class FragmentStream implements Lessor, Waiter {
   }
 
   #poll(): void {
-    if (this.#polling || this.#stalled || this.#over) return;
+    if (this.#polling || this.#stalledBy !== undefined || this.#over) return;
     if (this.#waiting.length === 0 && this.#ready.length >= READ_AHEAD) return;
     const status = this.#receiver.resume();
     if (status < 0) this.fail(systemError(status, 'uv_poll_start'));
@@ -262,7 +291,7 @@ export class FragmentStream implements Lessor, Waiter {
   #stopReading(): void {
     this.#pause();
     clearTimeout(this.#stallTimer);
-    this.#credits.forget(this);
+    this.#stalledBy?.forget(this);
   }
 
   #pause(): void {
@@ -280,8 +309,10 @@ export class FragmentStream implements Lessor, Waiter {
     }
     const missed = this.counters[TOKENS_MISSED]!;
     if (missed !== this.#missed) this.#tellMissed(missed);
-    this.#credits.released();
-    this.#binding.settleMemory();
+    for (const binding of this.#bindings) {
+      binding.credits.released();
+      binding.settleMemory();
+    }
   }
 
   #tellMissed(missed: number): void {
@@ -309,7 +340,7 @@ function receiveError(errno: number): Error {
   if (errno === EBADMSG) {
     return new DevmemError(
       'ERR_DEVMEM_BAD_RECORD',
-      "recvmsg delivered a fragment that is not in this socket's memory, or a record that makes no sense, and the connection was closed. The former happens when the connection's packets reach a queue of another binding: steer them to this socket's own, or rebind only when its connections are over",
+      "recvmsg delivered a fragment that is not in this socket's memory, or a record that makes no sense, and the connection was closed. The former happens when the connection's packets reach a queue of a binding that the socket does not know: steer them to its own, or give it the other one too, as one of `binding: [first, other]` or with addBinding()",
     );
   }
   return systemError(errno, 'recvmsg');

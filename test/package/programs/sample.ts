@@ -2,7 +2,8 @@
 import { bindRx, createServer, DmaBuf, isSupported, type Fragment } from 'devmem-tcp';
 
 export function area(frag: Fragment): number {
-  return frag.kind === 'device' ? frag.offset + frag.size : (frag.bytes?.byteLength ?? 0);
+  // `kind` tells the compiler what else there is.
+  return frag.kind === 'device' ? frag.offset + frag.memory.size : frag.bytes.byteLength;
 }
 
 export async function serve(signal: AbortSignal): Promise<void> {
