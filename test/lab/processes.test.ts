@@ -5,21 +5,12 @@ import { fileURLToPath } from 'node:url';
 
 import { expect, it } from 'vitest';
 
-import { ADDRESS, INTERFACE, run } from './support/guest.js';
+import { ADDRESS, steerPort } from './support/guest.js';
 import { startSender } from './support/transfer.js';
 
 const MiB = 2 ** 20;
 const CLUSTER = fileURLToPath(new URL('support/cluster.mjs', import.meta.url));
 const LONE_WORKER = fileURLToPath(new URL('support/lone-worker.mjs', import.meta.url));
-
-/** Sends connections to a port to a queue, until the returned function is called. */
-function steerPort(port: number, queue: number): () => void {
-  const flow = ['flow-type', 'tcp4', 'dst-port', String(port), 'action', String(queue)];
-  const location = /ID (\d+)/.exec(run('ethtool', '-N', INTERFACE, ...flow))![1]!;
-  return () => {
-    run('ethtool', '-N', INTERFACE, 'delete', location);
-  };
-}
 
 interface Report {
   queue: number;

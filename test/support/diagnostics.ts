@@ -3,6 +3,8 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 /** Listens to a diagnostics channel until the end of its block. */
 export class Recorder<Message> implements Disposable {
   readonly messages: Message[] = [];
+  /** Called with each message, in the midst of what publishes it. */
+  onMessage: ((message: Message) => void) | undefined;
   readonly #name: string;
   #waiting: ((message: Message) => void)[] = [];
 
@@ -22,6 +24,7 @@ export class Recorder<Message> implements Disposable {
 
   readonly #onMessage = (message: unknown): void => {
     this.messages.push(message as Message);
+    this.onMessage?.(message as Message);
     for (const resolve of this.#waiting.splice(0)) resolve(message as Message);
   };
 }

@@ -53,6 +53,15 @@ export function steerToQueues(first: number, count: number): () => void {
   };
 }
 
+/** Sends what comes for a port over IPv4 to a queue, until the returned function is called. */
+export function steerPort(port: number, queue: number): () => void {
+  const flow = ['flow-type', 'tcp4', 'dst-port', String(port), 'action', String(queue)];
+  const location = /ID (\d+)/.exec(run('ethtool', '-N', INTERFACE, ...flow))![1]!;
+  return () => {
+    run('ethtool', '-N', INTERFACE, 'delete', location);
+  };
+}
+
 /** A counter of `ethtool -S`, over all queues, e.g. `rx_pool_empty`. */
 export function statistic(name: string): number {
   const match = new RegExp(`^\\s*${name}: (\\d+)$`, 'm').exec(run('ethtool', '-S', INTERFACE));

@@ -27,9 +27,22 @@ export function startSender(
 
 export interface Received {
   bytes: number;
+  /** Of those, how many came into each binding's memory. */
+  bytesByBinding: Map<number, number>;
   /** Position of the first wrong byte, or -1. */
   firstWrong: number;
   stats: SocketStats;
+}
+
+/** Lets the CPU read the memory of all bindings in the meantime. */
+function cpuAccess(bindings: readonly Binding[], action: () => void): void {
+  const [first, ...others] = bindings;
+  if (first === undefined) action();
+  else {
+    first.memory.cpuAccess(() => {
+      cpuAccess(others, action);
+    });
+  }
 }
 
 /**
@@ -41,8 +54,7 @@ export async function patternReader(
   socket: DevmemSocket,
   onProgress?: (position: number) => Promise<void>,
 ): Promise<Received> {
-  const { memory } = socket.binding;
-  const view = memory.map();
+  const bytesByBinding = new Map<number, number>();
   let position = 0;
   let firstWrong = -1;
   const look = (bytes: Uint8Array): void => {
@@ -51,15 +63,21 @@ export async function patternReader(
     position += bytes.length;
   };
   for await (const batch of socket.batches()) {
-    memory.cpuAccess(() => {
-      batch.forEach((offset, size) => {
-        look(view.subarray(offset, offset + size));
+    cpuAccess(socket.bindings, () => {
+      batch.forEach((offset, size, id, index) => {
+        bytesByBinding.set(id, (bytesByBinding.get(id) ?? 0) + size);
+        look(
+          batch
+            .memory(index)!
+            .map()
+            .subarray(offset, offset + size),
+        );
       }, look);
     });
     batch.release();
     await onProgress?.(position);
   }
-  return { bytes: position, firstWrong, stats: socket.stats };
+  return { bytes: position, bytesByBinding, firstWrong, stats: socket.stats };
 }
 
 /**
