@@ -10,7 +10,10 @@
 #include "support/owned_fd.h"
 #include "support/values.h"
 #include "system/ethtool.h"
+#include "system/fd_passing.h"
+#include "system/fd_watcher.h"
 #include "system/file_lock.h"
+#include "system/netlink_monitor.h"
 #include "system/netlink_socket.h"
 #include "system/sockets.h"
 
@@ -41,6 +44,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
       Napi::PropertyDescriptor::Function(env, exports, "slotMemory", SlotMemory, napi_enumerable),
       Napi::PropertyDescriptor::Function(env, exports, "ringUsage", RingUsage, napi_enumerable),
       Napi::PropertyDescriptor::Value("CopyArena", CopyArenaHandle::Define(env), napi_enumerable),
+      Napi::PropertyDescriptor::Value("FdWatcher", FdWatcher::Define(env), napi_enumerable),
       Napi::PropertyDescriptor::Value("NetlinkSocket", NetlinkSocket::Define(env), napi_enumerable),
       Napi::PropertyDescriptor::Value("Receiver", Receiver::Define(env), napi_enumerable),
   });
@@ -48,6 +52,8 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   DefineSockets(env, exports);
   DefineEthtool(env, exports);
   DefineFileLock(env, exports);
+  DefineFdPassing(env, exports);
+  DefineNetlinkMonitor(env, exports);
   return exports;
 }
 

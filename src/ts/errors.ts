@@ -40,7 +40,13 @@ export const DEVMEM_ERRORS = {
   ERR_DEVMEM_LOCKED:
     'Another process is changing the interface and does not finish. Wait for it, or end it.',
   ERR_DEVMEM_SOCKET_STATE:
-    'A socket cannot be adopted as it is: connecting, destroyed, TLS, or not TCP. Adopt a connected plain TCP socket.',
+    'A socket cannot be adopted as it is: connecting, destroyed, TLS, or not TCP. Adopt a connected plain TCP socket. Passing memory (sendFd, receiveFd) takes a connected Unix-domain socket that Node has not begun to read.',
+  ERR_DEVMEM_BAD_MESSAGE:
+    'The process at the other end of a Unix-domain socket sent something that makes no sense: malformed, oversized, or without its descriptor. Have it send what sendFd() documents.',
+  ERR_DEVMEM_BROKER_REFUSED:
+    'The broker does not let this process have the binding. Ask who runs it to allow the user, the interface and its queues (options --allow-uid, --allow-gid, --allow), or to raise its limit of clients.',
+  ERR_DEVMEM_BROKER_LOST:
+    'The broker that held a binding is gone, and the binding with it: sockets receive linear data from then on. Start the broker and bind again.',
 } as const;
 
 export type DevmemErrorCode = keyof typeof DEVMEM_ERRORS;

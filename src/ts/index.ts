@@ -14,7 +14,8 @@ export {
   probeMemory,
   type UdmabufProbe,
 } from './memory/probe.js';
-export { isSupported } from './native.js';
+export { type PassFdOptions, receiveFd, sendFd } from './memory/send-fd.js';
+export { type Credentials, isSupported } from './native.js';
 export { connect, type ConnectOptions } from './net/connect.js';
 export {
   type ConnectionHandler,
@@ -23,7 +24,10 @@ export {
   type ServerOptions,
 } from './net/server.js';
 export { adopt, type AdoptOptions, type DevmemSocket, type SocketStats } from './net/socket.js';
-export { bindRx, type BindRxOptions, type FallbackMessage, type Mode } from './nic/bind-rx.js';
+export type { BindRxOptions, Mode } from './nic/bind-options.js';
+export { bindRx, type FallbackMessage } from './nic/bind-rx.js';
+export type { Allowance } from './nic/broker/policy.js';
+export { Broker, type BrokerClient, type BrokerOptions, startBroker } from './nic/broker/server.js';
 export {
   type Flow,
   type InterfacePlan,
@@ -38,7 +42,15 @@ export {
   type Setting,
 } from './nic/prepare.js';
 export type { Batch, DeviceCallback, LinearCallback, Run } from './receive/batch.js';
-export type { Binding, Bindings, TransportName } from './receive/binding.js';
+export type {
+  Binding,
+  BindingLostMessage,
+  Bindings,
+  InterfaceMessage,
+  PagePool,
+  RxQueue,
+  TransportName,
+} from './receive/binding.js';
 export type { DeviceFragment, Fragment, LinearFragment } from './receive/fragment.js';
 export { COUNTER_NAMES, type ReceiveStats } from './receive/stats.js';
 export type { StallMessage, TokenMismatchMessage } from './receive/stream.js';

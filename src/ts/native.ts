@@ -71,6 +71,39 @@ export interface NetlinkSocket {
   close(): void;
 }
 
+/** Events for FdWatcher.start(); uv.h UV_READABLE, UV_WRITABLE. */
+export const WATCH_READABLE = 1;
+export const WATCH_WRITABLE = 2;
+
+/** Tells when a descriptor can be read or written, by a duplicate of it. */
+export interface FdWatcher {
+  /** Duplicates the descriptor. Returns 0 or a negative errno. */
+  open(fd: number): number;
+  /** Calls back while any of the WATCH_* events holds. Returns 0 or a negative errno. */
+  start(events: number): number;
+  stop(): void;
+  ref(): void;
+  unref(): void;
+  /** To be called at the latest when nobody needs it: until then it stays alive. */
+  close(): void;
+}
+
+/** What one recvmsg on a Unix-domain socket gave. */
+export interface ReceivedFds {
+  /** Bytes read; 0 at the end of the stream. */
+  bytes: number;
+  fds: OwnedFd[];
+  /** More descriptors came than were allowed; the surplus was closed. */
+  truncated: boolean;
+}
+
+/** Who connected a Unix-domain socket, as of then (SO_PEERCRED). */
+export interface Credentials {
+  pid: number;
+  uid: number;
+  gid: number;
+}
+
 /** Host memory that the copy transport fills, shared by a binding's sockets. */
 export type CopyArena = object;
 
@@ -152,7 +185,16 @@ export interface Native {
   slotMemory(slot: number): ArrayBuffer;
   /** [slots of the frag ring, descriptors not released], of this thread. */
   ringUsage(): Float64Array;
+  /** Bytes sent, perhaps fewer than given, or a negative errno. `fds` go with the first. */
+  sendFds(fd: number, bytes: Uint8Array, fds: readonly number[]): number;
+  receiveFds(fd: number, buffer: Uint8Array, maxFds: number): ReceivedFds | number;
+  peerCredentials(fd: number): Credentials | number;
+  /** A netlink socket that has joined the groups of a mask. */
+  openNetlinkGroups(protocol: number, groups: number): OwnedFd | number;
+  /** The messages of one datagram, or a negative errno (EAGAIN: none there). */
+  receiveNetlink(fd: OwnedFd): Uint8Array | number;
   readonly CopyArena: new (mapping: Mapping, chunkSize: number, credits: Float64Array) => CopyArena;
+  readonly FdWatcher: new (onReady: () => void) => FdWatcher;
   readonly NetlinkSocket: new () => NetlinkSocket;
   readonly Receiver: new (
     arena: CopyArena | undefined,

@@ -21,13 +21,14 @@ export class Child {
   #stdout = '';
   #stderr = '';
 
-  constructor(program: string, args: readonly (string | number)[] = [], uid?: number) {
+  /** @param gid - default: the number of `uid` */
+  constructor(program: string, args: readonly (string | number)[] = [], uid?: number, gid = uid) {
     const script = fileURLToPath(new URL(`../host/children/${program}.mjs`, import.meta.url));
     this.#process = spawn(process.execPath, [script, ...args.map(String)], {
       stdio: ['ignore', 'pipe', 'pipe'],
       timeout: LIMIT_MS,
       killSignal: 'SIGKILL',
-      ...(uid !== undefined && { uid, gid: uid }),
+      ...(uid !== undefined && { uid, gid }),
     });
     this.#process.stdout.on('data', (piece) => (this.#stdout += String(piece)));
     this.#process.stderr.on('data', (piece) => (this.#stderr += String(piece)));

@@ -57,7 +57,6 @@ function bindCmsg(memory: DmaBuf, id: number, heldLimit: number): Binding {
     heldLimit,
     stallWarningMs: Infinity,
     ringBytes: 0,
-    unbind: () => {},
   });
 }
 

@@ -13,14 +13,19 @@ namespace devmem {
 
 namespace {
 
-// A fragment keeps whole pages of the dma-buf from the NIC (net/core/devmem.c
-// hands memory to drivers in units of PAGE_SIZE).
-constexpr uint64_t kPageSize = 4096;
+constexpr uint64_t kMinPageSize = 4096;
 
-double Pinned(uint64_t offset, uint32_t size) {
+// A fragment keeps whole rx pages of the dma-buf from the NIC: net/core/devmem.c
+// hands memory to drivers in units of PAGE_SIZE, or of the size that the binding
+// asked for.
+uint64_t PageSize(const Credits& credits) {
+  return credits.unit > kMinPageSize ? static_cast<uint64_t>(credits.unit) : kMinPageSize;
+}
+
+double Pinned(const Credits& credits, uint64_t offset, uint32_t size) {
   if (size == 0) return 0;
-  uint64_t pages = (offset + size - 1) / kPageSize - offset / kPageSize + 1;
-  return static_cast<double>(pages * kPageSize);
+  uint64_t page = PageSize(credits);
+  return static_cast<double>(((offset + size - 1) / page - offset / page + 1) * page);
 }
 
 }  // namespace
@@ -34,10 +39,13 @@ int CmsgTransport::AddSource(const Source& source) {
   return 0;
 }
 
-double CmsgTransport::Available() const {
-  double least = Scratch::kLinearSize;
+CmsgTransport::Room CmsgTransport::Available() const {
+  Room least = {Scratch::kLinearSize, UINT32_MAX};
   for (const Source& source : sources_) {
-    least = std::min(least, source.credits->limit - source.credits->held);
+    double left = source.credits->limit - source.credits->held;
+    uint64_t bytes = left > 0 ? static_cast<uint64_t>(left) : 0;
+    least.bytes = std::min(least.bytes, bytes);
+    least.frags = std::min(least.frags, bytes / PageSize(*source.credits));
   }
   return least;
 }
@@ -58,15 +66,15 @@ FillResult CmsgTransport::Fill(int socket, BatchWriter& out) {
   }
   bool more = true;
   while (more && out.room() > 0) {
-    double available = Available();
-    if (available < static_cast<double>(kPageSize)) {
+    Room available = Available();
+    if (available.frags == 0) {
       result.stalled = true;
       break;
     }
     uint64_t linear_room = Scratch::kLinearSize - result.linear_bytes;
-    uint64_t bytes = std::min(static_cast<uint64_t>(available), linear_room);
+    uint64_t bytes = std::min(available.bytes, linear_room);
     if (bytes == 0) break;
-    uint64_t frags = std::min<uint64_t>(out.room(), static_cast<uint64_t>(available) / kPageSize);
+    uint64_t frags = std::min<uint64_t>(out.room(), available.frags);
     ReceiveOnce(socket, bytes, frags, out, result, more);
   }
   return result;
@@ -119,7 +127,7 @@ void CmsgTransport::Account(BatchWriter& out, uint32_t first, const RecordTotals
   counters_.tokens_taken += totals.device_frags;
   for (uint32_t i = first; i < out.count(); i++) {
     Credits* credits = CreditsOf(out.source(i));
-    if (credits != nullptr) credits->held += Pinned(out.offset(i), out.size(i));
+    if (credits != nullptr) credits->held += Pinned(*credits, out.offset(i), out.size(i));
   }
 }
 
@@ -137,7 +145,7 @@ void CmsgTransport::Reject(int socket, BatchWriter& out, uint32_t first) {
 
 void CmsgTransport::Unpin(uint32_t source, uint64_t offset, uint32_t size) {
   Credits* credits = CreditsOf(source);
-  if (credits != nullptr) credits->held -= Pinned(offset, size);
+  if (credits != nullptr) credits->held -= Pinned(*credits, offset, size);
 }
 
 int CmsgTransport::Release(int socket, std::span<uint32_t> tokens) {

@@ -26,9 +26,13 @@ class CmsgTransport : public Transport {
   int Release(int socket, std::span<uint32_t> tokens) override;
 
  private:
-  // What one call may deliver without passing any source's limit, in bytes: in
-  // which of them a fragment lies is known only once it is there.
-  double Available() const;
+  struct Room {
+    uint64_t bytes;
+    uint64_t frags;
+  };
+  // What one call may deliver without passing any source's limit: in which of
+  // them a fragment lies is known only once it is there.
+  Room Available() const;
   // Null for an id that is none of the sources'.
   Credits* CreditsOf(uint32_t source) const;
   // One recvmsg of at most `bytes` in at most `frags` fragments. Sets `more`

@@ -5,10 +5,10 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <iterator>
 
 #include "receive/cmsg_transport.h"
 #include "receive/copy_transport.h"
+#include "support/callback.h"
 #include "support/env_data.h"
 #include "support/values.h"
 
@@ -108,7 +108,7 @@ void Receiver::Pause(const Napi::CallbackInfo&) {
   poller_.Stop();
 }
 
-void Receiver::OnReadable() {
+void Receiver::OnReady() {
   Napi::Env env = Env();
   Napi::HandleScope scope(env);
   counters_->wakes++;
@@ -140,17 +140,7 @@ void Receiver::Deliver(Napi::Env env, const BatchWriter& batch, const FillResult
   napi_value arguments[] = {Napi::Number::New(env, batch.first_number()),
                             Napi::Number::New(env, batch.count()), Napi::Number::New(env, flags),
                             Napi::Number::New(env, result.error), linear};
-  napi_value ignored;
-  napi_status status = napi_make_callback(env, *context_, Value(), on_batch_.Value(),
-                                          std::size(arguments), arguments, &ignored);
-  // Left alone, an exception would vanish. (Any other failure means that the
-  // environment is being torn down.)
-  if (status == napi_pending_exception) {
-    napi_value exception;
-    if (napi_get_and_clear_last_exception(env, &exception) == napi_ok) {
-      napi_fatal_exception(env, exception);
-    }
-  }
+  CallFromLoop(env, *context_, Value(), on_batch_.Value(), arguments);
 }
 
 // releaseRange(first, count) -> 0 | -errno of SO_DEVMEM_DONTNEED

@@ -14,8 +14,8 @@
 #include <vector>
 
 #include "receive/frag_ring.h"
-#include "receive/poller.h"
 #include "receive/transport.h"
+#include "support/poller.h"
 #include "support/unique_fd.h"
 
 namespace devmem {
@@ -51,7 +51,7 @@ class Receiver : public Napi::ObjectWrap<Receiver>, private Poller::Listener {
   void UnrefPoll(const Napi::CallbackInfo& info);
   void Close(const Napi::CallbackInfo& info);
 
-  void OnReadable() override;
+  void OnReady() override;
   void Deliver(Napi::Env env, const BatchWriter& batch, const FillResult& result);
   void Collect(uint32_t number);
   int ReturnCollected();

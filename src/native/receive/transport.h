@@ -30,10 +30,12 @@ inline constexpr size_t kCounterCount = sizeof(Counters) / sizeof(double);
 
 // The memory that a binding's sockets share, in bytes. `held` is what fragments
 // in use keep from the NIC (or from the copy transport); reading stops where it
-// would pass `limit`. Lives in a Float64Array that JavaScript reads.
+// would pass `limit`; it changes by multiples of `unit`, the binding's rx page (or
+// the arena's chunk). Lives in a Float64Array that JavaScript reads.
 struct Credits {
   double held = 0;
   double limit = 0;
+  double unit = 0;
 };
 inline constexpr size_t kCreditCount = sizeof(Credits) / sizeof(double);
 

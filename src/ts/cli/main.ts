@@ -4,6 +4,7 @@ import { type Command, STATUS, UsageError } from './command.js';
 
 /** Loaded when asked for: a command does not wait for the code of others. */
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+  broker: async () => (await import('./commands/broker.js')).command,
   nic: async () => (await import('./commands/nic.js')).command,
 };
 

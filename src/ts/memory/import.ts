@@ -60,8 +60,8 @@ async function backing(dmaBuf: OwnedFd, options: ImportOptions): Promise<Backing
   };
 }
 
-/** drivers/dma-buf/dma-buf.c dma_buf_show_fdinfo */
-async function exporterOf(fd: number): Promise<string | undefined> {
+/** What made a dma-buf (drivers/dma-buf/dma-buf.c dma_buf_show_fdinfo). */
+export async function exporterOf(fd: number): Promise<string | undefined> {
   const text = await readFile(`/proc/self/fdinfo/${fd}`, 'utf8').catch(() => '');
   return /^exp_name:\s*(\S+)$/m.exec(text)?.[1];
 }

@@ -1,18 +1,9 @@
-/**
- * Taking a connected net.Socket's receiving side from libuv. The one place that
- * touches `socket._handle`, which is Node's own business: what is relied on here
- * is pinned by tests on every supported Node version.
- */
+/** Taking a connected net.Socket's receiving side from libuv. */
 import net from 'node:net';
 import tls from 'node:tls';
 
 import { DevmemError, invalidArgType } from '../errors.js';
-
-interface TcpHandle {
-  fd: number;
-  reading: boolean;
-  readStop(): number;
-}
+import { descriptorOf, stopReading } from '../ipc/handle.js';
 
 // Two receivers on one connection would take each other's bytes.
 const taken = new WeakSet<net.Socket>();
@@ -42,27 +33,12 @@ export function takeOver(socket: net.Socket): TakenOver {
   if (socket.destroyed) throw wrongState('is destroyed');
   if (socket.connecting || socket.pending)
     throw wrongState("has not connected yet: wait for 'connect'");
-  const handle = handleOf(socket);
-  if (handle === undefined) throw wrongState('is not a TCP connection with a file descriptor');
+  const fd = descriptorOf(socket, 'TCP');
+  if (fd === undefined) throw wrongState('is not a TCP connection with a file descriptor');
   if (taken.has(socket))
     throw wrongState('was adopted before: use the socket that adopt() returned');
   taken.add(socket);
-  socket.pause();
-  // Asking for buffered bytes makes the stream ask libuv for more; so reading is
-  // stopped after it, and nothing is asked for where nothing is buffered.
-  const head = socket.readableLength > 0 ? (socket.read() as Buffer | null) : null;
-  handle.reading = false;
-  handle.readStop();
-  return { fd: handle.fd, head: head ?? undefined };
-}
-
-function handleOf(socket: net.Socket): TcpHandle | undefined {
-  const handle = (socket as unknown as { _handle?: Partial<TcpHandle> | null })._handle;
-  // Not by the peer's address: a connection that was reset since has none, and its
-  // error is for whoever reads.
-  const isTcp = handle?.constructor?.name === 'TCP';
-  const usable = isTcp && typeof handle.readStop === 'function' && (handle.fd ?? -1) >= 0;
-  return usable ? (handle as TcpHandle) : undefined;
+  return { fd, head: stopReading(socket, 'TCP') };
 }
 
 function wrongState(what: string): DevmemError {

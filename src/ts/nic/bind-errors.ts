@@ -10,6 +10,8 @@ export interface Refusal {
   name: string;
   index: number;
   queues: readonly number[];
+  /** Asked for, in bytes. */
+  rxPageSize: number | undefined;
   /** Negative. */
   errno: number;
   kernelMessage: string | undefined;
@@ -26,7 +28,7 @@ interface Explanation {
   hint: string;
 }
 
-const { EPERM, EEXIST, EBUSY, EOPNOTSUPP, ENOMEM } = constants.errno;
+const { EPERM, EEXIST, EBUSY, EINVAL, EOPNOTSUPP, ENOMEM, ERANGE } = constants.errno;
 
 /** The error for a refused binding: the kernel says no in one word, this looks why. */
 export async function explainBindError(netdev: NetdevNetlink, refusal: Refusal): Promise<Error> {
@@ -40,6 +42,7 @@ export async function explainBindError(netdev: NetdevNetlink, refusal: Refusal):
     explainMissingQueue(surroundings) ??
     explainBoundQueue(surroundings) ??
     explainHeaderSplit(surroundings) ??
+    explainPageSize(surroundings) ??
     explainErrno(surroundings);
   return systemError(refusal.errno, 'netdev bind-rx', {
     subject: explanation?.subject ?? `${refusal.name}, queues ${refusal.queues.join(', ')}`,
@@ -98,6 +101,24 @@ function explainHeaderSplit({ refusal, rings }: Surroundings): Explanation | und
 function setUp({ name, queues }: Refusal): string {
   const command = `devmem-tcp nic apply --interface ${name} --queues ${queues.join(',')}`;
   return `prepareInterface() does that and all else that is needed, as does '${command}'`;
+}
+
+function explainPageSize({ refusal }: Surroundings): Explanation | undefined {
+  const { name, rxPageSize, errno } = refusal;
+  if (rxPageSize === undefined) return undefined;
+  const subject = `rx pages of ${rxPageSize} bytes on ${name}`;
+  switch (-errno) {
+    case EOPNOTSUPP:
+      return { subject, hint: 'Its driver does not support them: leave options.rxPageSize out' };
+    case EINVAL:
+    case ERANGE:
+      return {
+        subject,
+        hint: 'Each piece of the memory must be aligned to them: allocate it in huge pages, or ask for smaller ones',
+      };
+    default:
+      return undefined;
+  }
 }
 
 function explainErrno({ refusal }: Surroundings): Explanation | undefined {

@@ -6,25 +6,31 @@ import { native } from '../native.js';
 
 const MAX_QUEUE = 0xffff;
 
-/** @throws TypeError */
-export function checkInterface(name: unknown): string {
-  if (typeof name !== 'string') throw invalidArgType('options.interface', 'a string', name);
+/**
+ * @param argument - what it is called
+ * @throws TypeError
+ */
+export function checkInterface(name: unknown, argument = 'options.interface'): string {
+  if (typeof name !== 'string') throw invalidArgType(argument, 'a string', name);
   // include/uapi/linux/if.h IFNAMSIZ, with its terminating zero.
   if (name.length < 1 || name.length > 15 || /[\s/\0]/.test(name)) {
-    throw invalidArgValue('options.interface', "an interface's name of 1 to 15 bytes", name);
+    throw invalidArgValue(argument, "an interface's name of 1 to 15 bytes", name);
   }
   return name;
 }
 
-/** @throws TypeError, RangeError */
-export function checkQueues(queues: unknown): number[] {
-  if (!Array.isArray(queues)) throw invalidArgType('options.queues', 'an array of numbers', queues);
-  if (queues.length === 0) throw invalidArgValue('options.queues', 'one queue or more', queues);
+/**
+ * @param argument - what they are called
+ * @throws TypeError, RangeError
+ */
+export function checkQueues(queues: unknown, argument = 'options.queues'): number[] {
+  if (!Array.isArray(queues)) throw invalidArgType(argument, 'an array of numbers', queues);
+  if (queues.length === 0) throw invalidArgValue(argument, 'one queue or more', queues);
   const checked = queues.map((queue, index) =>
-    checkInteger(`options.queues[${index}]`, queue, 0, MAX_QUEUE),
+    checkInteger(`${argument}[${index}]`, queue, 0, MAX_QUEUE),
   );
   if (new Set(checked).size !== checked.length) {
-    throw invalidArgValue('options.queues', 'distinct queues', queues);
+    throw invalidArgValue(argument, 'distinct queues', queues);
   }
   return checked;
 }

@@ -13,9 +13,17 @@ export async function checkDevmemMemory(name: string, memory: DmaBuf): Promise<v
       `options.memory is of type '${memory.type}', which no NIC can receive into. Allocate { type: 'udmabuf' }`,
     );
   }
+  await checkExporter(name, memory.exporter);
+}
+
+/**
+ * @param exporter - the kernel's name of what made the dma-buf
+ * @throws DevmemError ERR_DEVMEM_WRONG_MEMORY where binding it would crash the kernel
+ */
+export async function checkExporter(name: string, exporter: string | undefined): Promise<void> {
   // NVIDIA's module takes whatever device it is attached to for a PCI device
   // (nv-dmabuf.c nv_dma_buf_attach), and the kernel crashes where it is none.
-  if (memory.exporter === 'nvidia' && !(await isPci(name))) {
+  if (exporter === 'nvidia' && !(await isPci(name))) {
     throw new DevmemError(
       'ERR_DEVMEM_WRONG_MEMORY',
       `options.memory is an NVIDIA GPU's, and ${name} is no PCI device: binding them would crash the kernel. Use a NIC on PCI Express, or { type: 'udmabuf' }`,

@@ -1,4 +1,7 @@
 /** Memory bound for receiving: what sockets receive into, and by which transport. */
+import { channel } from 'node:diagnostics_channel';
+import { EventEmitter } from 'node:events';
+
 import { systemError } from '../errors.js';
 import type { DmaBuf } from '../memory/dma-buf.js';
 import { type CopyArena, native, type OnBatch, type Receiver } from '../native.js';
@@ -6,6 +9,67 @@ import { Credits } from './credits.js';
 
 /** How fragments arrive: by the kernel's devmem path, or copied to host memory. */
 export type TransportName = 'cmsg' | 'copy';
+
+/** An rx queue, as the kernel lists it. */
+export interface RxQueue {
+  id: number;
+  napiId: number | undefined;
+  /** The binding on it, if any. */
+  dmabufId: number | undefined;
+  /** Another user of its memory, as far as the kernel tells (since Linux 6.15). */
+  otherUser: 'io_uring' | 'AF_XDP' | undefined;
+}
+
+/** A page pool: the allocator behind an rx queue, or the remains of one. */
+export interface PagePool {
+  id: number;
+  interfaceIndex: number | undefined;
+  /** Pages (or pieces of device memory) that are out: in rings, skbs, or held by users. */
+  inflight: number;
+  /** The binding whose memory it hands out, if any. */
+  dmabufId: number | undefined;
+  /** Whether its queue is gone and it waits for the last page to come back. */
+  detached: boolean;
+}
+
+/**
+ * The state of a binding's interface, new or changed: a binding's `'interface'` event,
+ * and what is published on the diagnostics channel `devmem-tcp:interface`.
+ */
+export interface InterfaceMessage {
+  /** The binding's id. */
+  bindingId: number;
+  /** The interface's name by now: it can be renamed. */
+  interface: string;
+  interfaceIndex: number;
+  /**
+   * - `up`: set up by the administrator (`ip link set … up`).
+   * - `down`: set down; the binding survives that.
+   * - `gone`: removed, or moved to another network namespace. Nothing more is received.
+   */
+  state: 'up' | 'down' | 'gone';
+  /** Whether there is a link to the other end of the cable. */
+  carrier: boolean;
+}
+
+/**
+ * Published on the diagnostics channel `devmem-tcp:binding-lost`: the queues were
+ * unbound although the binding was not closed.
+ */
+export interface BindingLostMessage {
+  bindingId: number;
+  interface: string | undefined;
+  reason: Error;
+}
+
+/** @internal The kernel's side of a binding. */
+export interface KernelSide {
+  interfaceIndex: number;
+  rxQueues(): Promise<RxQueue[]>;
+  pagePools(): Promise<PagePool[]>;
+  /** Undoes the binding. */
+  unbind(): Promise<void> | undefined;
+}
 
 /** @internal What a binding is made of. */
 export interface BindingParts {
@@ -20,10 +84,12 @@ export interface BindingParts {
   stallWarningMs: number;
   /** Memory that the receive rings keep filled, in bytes. */
   ringBytes: number;
+  /** Bytes of the pages that the NIC fills. Default: 4096. */
+  rxPageSize?: number | undefined;
   /** Why an 'auto' binding does not use devmem. */
   fallback?: Error | undefined;
-  /** Undoes the kernel's part. */
-  unbind: () => void;
+  /** Undefined on the copy transport. */
+  kernel?: KernelSide | undefined;
 }
 
 /** One binding, or several on the devmem path of which the first is the primary one. */
@@ -35,14 +101,28 @@ export type Bindings = Binding | readonly Binding[];
  *
  * Closing it unbinds the queues. Fragments held by then stay valid; sockets go
  * on and receive linear data.
+ *
+ * Events: `'interface'` with an InterfaceMessage when the interface goes up, down or
+ * away; `'lost'` with the reason when the queues were unbound although nobody closed
+ * it, because the broker that held it is gone.
  */
-export class Binding implements AsyncDisposable {
+export class Binding
+  extends EventEmitter<{ interface: [InterfaceMessage]; lost: [Error] }>
+  implements AsyncDisposable
+{
   readonly transport: TransportName;
   readonly memory: DmaBuf;
   /** The kernel's id of this binding, as in fragments' `dmabufId`; 0 on the copy transport. */
   readonly id: number;
   readonly interface: string | undefined;
+  /** The kernel's number of the interface; undefined on the copy transport. */
+  readonly interfaceIndex: number | undefined;
   readonly queues: readonly number[];
+  /**
+   * Bytes of the pages that the NIC fills; a fragment, however short, keeps whole ones
+   * from being filled again. Undefined on the copy transport.
+   */
+  readonly rxPageSize: number | undefined;
   /** On `mode: 'auto'`, why it is not the devmem path; undefined where it is. */
   readonly fallback: Error | undefined;
   /** @internal */
@@ -51,25 +131,29 @@ export class Binding implements AsyncDisposable {
   readonly stallWarningMs: number;
   /** @internal Connections that may have data in the memory. */
   sockets = 0;
-  readonly #unbind: () => void;
+  readonly #kernel: KernelSide | undefined;
   readonly #ringBytes: number;
   readonly #arena: CopyArena | undefined;
-  #closed = false;
+  #closing: Promise<void> | undefined;
+  #unbound = false;
 
   /** @internal */
   constructor(parts: BindingParts) {
+    super();
     this.transport = parts.transport;
     this.memory = parts.memory;
     this.id = parts.id;
     this.interface = parts.interface;
+    this.interfaceIndex = parts.kernel?.interfaceIndex;
     this.queues = parts.queues;
     this.fallback = parts.fallback;
     const copies = parts.transport === 'copy';
-    const unit = copies ? chunkSize(parts.heldLimit) : PAGE;
+    this.rxPageSize = copies ? undefined : (parts.rxPageSize ?? PAGE);
+    const unit = this.rxPageSize ?? chunkSize(parts.heldLimit);
     this.credits = new Credits(parts.heldLimit, unit);
     this.stallWarningMs = parts.stallWarningMs;
     parts.memory.user = this;
-    this.#unbind = parts.unbind;
+    this.#kernel = parts.kernel;
     this.#ringBytes = parts.ringBytes;
     if (copies) {
       this.#arena = new (native().CopyArena)(parts.memory.mapping(), unit, this.credits.values);
@@ -87,12 +171,30 @@ export class Binding implements AsyncDisposable {
   }
 
   get closed(): boolean {
-    return this.#closed;
+    return this.#closing !== undefined;
+  }
+
+  /**
+   * The rx queues that the kernel has bound to this memory now: none after close(), on
+   * the copy transport, and while the interface is down.
+   */
+  async rxQueues(): Promise<RxQueue[]> {
+    const queues = (await this.#kernel?.rxQueues()) ?? [];
+    return queues.filter((queue) => queue.dmabufId === this.id);
+  }
+
+  /**
+   * The page pools that hand out this memory. After close() those that still wait for
+   * fragments to come back, `detached`; none on the copy transport.
+   */
+  async pagePools(): Promise<PagePool[]> {
+    const pools = (await this.#kernel?.pagePools()) ?? [];
+    return pools.filter((pool) => pool.dmabufId === this.id);
   }
 
   /** @internal Whether anything may still be written to the memory, or be read there. */
   get usesMemory(): boolean {
-    return !this.#closed || this.sockets > 0 || this.heldBytes > 0;
+    return !this.#unbound || this.sockets > 0 || this.heldBytes > 0;
   }
 
   /** @internal To be called when one use of the memory ended. */
@@ -123,20 +225,55 @@ export class Binding implements AsyncDisposable {
     if (status < 0) throw systemError(status, 'Receiver.addSource');
   }
 
-  /** Unbinds. A second call does nothing. */
-  close(): Promise<void> {
-    if (!this.#closed) {
-      this.#closed = true;
-      this.#unbind();
-      this.settleMemory();
+  /** @internal The interface's state changed. */
+  interfaceChanged(change: Omit<InterfaceMessage, 'bindingId'>): void {
+    const message: InterfaceMessage = { bindingId: this.id, ...change };
+    if (interfaceChannel.hasSubscribers) interfaceChannel.publish(message);
+    this.emit('interface', message);
+  }
+
+  /** @internal The queues were unbound by somebody else. */
+  lose(reason: Error): void {
+    if (this.closed) return;
+    void this.close();
+    if (lostChannel.hasSubscribers) {
+      const { id: bindingId, interface: name } = this;
+      lostChannel.publish({ bindingId, interface: name, reason } satisfies BindingLostMessage);
     }
+    if (this.emit('lost', reason)) return;
+    process.emitWarning(reason.message, {
+      type: 'DevmemBindingLostWarning',
+      code: 'DEVMEM_BINDING_LOST',
+      detail: "Listen to the binding's 'lost' event and bind again.",
+    });
+  }
+
+  /** Unbinds. A second call waits with the first. */
+  close(): Promise<void> {
+    this.#closing ??= this.#unbind();
+    return this.#closing;
+  }
+
+  // A broker takes a while, in which the NIC may still write.
+  #unbind(): Promise<void> {
+    const undone = this.#kernel?.unbind();
+    if (undone !== undefined) return undone.then(() => this.#settle());
+    this.#settle();
     return Promise.resolve();
+  }
+
+  #settle(): void {
+    this.#unbound = true;
+    this.settleMemory();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
 }
+
+const interfaceChannel = channel('devmem-tcp:interface');
+const lostChannel = channel('devmem-tcp:binding-lost');
 
 // A chunk of this size keeps a recv call's cost small beside the copy and the
 // chunk itself in the cache.

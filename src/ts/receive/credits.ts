@@ -10,6 +10,8 @@
 /** Bytes held and the limit, in memory that native code reads (transport.h struct Credits). */
 const HELD = 0;
 const LIMIT = 1;
+/** Bytes that the smallest fragment holds. */
+const UNIT = 2;
 
 /** Someone who stopped reading for want of credits. */
 export interface Waiter {
@@ -18,17 +20,19 @@ export interface Waiter {
 
 export class Credits {
   /** Shared with native code. */
-  readonly values = new Float64Array(new SharedArrayBuffer(2 * Float64Array.BYTES_PER_ELEMENT));
+  readonly values = new Float64Array(new SharedArrayBuffer(3 * Float64Array.BYTES_PER_ELEMENT));
   readonly #waiters = new Set<Waiter>();
   // Resuming at once after each release would stall again after each fragment.
   readonly #resumeBelow: number;
 
   /**
    * @param limit - bytes that may be held before reading stops
-   * @param unit - bytes that must be free for reading to go on at all
+   * @param unit - bytes that the smallest fragment holds, so that must be free for reading
+   *   to go on at all: the NIC's page, or the copy transport's chunk
    */
   constructor(limit: number, unit: number) {
     this.values[LIMIT] = limit;
+    this.values[UNIT] = unit;
     this.#resumeBelow = limit - Math.max(limit / 4, unit);
   }
 

@@ -9,7 +9,8 @@ const index = native().interfaceIndex('lo');
 const memory = native().memfdCreate('devmem-tcp', 65536, 0);
 if (typeof memory === 'number') throw new Error(`memfd: ${memory}`);
 const { id, errno, kernelMessage } = await netdev.bindRx(index, [0], memory.fd);
-const refusal = { name: 'lo', index, queues: [0], errno, kernelMessage };
-const error = errno === 0 ? undefined : await explainBindError(netdev, refusal);
+const asked = { name: 'lo', index, queues: [0], rxPageSize: undefined };
+const error =
+  errno === 0 ? undefined : await explainBindError(netdev, { ...asked, errno, kernelMessage });
 console.log(JSON.stringify({ id, errno, message: error?.message }));
 netdev.close();

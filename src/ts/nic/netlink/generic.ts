@@ -21,6 +21,11 @@ const CTRL_ATTR_FAMILY_NAME = 2;
 const CTRL_ATTR_VERSION = 3;
 const CTRL_ATTR_OPS = 6;
 const CTRL_ATTR_OP_ID = 1;
+const CTRL_CMD_GETPOLICY = 10;
+const CTRL_ATTR_POLICY = 8;
+const CTRL_ATTR_OP_POLICY = 9;
+const CTRL_ATTR_OP = 10;
+const CTRL_ATTR_POLICY_DO = 1;
 
 /** An open socket to one generic netlink family. */
 export class GenericNetlink implements Disposable {
@@ -85,6 +90,31 @@ export class GenericNetlink implements Disposable {
       sequence: this.#sequence,
       attributes,
     });
+  }
+
+  /**
+   * Whether this kernel's family takes the attribute in requests of the command
+   * (net/netlink/genetlink.c ctrl_dumppolicy).
+   */
+  async takes(command: number, attribute: number): Promise<boolean> {
+    this.#sequence++;
+    const { messages } = await exchange(this.#socket, {
+      family: GENL_ID_CTRL,
+      command: CTRL_CMD_GETPOLICY,
+      version: 1,
+      flags: NLM_F_DUMP,
+      sequence: this.#sequence,
+      attributes: [
+        [CTRL_ATTR_FAMILY_NAME, this.#family.name],
+        [CTRL_ATTR_OP, command],
+      ],
+    });
+    const policy = messages
+      .map((each) => each.nested(CTRL_ATTR_OP_POLICY)?.nested(command))
+      .map((operation) => operation?.number(CTRL_ATTR_POLICY_DO))
+      .find((index) => index !== undefined);
+    if (policy === undefined) return false;
+    return messages.some((each) => each.nested(CTRL_ATTR_POLICY)?.nested(policy)?.has(attribute));
   }
 
   close(): void {

@@ -198,17 +198,25 @@ export function decodeAnswer(
   headerSize = GENERIC_HEADER,
 ): Answer {
   const answer: Answer = { messages: [], errno: 0, kernelMessage: undefined };
+  for (const message of splitMessages(bytes)) {
+    if (viewOf(message).getUint32(8, little) === sequence)
+      decodeMessage(message, headerSize, answer);
+  }
+  return answer;
+}
+
+/** The messages that lie one behind the other, up to the first that does not fit. */
+export function splitMessages(bytes: Uint8Array): Uint8Array[] {
+  const messages: Uint8Array[] = [];
   const view = viewOf(bytes);
   let at = 0;
   while (bytes.length - at >= MESSAGE_HEADER) {
     const length = view.getUint32(at, little);
     if (length < MESSAGE_HEADER || length > bytes.length - at) break;
-    if (view.getUint32(at + 8, little) === sequence) {
-      decodeMessage(bytes.subarray(at, at + length), headerSize, answer);
-    }
+    messages.push(bytes.subarray(at, at + length));
     at += align(length);
   }
-  return answer;
+  return messages;
 }
 
 function decodeMessage(message: Uint8Array, headerSize: number, answer: Answer): void {

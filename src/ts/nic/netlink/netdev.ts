@@ -4,7 +4,10 @@
  * Documentation/netlink/specs/netdev.yaml.
  */
 import { GenericNetlink } from './generic.js';
-import type { Answer } from './message.js';
+import type { PagePool, RxQueue } from '../../receive/binding.js';
+import type { Answer, Attribute } from './message.js';
+
+export type { PagePool, RxQueue };
 
 const NETDEV_CMD_PAGE_POOL_GET = 5;
 const NETDEV_CMD_QUEUE_GET = 10;
@@ -14,6 +17,7 @@ const NETDEV_A_DMABUF_IFINDEX = 1;
 const NETDEV_A_DMABUF_QUEUES = 2;
 const NETDEV_A_DMABUF_FD = 3;
 const NETDEV_A_DMABUF_ID = 4;
+const NETDEV_A_DMABUF_RX_PAGE_SIZE = 5;
 
 const NETDEV_A_QUEUE_ID = 1;
 const NETDEV_A_QUEUE_IFINDEX = 2;
@@ -33,28 +37,6 @@ const NETDEV_A_PAGE_POOL_DMABUF = 7;
 const NO_FAMILY_HINT =
   'Binding needs Linux 6.12 or newer (CONFIG_NET_DEVMEM), or a kernel with the patches in kernel/patches';
 
-/** An rx queue, as the kernel lists it. */
-export interface RxQueue {
-  id: number;
-  napiId: number | undefined;
-  /** The binding on it, if any. */
-  dmabufId: number | undefined;
-  /** Another user of its memory, as far as the kernel tells (since Linux 6.15). */
-  otherUser: 'io_uring' | 'AF_XDP' | undefined;
-}
-
-/** A page pool: the allocator behind an rx queue, or the remains of one. */
-export interface PagePool {
-  id: number;
-  interfaceIndex: number | undefined;
-  /** Pages (or pieces of device memory) that are out: in rings, skbs, or held by users. */
-  inflight: number;
-  /** The binding whose memory it hands out, if any. */
-  dmabufId: number | undefined;
-  /** Whether its queue is gone and it waits for the last page to come back. */
-  detached: boolean;
-}
-
 /** An open socket to the family. A binding lives for as long as the socket that made it. */
 export class NetdevNetlink implements Disposable {
   readonly #netlink: GenericNetlink;
@@ -73,15 +55,28 @@ export class NetdevNetlink implements Disposable {
     return this.#netlink.commands.has(NETDEV_CMD_BIND_RX);
   }
 
-  /** Asks for a binding. The answer's id, or its refusal. */
+  /** Whether this kernel can bind with rx pages of a given size. */
+  takesRxPageSize(): Promise<boolean> {
+    return this.#netlink.takes(NETDEV_CMD_BIND_RX, NETDEV_A_DMABUF_RX_PAGE_SIZE);
+  }
+
+  /**
+   * Asks for a binding. The answer's id, or its refusal.
+   *
+   * @param rxPageSize - bytes; undefined: the kernel's default
+   */
   async bindRx(
     interfaceIndex: number,
     queues: readonly number[],
     fd: number,
+    rxPageSize?: number,
   ): Promise<Answer & { id: number | undefined }> {
+    const pageSize: Attribute[] =
+      rxPageSize === undefined ? [] : [[NETDEV_A_DMABUF_RX_PAGE_SIZE, rxPageSize]];
     const answer = await this.#netlink.request(NETDEV_CMD_BIND_RX, [
       [NETDEV_A_DMABUF_IFINDEX, interfaceIndex],
       [NETDEV_A_DMABUF_FD, fd],
+      ...pageSize,
       ...queues.map(
         (queue) =>
           [

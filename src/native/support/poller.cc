@@ -1,4 +1,4 @@
-#include "receive/poller.h"
+#include "support/poller.h"
 
 #include <cerrno>
 
@@ -8,13 +8,14 @@ struct Poller::Handle {
   uv_poll_t poll;
   Poller* owner;
   Listener* listener;
+  int events;
   napi_async_cleanup_hook_handle hook;
 };
 
 int Poller::Open(Napi::Env env, int fd, Listener* listener) {
   uv_loop_t* loop = nullptr;
   if (napi_get_uv_event_loop(env, &loop) != napi_ok) return -EINVAL;
-  auto* handle = new Handle{{}, this, listener, nullptr};
+  auto* handle = new Handle{{}, this, listener, 0, nullptr};
   int status = uv_poll_init(loop, &handle->poll, fd);
   if (status != 0) {
     delete handle;
@@ -29,9 +30,10 @@ int Poller::Open(Napi::Env env, int fd, Listener* listener) {
   return 0;
 }
 
-int Poller::Start() {
+int Poller::Start(int events) {
   if (handle_ == nullptr) return -EBADF;
-  return uv_poll_start(&handle_->poll, UV_READABLE, OnEvent);
+  handle_->events = events;
+  return uv_poll_start(&handle_->poll, events, OnEvent);
 }
 
 void Poller::Stop() {
@@ -60,8 +62,8 @@ void Poller::Close() {
 void Poller::OnEvent(uv_poll_t* poll, int status, int) {
   auto* handle = static_cast<Handle*>(poll->data);
   if (handle->owner == nullptr) return;
-  if (status < 0) handle->owner->Start();
-  handle->listener->OnReadable();
+  if (status < 0) handle->owner->Start(handle->events);
+  handle->listener->OnReady();
 }
 
 void Poller::OnTeardown(napi_async_cleanup_hook_handle, void* data) {

@@ -1,4 +1,4 @@
-// Readability of one file descriptor on the environment's event loop.
+// Readiness of one file descriptor on the environment's event loop.
 //
 // Teardown is the hard part. A uv_poll_t may only be freed in its close
 // callback, which runs after the environment has finalised every JavaScript
@@ -14,10 +14,10 @@ namespace devmem {
 
 class Poller {
  public:
-  // Readable or failed; recv tells which.
+  // Ready or failed; the next call on the descriptor tells which.
   class Listener {
    public:
-    virtual void OnReadable() = 0;
+    virtual void OnReady() = 0;
 
    protected:
     ~Listener() = default;
@@ -32,7 +32,8 @@ class Poller {
   int Open(Napi::Env env, int fd, Listener* listener);
   bool open() const { return handle_ != nullptr; }
 
-  int Start();
+  // For UV_READABLE, UV_WRITABLE or both; again with others replaces them.
+  int Start(int events = UV_READABLE);
   void Stop();
   void Ref();
   void Unref();

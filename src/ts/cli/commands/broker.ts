@@ -1,0 +1,158 @@
+/** `devmem-tcp broker`: binds queues for processes without CAP_NET_ADMIN. */
+import { readFile } from 'node:fs/promises';
+
+import type { Allowance } from '../../nic/broker/policy.js';
+import { type Broker, type BrokerClient, startBroker } from '../../nic/broker/server.js';
+import { type Command, parseOptions, STATUS, UsageError } from '../command.js';
+
+const HELP = `Binds receive queues for processes that lack the privilege to do so themselves.
+
+  devmem-tcp broker --socket PATH --allow IF[:QUEUES]… [OPTION]…
+
+  --socket PATH          where to listen; a dead broker's socket is replaced
+  --allow IF[:QUEUES]    an interface, and those of its rx queues that may be bound,
+                         e.g. eth1:2,3 or eth1:8-15; without queues: all. Repeatable
+  --mode OCTAL           permissions of the socket: who may write to it may connect
+                         (default 0660)
+  --group NAME|GID       its group (default: this process's)
+  --allow-uid UID        serve this user. Repeatable; without it and --allow-gid,
+                         whoever may connect
+  --allow-gid GID        serve processes with this primary group. Repeatable
+  --max-clients N        clients at a time (default 64)
+
+A client's binding lasts as long as its connection. It runs until SIGINT or SIGTERM,
+and needs CAP_NET_ADMIN in the network namespace of the interfaces. Clients:
+bindRx({ broker: PATH, … }); for other languages see docs/broker.md.
+`;
+
+const OPTIONS = {
+  socket: { type: 'string' },
+  allow: { type: 'string', multiple: true },
+  mode: { type: 'string' },
+  group: { type: 'string' },
+  'allow-uid': { type: 'string', multiple: true },
+  'allow-gid': { type: 'string', multiple: true },
+  'max-clients': { type: 'string' },
+} as const;
+
+export const command: Command = {
+  summary: 'bind queues for processes without CAP_NET_ADMIN',
+  help: HELP,
+  run,
+};
+
+async function run(args: readonly string[]): Promise<number> {
+  const { values, positionals } = parseOptions(args, OPTIONS);
+  if (positionals.length > 0) throw new UsageError(`'${positionals[0]}' is no option`);
+  const { socket, allow, mode, group } = values;
+  if (socket === undefined) throw new UsageError('--socket says where to listen, and is missing');
+  if (allow === undefined) {
+    throw new UsageError('--allow says which queues may be bound, and is missing');
+  }
+  const signal = untilSignal();
+  const broker = await startBroker({
+    socket,
+    allow: allow.map(parseAllowance),
+    ...(mode !== undefined && { mode: parseMode(mode) }),
+    ...(group !== undefined && { group: await parseGroup(group) }),
+    ...ids('allowUids', 'allow-uid', values['allow-uid']),
+    ...ids('allowGids', 'allow-gid', values['allow-gid']),
+    ...(values['max-clients'] !== undefined && {
+      maxClients: parseNumber('max-clients', values['max-clients'], 10_000),
+    }),
+  });
+  report(broker);
+  if (!(await hasNetAdmin())) log('warning: without CAP_NET_ADMIN every binding will be refused');
+  log(`listening on ${socket}`);
+  log(`${await signal}: unbinding everything`);
+  await broker.close();
+  return STATUS.ok;
+}
+
+/** The first SIGINT or SIGTERM. */
+function untilSignal(): Promise<string> {
+  return new Promise((resolve) => {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, resolve);
+  });
+}
+
+function report(broker: Broker): void {
+  const told = ({ interface: name, queues, bindingId, peer }: BrokerClient): string =>
+    `${name} queues ${queues.join(',')}, binding ${bindingId}, for user ${peer.uid}, process ${peer.pid}`;
+  broker.on('bound', (client) => {
+    log(`bound ${told(client)}`);
+  });
+  broker.on('unbound', (client) => {
+    log(`unbound ${told(client)}`);
+  });
+  broker.on('refused', (error, peer) => {
+    // What a client sent is quoted in it.
+    const reason = JSON.stringify(error.message).slice(1, -1);
+    const whom = peer === undefined ? 'a client' : `user ${peer.uid}, process ${peer.pid}`;
+    log(`refused ${whom}: ${reason}`);
+  });
+}
+
+function log(what: string): void {
+  process.stdout.write(`broker: ${what}\n`);
+}
+
+/** `eth1`, `eth1:2,3`, `eth1:2-5,8`. */
+export function parseAllowance(text: string): Allowance {
+  // An interface's own name may have a colon: queues follow the last one.
+  const [, name, list] = /^(.+?)(?::([\d,-]+))?$/.exec(text) ?? [];
+  if (name === undefined) throw new UsageError(`--allow '${text}' names no interface`);
+  if (list === undefined) return { interface: name };
+  return { interface: name, queues: list.split(',').flatMap((range) => parseRange(text, range)) };
+}
+
+function parseRange(text: string, range: string): number[] {
+  const [, from, to = from] = /^(\d{1,5})(?:-(\d{1,5}))?$/.exec(range) ?? [];
+  const first = Number(from);
+  const last = Number(to);
+  if (from === undefined || last < first) {
+    throw new UsageError(`--allow '${text}': queues are like 2,3 or 8-15, and '${range}' is not`);
+  }
+  return Array.from({ length: last - first + 1 }, (_, index) => first + index);
+}
+
+function parseMode(text: string): number {
+  if (!/^[0-7]{1,4}$/.test(text)) {
+    throw new UsageError(`--mode takes permissions in octal, like 0660, and '${text}' is not`);
+  }
+  return Number.parseInt(text, 8);
+}
+
+function parseNumber(option: string, text: string, max: number): number {
+  const number = Number(text);
+  if (/^\d+$/.test(text) && number <= max) return number;
+  throw new UsageError(`--${option} takes a number up to ${max}, and '${text}' is not`);
+}
+
+const MAX_ID = 2 ** 32 - 2;
+
+function ids<Key extends string>(
+  key: Key,
+  option: string,
+  texts: string[] | undefined,
+): Partial<Record<Key, number[]>> {
+  if (texts === undefined) return {};
+  const numbers = texts.map((text) => parseNumber(option, text, MAX_ID));
+  return { [key]: numbers } as Record<Key, number[]>;
+}
+
+async function parseGroup(text: string): Promise<number> {
+  if (/^\d+$/.test(text)) return parseNumber('group', text, MAX_ID);
+  const lines = (await readFile('/etc/group', 'utf8').catch(() => '')).split('\n');
+  const fields = lines.map((line) => line.split(':')).find(([name]) => name === text);
+  if (fields !== undefined) return Number(fields[2]);
+  throw new UsageError(`--group: there is no group '${text}' in /etc/group; give its number`);
+}
+
+const CAP_NET_ADMIN = 12n;
+
+async function hasNetAdmin(): Promise<boolean> {
+  const status = await readFile('/proc/self/status', 'utf8').catch(() => '');
+  const effective = /^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1];
+  return effective === undefined || ((BigInt(`0x${effective}`) >> CAP_NET_ADMIN) & 1n) === 1n;
+}

@@ -1,0 +1,120 @@
+/**
+ * Messages over a Unix-domain socket: 4 bytes with the length of what follows, in
+ * network byte order; that many bytes of JSON (an object, in UTF-8); and descriptors,
+ * sent along with the first byte.
+ *
+ * Exactly the message is read and no byte more, so the descriptors that come are its
+ * own, and what follows on the connection is left to others.
+ */
+import { DevmemError } from '../errors.js';
+import type { OwnedFd } from '../native.js';
+import type { ReadyOptions } from './ready.js';
+import type { UnixSocket } from './unix-socket.js';
+
+const HEADER = 4;
+
+export interface Message {
+  content: Readonly<Record<string, unknown>>;
+  /** The receiver's, to be closed. */
+  fds: OwnedFd[];
+}
+
+export interface ReadMessageOptions extends ReadyOptions {
+  /** Longest JSON accepted, in bytes. */
+  maxBytes: number;
+  /** Most descriptors accepted. */
+  maxFds: number;
+}
+
+/**
+ * Reads one message.
+ *
+ * @returns undefined where the stream ended before it began
+ * @throws DevmemError ERR_DEVMEM_BAD_MESSAGE; no descriptor is left open then
+ */
+export async function readMessage(
+  socket: UnixSocket,
+  options: ReadMessageOptions,
+): Promise<Message | undefined> {
+  const fds: OwnedFd[] = [];
+  try {
+    const header = await readExactly(socket, HEADER, fds, options);
+    if (header === undefined) return undefined;
+    const size = header.readUInt32BE(0);
+    if (size > options.maxBytes) {
+      throw badMessage(`announces ${size} bytes, and ${options.maxBytes} are the most`);
+    }
+    const json = await readExactly(socket, size, fds, options);
+    if (json === undefined) throw badMessage('ended before it was complete');
+    return { content: parse(json), fds };
+  } catch (error) {
+    for (const fd of fds) fd.close();
+    throw error;
+  }
+}
+
+/** Writes one message. */
+export async function writeMessage(
+  socket: UnixSocket,
+  content: Readonly<Record<string, unknown>>,
+  fds: readonly number[],
+  options: ReadyOptions = {},
+): Promise<void> {
+  await socket.write(encodeMessage(content), fds, options);
+}
+
+/** A message's bytes. */
+export function encodeMessage(content: Readonly<Record<string, unknown>>): Buffer {
+  const json = Buffer.from(JSON.stringify(content));
+  const header = Buffer.alloc(HEADER);
+  header.writeUInt32BE(json.length, 0);
+  return Buffer.concat([header, json]);
+}
+
+/** What a message that makes no sense throws. */
+export function badMessage(what: string, cause?: unknown): DevmemError {
+  return new DevmemError('ERR_DEVMEM_BAD_MESSAGE', `The message ${what}`, { cause });
+}
+
+/**
+ * A value of a message, for an error. Objects are not written out: JSON that nests deeply
+ * can be read, but not written.
+ */
+export function show(value: unknown): string {
+  if (typeof value === 'object' && value !== null) return Array.isArray(value) ? '[…]' : '{…}';
+  return typeof value === 'string' ? JSON.stringify(value.slice(0, 60)) : String(value);
+}
+
+// Undefined where the stream ends before the first byte.
+async function readExactly(
+  socket: UnixSocket,
+  size: number,
+  fds: OwnedFd[],
+  options: ReadMessageOptions,
+): Promise<Buffer | undefined> {
+  const target = Buffer.alloc(size);
+  let at = 0;
+  while (at < size) {
+    const { maxFds } = options;
+    const received = await socket.read(target.subarray(at), maxFds - fds.length, options);
+    fds.push(...received.fds);
+    if (received.truncated) throw badMessage(`carries more than ${maxFds} descriptor(s)`);
+    if (received.bytes === 0 && at === 0) return undefined;
+    if (received.bytes === 0) throw badMessage('ended before it was complete');
+    at += received.bytes;
+  }
+  return target;
+}
+
+function parse(json: Buffer): Readonly<Record<string, unknown>> {
+  let content: unknown;
+  try {
+    content = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(json));
+  } catch {
+    throw badMessage(`is not JSON in UTF-8 (${json.length} bytes)`);
+  }
+  if (typeof content !== 'object' || content === null || Array.isArray(content)) {
+    throw badMessage('is JSON, but not an object');
+  }
+  return content as Record<string, unknown>;
+}

@@ -1,0 +1,46 @@
+/** Waiting until a descriptor can be read or written. */
+import { systemError } from '../errors.js';
+import { native, WATCH_READABLE, WATCH_WRITABLE } from '../native.js';
+
+export interface ReadyOptions {
+  signal?: AbortSignal | undefined;
+  /** Whether waiting keeps the process alive. Default true. */
+  ref?: boolean;
+}
+
+/**
+ * Resolves once the descriptor can be read (or written) without waiting, has ended or
+ * has failed. It may be closed meanwhile: a duplicate is watched.
+ *
+ * @throws the signal's reason
+ * @throws SystemError where the descriptor cannot be polled
+ */
+export function ready(
+  fd: number,
+  direction: 'readable' | 'writable',
+  { signal, ref = true }: ReadyOptions = {},
+): Promise<void> {
+  signal?.throwIfAborted();
+  return new Promise((resolve, reject) => {
+    const finish = (settle: () => void): void => {
+      watcher.close();
+      signal?.removeEventListener('abort', onAbort);
+      settle();
+    };
+    const onAbort = (): void => {
+      finish(() => reject(signal!.reason as Error));
+    };
+    const watcher = new (native().FdWatcher)(() => {
+      finish(resolve);
+    });
+    const events = direction === 'readable' ? WATCH_READABLE : WATCH_WRITABLE;
+    const opened = watcher.open(fd);
+    const status = opened < 0 ? opened : watcher.start(events);
+    if (status < 0) {
+      finish(() => reject(systemError(status, 'uv_poll_start')));
+      return;
+    }
+    if (!ref) watcher.unref();
+    signal?.addEventListener('abort', onAbort, { once: true });
+  });
+}

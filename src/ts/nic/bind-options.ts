@@ -1,0 +1,126 @@
+/** What bindRx() takes, and checking it. */
+import {
+  checkInteger,
+  checkObject,
+  checkOneOf,
+  DevmemError,
+  invalidArgType,
+  outOfRange,
+} from '../errors.js';
+import { DmaBuf } from '../memory/dma-buf.js';
+import { checkInterface, checkQueues } from './interface-arguments.js';
+
+/**
+ * - `devmem`: the kernel's devmem path, or an error.
+ * - `copy`: plain reception into host memory.
+ * - `auto`: devmem where it can be had, else copy; `binding.fallback` tells why.
+ */
+export type Mode = 'auto' | 'devmem' | 'copy';
+
+export interface BindRxOptions {
+  /** The network interface to receive on, e.g. `'eth1'`. Not needed for `mode: 'copy'`. */
+  interface?: string;
+  /** Receive queues to bind, e.g. `[14, 15]`; each 0 to 65535. Not needed for `mode: 'copy'`. */
+  queues?: readonly number[];
+  /** Where payload goes. Stays the caller's: close it after the binding. */
+  memory: DmaBuf;
+  /** Default `'auto'`. */
+  mode?: Mode;
+  /**
+   * Path of a broker's socket (`devmem-tcp broker`): it binds in place of this process,
+   * which then needs no CAP_NET_ADMIN. The binding lasts as long as both do.
+   */
+  broker?: string;
+  /**
+   * Bytes of the pages that the NIC fills: a power of two, 4096 or more, and no more
+   * than the alignment of the memory's pieces allows. Larger ones cost the NIC less,
+   * and a short fragment more. Needs Linux 7 (net/core/netdev-genl.c
+   * NETDEV_A_DMABUF_RX_PAGE_SIZE) and a driver that supports it. Default: 4096.
+   */
+  rxPageSize?: number;
+  /**
+   * Bytes of the memory that fragments in use may hold before reading stops, up to
+   * the memory's size. Default: half of it on the devmem path, where the NIC's
+   * rings and data waiting in sockets need the rest; all of it on the copy path.
+   */
+  heldLimit?: number;
+  /**
+   * Milliseconds for which reading may stand still because fragments are not
+   * released before the process is warned, 1 to 2^31-1, or Infinity for never.
+   * Default 10000.
+   */
+  stallWarningMs?: number;
+  /** Gives up binding when aborted. A binding that was made is closed by `close()` only. */
+  signal?: AbortSignal;
+}
+
+const STALL_WARNING_MS = 10_000;
+export const PAGE = 4096;
+const MAX_PAGE = 2 ** 31;
+
+/** @internal */
+export interface CheckedOptions {
+  interface: string | undefined;
+  queues: readonly number[];
+  memory: DmaBuf;
+  mode: Mode;
+  broker: string | undefined;
+  rxPageSize: number | undefined;
+  heldLimit: number | undefined;
+  stallWarningMs: number;
+  signal: AbortSignal | undefined;
+}
+
+/** @internal */
+export function checkOptions(options: BindRxOptions): CheckedOptions {
+  checkObject('options', options);
+  const mode = checkOneOf('options.mode', options.mode ?? 'auto', ['auto', 'devmem', 'copy']);
+  const { heldLimit, rxPageSize, stallWarningMs = STALL_WARNING_MS } = options;
+  const memory = checkMemory(options.memory);
+  if (heldLimit !== undefined) checkInteger('options.heldLimit', heldLimit, PAGE, memory.size);
+  if (rxPageSize !== undefined) checkPageSize('options.rxPageSize', rxPageSize);
+  if (stallWarningMs !== Infinity) {
+    checkInteger('options.stallWarningMs', stallWarningMs, 1, 2 ** 31 - 1);
+  }
+  if (options.broker !== undefined && typeof options.broker !== 'string') {
+    throw invalidArgType('options.broker', "a path of a broker's socket", options.broker);
+  }
+  const needed = mode === 'devmem';
+  if (needed || options.interface !== undefined) {
+    checkInterface(options.interface);
+  }
+  const queues = options.queues ?? [];
+  if (needed || options.queues !== undefined) checkQueues(options.queues);
+  return {
+    interface: options.interface,
+    queues: [...queues],
+    memory,
+    mode,
+    broker: options.broker,
+    rxPageSize,
+    heldLimit,
+    stallWarningMs,
+    signal: options.signal,
+  };
+}
+
+function checkMemory(memory: unknown): DmaBuf {
+  if (!(memory instanceof DmaBuf)) {
+    throw invalidArgType('options.memory', 'a DmaBuf, as DmaBuf.allocate() makes it', memory);
+  }
+  if (memory.closed) throw new DevmemError('ERR_DEVMEM_CLOSED', 'options.memory was closed');
+  if (memory.user?.usesMemory) {
+    throw new DevmemError(
+      'ERR_DEVMEM_MEMORY_IN_USE',
+      'options.memory is in use: two bindings would write over each other. Close the binding that has it, close its sockets and release their fragments, or allocate more memory',
+    );
+  }
+  return memory;
+}
+
+/** @throws TypeError, RangeError unless it is a power of two that could be a page's size */
+export function checkPageSize(argument: string, size: unknown): number {
+  const bytes = checkInteger(argument, size, PAGE, MAX_PAGE);
+  if (!Number.isInteger(Math.log2(bytes))) throw outOfRange(argument, 'a power of two', size);
+  return bytes;
+}

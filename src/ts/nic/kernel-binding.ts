@@ -1,0 +1,101 @@
+/** Asking the kernel for a binding: with the privilege that it takes, here or in a broker. */
+import { DevmemError, systemError } from '../errors.js';
+import { PAGE } from './bind-options.js';
+import { explainBindError } from './bind-errors.js';
+import { interfaceIndex } from './interface-arguments.js';
+import { getRings } from './netlink/ethtool.js';
+import { NetdevNetlink } from './netlink/netdev.js';
+
+/** What is to be bound. */
+export interface BindingRequest {
+  interface: string;
+  queues: readonly number[];
+  /** The dma-buf's size, in bytes. */
+  size: number;
+  rxPageSize: number | undefined;
+}
+
+/** A binding that the kernel made. */
+export interface KernelBinding {
+  id: number;
+  interfaceIndex: number;
+  /** Memory that the receive rings keep filled, in bytes. */
+  ringBytes: number;
+  /** Unbinds; the promise resolves once that is done. */
+  unbind(): Promise<void> | undefined;
+  /** Has it called back once if the binding ends without unbind(). */
+  onLost(callback: (reason: Error) => void): void;
+}
+
+/**
+ * Binds, and holds the binding until unbind() or the end of this process.
+ *
+ * @param fd - the dma-buf's; not needed after the call
+ */
+export async function bindQueues(request: BindingRequest, fd: number): Promise<KernelBinding> {
+  const index = interfaceIndex(request.interface);
+  const ringBytes = await checkRings(request);
+  const netdev = await NetdevNetlink.open();
+  try {
+    const id = await requestBinding(netdev, index, request, fd);
+    return {
+      id,
+      interfaceIndex: index,
+      ringBytes,
+      unbind: () => {
+        netdev.close();
+        return undefined;
+      },
+      // The kernel keeps it for as long as the netlink socket is open.
+      onLost: () => {},
+    };
+  } catch (error) {
+    netdev.close();
+    throw error;
+  }
+}
+
+/** Bytes that the queues' rings keep filled. Memory below that could never receive. */
+async function checkRings(request: BindingRequest): Promise<number> {
+  const { interface: name, queues, size } = request;
+  const entries = (await getRings(name).catch(() => undefined))?.rx ?? 0;
+  const ringBytes = entries * queues.length * (request.rxPageSize ?? PAGE);
+  if (ringBytes >= size) {
+    throw new DevmemError(
+      'ERR_DEVMEM_MEMORY_TOO_SMALL',
+      `options.memory has ${size} bytes, but ${queues.length} queue(s) of ${name} with rings of ${entries} entries take ${ringBytes} bytes to fill, and what is being read comes on top. Allocate at least ${2 * ringBytes} bytes, bind fewer queues, or shrink the rings with 'ethtool -G ${name} rx N'`,
+    );
+  }
+  return ringBytes;
+}
+
+async function requestBinding(
+  netdev: NetdevNetlink,
+  index: number,
+  request: BindingRequest,
+  fd: number,
+): Promise<number> {
+  const { interface: name, queues, rxPageSize } = request;
+  if (!netdev.canBindRx) {
+    throw systemError(-95, 'netdev bind-rx', {
+      subject: 'this kernel cannot bind device memory',
+      hint: 'It needs Linux 6.12 or newer with CONFIG_NET_DEVMEM, or the patches in kernel/patches',
+    });
+  }
+  if (rxPageSize !== undefined && !(await netdev.takesRxPageSize())) {
+    throw systemError(-95, 'netdev bind-rx', {
+      subject: `this kernel cannot bind with rx pages of a given size (${rxPageSize} bytes)`,
+      hint: 'Leave options.rxPageSize out, or use Linux 7 or newer',
+    });
+  }
+  const { id, errno, kernelMessage } = await netdev.bindRx(index, queues, fd, rxPageSize);
+  if (errno === 0 && id !== undefined) return id;
+  throw await explainBindError(netdev, {
+    name,
+    index,
+    queues,
+    rxPageSize,
+    errno,
+    kernelMessage,
+  });
+}

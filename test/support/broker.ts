@@ -1,0 +1,68 @@
+/** A broker in a process of its own, as it is run. */
+import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import type { Readable } from 'node:stream';
+import { fileURLToPath } from 'node:url';
+
+const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
+
+export class BrokerProcess implements AsyncDisposable {
+  readonly #process: ChildProcessByStdio<null, Readable, Readable>;
+  readonly #exit: Promise<unknown[]>;
+  #output = '';
+
+  private constructor(args: readonly string[]) {
+    this.#process = spawn(process.execPath, [MAIN, 'broker', ...args], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    for (const stream of [this.#process.stdout, this.#process.stderr]) {
+      stream.on('data', (piece) => (this.#output += String(piece)));
+    }
+    this.#exit = once(this.#process, 'close');
+  }
+
+  /** Starts one and waits until it listens. */
+  static async start(socket: string, ...args: string[]): Promise<BrokerProcess> {
+    const broker = new BrokerProcess(['--socket', socket, ...args]);
+    await broker.said('listening on');
+    return broker;
+  }
+
+  /** Runs one that is expected to end by itself; its exit status and what it said. */
+  static async fail(...args: string[]): Promise<{ status: unknown; output: string }> {
+    const broker = new BrokerProcess(args);
+    const [status] = await broker.#exit;
+    return { status, output: broker.#output };
+  }
+
+  get pid(): number {
+    return this.#process.pid!;
+  }
+
+  /** All that it has printed so far. */
+  get output(): string {
+    return this.#output;
+  }
+
+  /** Waits until it has printed the text so many times. */
+  async said(text: string, times = 1): Promise<void> {
+    while (this.#output.split(text).length <= times) {
+      const more = once(this.#process.stdout, 'data');
+      const over = this.#exit.then(([status]) => {
+        if (this.#output.split(text).length > times) return;
+        throw new Error(`the broker ended with ${String(status)}: ${this.#output}`);
+      });
+      await Promise.race([more, over]);
+    }
+  }
+
+  /** @returns exit status and signal */
+  async end(signal: NodeJS.Signals): Promise<unknown[]> {
+    this.#process.kill(signal);
+    return this.#exit;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.end('SIGKILL');
+  }
+}
