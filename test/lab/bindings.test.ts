@@ -102,10 +102,10 @@ describe('a connection that moves between queues of two bindings', () => {
       if (goBack !== undefined) move();
       return outcome;
     });
-    expect(moves).toBeGreaterThanOrEqual(7);
+    expect(moves).toBeGreaterThanOrEqual(4);
     expectWhole(received, BYTES);
     for (const { id } of [first, second]) {
-      expect(received.bytesByBinding.get(id)).toBeGreaterThan(BYTES / 8);
+      expect(received.bytesByBinding.get(id)).toBeGreaterThan(BYTES / 16);
     }
     await expectNothingLeft(first, second);
   });

@@ -1,6 +1,6 @@
 // @ts-check
 /** The NIC pair's settings. */
-import { execFile, execFileSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
@@ -104,17 +104,4 @@ export async function keepAddresses() {
 export async function statistic(name) {
   const said = await run('ethtool', '-S', INTERFACE);
   return Number(new RegExp(`^\\s*${name}: (\\d+)$`, 'm').exec(said)?.[1]);
-}
-
-/** The connections of both ends as the kernel sees them: queues, windows, timers, retransmits. */
-export function connections() {
-  /** @type {[string, ...string[]]} */
-  const ss = ['ss', '-tionmp', 'state', 'connected'];
-  const [command, ...args] = ss;
-  return [
-    'connections:',
-    execFileSync(command, args, { encoding: 'utf8' }),
-    "the peer's:",
-    execFileSync('peer', ss, { encoding: 'utf8' }),
-  ];
 }
