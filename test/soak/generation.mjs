@@ -34,6 +34,8 @@ export class Generation {
   streams = new Set();
   /** Packets without a rule come to its queues. */
   steered = false;
+  /** The queue that keeps what comes for its servers, once there is a newer generation. @type {number | undefined} */
+  keptOn;
   /** No new streams. */
   retired = false;
   #journal;
@@ -116,6 +118,7 @@ export class Generation {
    * @param {number} queue
    */
   async steerTo(queue) {
+    this.keptOn = queue;
     const older = this.#rules;
     this.#rules = [await Rule.add(this.port, queue), await Rule.add(this.adoptPort, queue)];
     for (const rule of older) await rule.remove();

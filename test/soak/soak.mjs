@@ -100,6 +100,10 @@ export class Soak {
    * @param {boolean} allowHalfOpen
    */
   async bind(queues, allowHalfOpen) {
+    // Of old ones that were kept on a queue which nobody had until now.
+    for (const each of this.#generations) {
+      if (each.keptOn !== undefined && queues.includes(each.keptOn)) this.rebound(each, false);
+    }
     const number = this.#generationCount++;
     const generation = await Generation.start(number, queues, allowHalfOpen, this.#journal);
     this.#bindingIds.push(generation.binding.id);
