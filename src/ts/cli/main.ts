@@ -5,6 +5,9 @@ import { type Command, STATUS, UsageError } from './command.js';
 /** Loaded when asked for: a command does not wait for the code of others. */
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   nic: async () => (await import('./commands/nic.js')).command,
+  doctor: async () => (await import('./commands/doctor.js')).command,
+  recv: async () => (await import('./commands/recv.js')).command,
+  send: async () => (await import('./commands/send.js')).command,
 };
 
 async function main([name, ...args]: string[]): Promise<number> {

@@ -6,10 +6,10 @@ import { fileURLToPath } from 'node:url';
 import type { Binding, DevmemSocket, SocketStats } from 'devmem-tcp';
 import { createServer } from 'devmem-tcp';
 
-import { Pattern } from '../../../dist/cli/demo/pattern.js';
+import { Pattern } from '../../../dist/cli/transfer/pattern.js';
 import { ADDRESS, type Family } from './guest.js';
 
-const SENDER = fileURLToPath(new URL('../../../dist/cli/demo/sender.js', import.meta.url));
+const MAIN = fileURLToPath(new URL('../../../dist/cli/main.js', import.meta.url));
 const SEED = 1;
 
 const pattern = new Pattern(SEED);
@@ -21,7 +21,9 @@ export function startSender(
   bytes: number,
   stderr: 'inherit' | 'ignore' = 'inherit',
 ): ChildProcess {
-  const args = [process.execPath, SENDER, host, String(port), String(bytes), String(SEED)];
+  const where = ['--connect', host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`];
+  const what = ['--bytes', String(bytes), '--seed', String(SEED)];
+  const args = [process.execPath, MAIN, 'send', ...where, ...what];
   return spawn('peer', args, { stdio: ['ignore', 'ignore', stderr] });
 }
 

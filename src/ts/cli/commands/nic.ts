@@ -7,6 +7,7 @@ import {
 } from '../../nic/prepare.js';
 import { type Restoration, restoreInterfaces } from '../../nic/restore.js';
 import { type Command, parseOptions, STATUS, UsageError } from '../command.js';
+import { parseQueues } from '../values.js';
 import { FLOW_HELP, FLOW_OPTIONS, parseFlows } from '../flow-options.js';
 
 const HELP = `Set an interface up for devmem TCP, and put it back.
@@ -44,21 +45,12 @@ function parse(args: readonly string[]) {
   return parseOptions(args, OPTIONS);
 }
 
-function parseQueues(text: string | undefined): number[] {
-  if (text === undefined) throw new UsageError('--queues is missing, e.g. --queues 2,3');
-  const queues = text.split(',').map((each) => each.trim());
-  const wrong = queues.find((each) => !/^\d+$/.test(each));
-  if (wrong !== undefined) {
-    throw new UsageError(`--queues '${text}': '${wrong}' is no number of a queue`);
-  }
-  return queues.map(Number);
-}
-
 async function prepareOptions(values: Values): Promise<PrepareOptions> {
   if (values.interface === undefined) throw new UsageError('--interface is missing');
+  if (values.queues === undefined) throw new UsageError('--queues is missing, e.g. --queues 2,3');
   return {
     interface: values.interface,
-    queues: parseQueues(values.queues),
+    queues: parseQueues('--queues', values.queues),
     flows: await parseFlows(values),
     ...directoryOption(values),
   };

@@ -106,10 +106,13 @@ function encodeValue(value: AttributeValue): Uint8Array {
 
 /** Attributes of a received message. */
 export class Attributes {
+  /** A message's own header, of the protocol; empty for nested attributes. */
+  readonly header: Uint8Array;
   readonly #values: { type: number; bytes: Uint8Array }[] = [];
 
   /** Reads up to the first attribute that does not fit. */
-  constructor(bytes: Uint8Array) {
+  constructor(bytes: Uint8Array, header: Uint8Array = new Uint8Array(0)) {
+    this.header = header;
     const view = viewOf(bytes);
     let at = 0;
     while (bytes.length - at >= ATTRIBUTE_HEADER) {
@@ -221,7 +224,9 @@ function decodeMessage(message: Uint8Array, headerSize: number, answer: Answer):
     answer.errno = view.getInt32(MESSAGE_HEADER, little);
     answer.kernelMessage = acknowledgement(payload, type, flags);
   } else if (payload.length >= headerSize) {
-    answer.messages.push(new Attributes(payload.subarray(headerSize)));
+    answer.messages.push(
+      new Attributes(payload.subarray(headerSize), payload.subarray(0, headerSize)),
+    );
   }
 }
 
