@@ -25,7 +25,7 @@ describe('credits', () => {
     const credits = creditsWith(640);
     expect(credits.held).toBe(640);
     expect(credits.limit).toBe(LIMIT);
-    expect([...credits.values]).toEqual([640, LIMIT]);
+    expect([...credits.values]).toEqual([640, LIMIT, 100]);
   });
 
   it('let a waiter sleep until a quarter of the limit is free', () => {
