@@ -37,7 +37,7 @@ describe('loopback', () => {
   });
 
   it('is link 1, without an XDP program', async () => {
-    expect(await getLink(1)).toEqual({ name: 'lo', xdpProgram: undefined });
+    expect(await getLink(1)).toMatchObject({ index: 1, name: 'lo', xdpProgram: undefined });
     expect(await getLink(2 ** 30)).toBeUndefined();
   });
 });
