@@ -117,8 +117,8 @@ it('says which memory is too large for udmabuf, and how to raise the limit', asy
     (reason: unknown) => reason,
   )) as SystemError;
   expect(error).toMatchObject({ code: 'EINVAL', syscall: 'ioctl(UDMABUF_CREATE)' });
-  expect(error.hint).toContain(`limit is ${limit} MiB`);
-  expect(error.hint).toContain('size_limit_mb');
+  expect(error.message).toContain(`size_limit_mb ${limit}`);
+  expect(error.hint).toContain(`echo ${limit + 1} > /sys/module/udmabuf/parameters/size_limit_mb`);
 });
 
 it('falls back to copying in auto mode, and says why', async () => {

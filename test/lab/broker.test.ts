@@ -6,11 +6,12 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-import { bindRx, DmaBuf, type SystemError } from 'devmem-tcp';
+import { type BindingLostMessage, bindRx, DmaBuf, type SystemError } from 'devmem-tcp';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 
 import { encodeMessage } from '../../dist/ipc/message.js';
 import { BrokerProcess } from '../support/broker.js';
+import { Recorder } from '../support/diagnostics.js';
 import { connectUnix } from '../support/unix.js';
 import { ADDRESS, INTERFACE, steerToQueues } from './support/guest.js';
 import { startSender } from './support/transfer.js';
@@ -169,6 +170,20 @@ it('a broker that is killed takes its bindings with it, and the clients are told
   expect(lost).toContain(socket);
   expect(closed).toBe(true);
   await expectFree(1);
+});
+
+it('a lost binding is told on the diagnostics channel, and by a warning where nobody listens', async () => {
+  using channel = new Recorder<BindingLostMessage>('devmem-tcp:binding-lost');
+  const options = { interface: INTERFACE, queues: [1], memory, mode: 'devmem' } as const;
+  await using binding = await bindRx({ ...options, broker: socket });
+  const warned = once(process, 'warning') as Promise<[Error]>;
+  await broker.end('SIGKILL');
+  const [warning] = await warned;
+  expect(warning).toMatchObject({ code: 'DEVMEM_BINDING_LOST' });
+  expect(binding.closed).toBe(true);
+  expect(channel.messages).toMatchObject([
+    { bindingId: binding.id, interface: INTERFACE, reason: { code: 'ERR_DEVMEM_BROKER_LOST' } },
+  ]);
 });
 
 it('a broker that ends in good order does so too', async () => {

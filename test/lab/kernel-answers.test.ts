@@ -18,6 +18,8 @@ import { startSender } from './support/transfer.js';
 const MiB = 2 ** 20;
 const BYTES = 2 * MiB;
 const PAGE = 4096;
+/** A limit that makes a stream take many calls. */
+const FEW_PAGES = 16 * PAGE;
 const RECEIVER = fileURLToPath(new URL('support/receiver.mjs', import.meta.url));
 const SOURCE = fileURLToPath(new URL('support/recvmsg_shim.c', import.meta.url));
 
@@ -106,7 +108,7 @@ describe('a stream is whole', () => {
   });
 
   it('where calls are interrupted all the same', async () => {
-    const outcome = await receive('EINTR');
+    const outcome = await receive('EINTR', FEW_PAGES);
     expectWhole(outcome);
     expect(outcome.concerned).toBeGreaterThan(10);
   });
@@ -114,7 +116,7 @@ describe('a stream is whole', () => {
 
 describe('a stream ends with the error, and nothing held,', () => {
   it('where a control buffer has no room at all: ETOOSMALL, which libc has no name for', async () => {
-    const outcome = await receive('tiny');
+    const outcome = await receive('tiny', FEW_PAGES);
     expect(outcome.error).toMatchObject({ code: 'ETOOSMALL', errno: -525, syscall: 'recvmsg' });
     expect(outcome.firstWrong).toBe(-1);
     expect(outcome.bytes).toBeLessThan(BYTES);
@@ -124,7 +126,7 @@ describe('a stream ends with the error, and nothing held,', () => {
   // Linux says so of an skb that is marked unreadable and has readable fragments
   // (net/ipv4/tcp.c tcp_recvmsg_dmabuf), which no driver here makes.
   it('where the kernel finds readable data among unreadable: ENODEV', async () => {
-    const outcome = await receive('ENODEV');
+    const outcome = await receive('ENODEV', FEW_PAGES);
     expect(outcome.error).toMatchObject({ code: 'ENODEV', errno: -19, syscall: 'recvmsg' });
     expect(outcome.firstWrong).toBe(-1);
     expectNothingHeld(outcome);

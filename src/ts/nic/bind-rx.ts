@@ -80,31 +80,40 @@ async function bindDevmem(checked: CheckedOptions): Promise<Binding> {
       'The devmem path needs options.interface and options.queues, and they were not given',
     );
   }
-  interfaceIndex(name);
+  const index = interfaceIndex(name);
   await checkDevmemMemory(name, memory);
   const request = { interface: name, queues, size: memory.size, rxPageSize };
-  const kernel =
-    broker === undefined
-      ? await bindQueues(request, memory.fd)
-      : await bindByBroker(broker, request, memory.fd, signal);
+  let binding: Binding | undefined;
+  const unwatch = await watchLink(index, name, (change) => {
+    binding?.interfaceChanged(change);
+  });
+  let kernel: KernelBinding | undefined;
   try {
+    kernel =
+      broker === undefined
+        ? await bindQueues(request, memory.fd)
+        : await bindByBroker(broker, request, memory.fd, signal);
+    // From here on fragments come. Whoever gives the binding to sockets at once must not
+    // be late, so that nothing is waited for any more.
     signal?.throwIfAborted();
-    return await bindingOf(checked, name, kernel);
+    binding = bindingOf(checked, name, kernel, unwatch);
+    return binding;
   } catch (error) {
-    await kernel.unbind();
+    unwatch();
+    await kernel?.unbind();
     throw error;
   }
 }
 
-/** The object for what the kernel has bound, which hears of the interface from now on. */
-async function bindingOf(
+/** The object for what the kernel has bound. */
+function bindingOf(
   checked: CheckedOptions,
   name: string,
   kernel: KernelBinding,
-): Promise<Binding> {
+  unwatch: () => void,
+): Binding {
   const { memory, queues, rxPageSize, heldLimit, stallWarningMs } = checked;
   const page = rxPageSize ?? PAGE;
-  let unwatch = (): void => {};
   const binding = new Binding({
     transport: 'cmsg',
     memory,
@@ -115,18 +124,8 @@ async function bindingOf(
     heldLimit: heldLimit ?? Math.floor(memory.size / 2 / page) * page,
     stallWarningMs,
     ringBytes: kernel.ringBytes,
-    kernel: kernelSide(kernel, () => {
-      unwatch();
-    }),
+    kernel: kernelSide(kernel, unwatch),
   });
-  try {
-    unwatch = await watchLink(kernel.interfaceIndex, name, (change) => {
-      binding.interfaceChanged(change);
-    });
-  } catch (error) {
-    await binding.close();
-    throw error;
-  }
   kernel.onLost((reason) => {
     binding.lose(reason);
   });
