@@ -3,13 +3,38 @@
 //
 // Without QEMU (and no way to install it) the lab's suites are skipped, in words;
 // with CI=true they must run.
-import { spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const results = `${root}build/test-results`;
 const inCI = process.env.CI === 'true';
+
+/** What kernels differ in most: binding, receiving, what is held, what changes underneath. */
+const KERNEL_FACING = Object.freeze([
+  ...['bind-errors', 'binding', 'bindings', 'faults', 'kernel-answers'],
+  ...['leases', 'memory', 'receive', 'urgent'],
+]);
+
+/** What has kernel and driver do most, for a kernel that checks all that it does. */
+const KERNEL_ALONE = Object.freeze(['bindings', 'faults', 'leases', 'receive', 'urgent']);
+
+/**
+ * The guest's kernels, and the files of test/lab to run there (all, where none are named:
+ * `npm run test:lab -- --kernel NAME` does that on any). Those from source take minutes to
+ * build the first time.
+ * @type {{ kernel: string, files?: readonly string[], fromSource?: boolean }[]}
+ */
+const LAB = [
+  { kernel: 'debian-6.12' },
+  { kernel: 'debian-7', files: KERNEL_FACING },
+  { kernel: 'debug-6.12', files: KERNEL_ALONE, fromSource: true },
+];
+
+/** Guests at a time: one uses little more than one core. */
+const GUESTS = 2;
 
 /** The lab's exit status where something that it needs cannot be had. */
 const LAB_UNAVAILABLE = 69;
@@ -21,17 +46,26 @@ const totals = { passed: 0, failed: 0, skipped: 0 };
  *
  * @param {string} name
  * @param {string[]} command a script and its arguments, then vitest's
- * @returns {number} exit status
+ * @param {boolean} [aside] shows what it prints at the end, since others run meanwhile
+ * @returns {Promise<number>} exit status
  */
-function suite(name, ...command) {
+async function suite(name, command, aside = false) {
   const report = `${results}/${name.replaceAll(/[^\w.-]+/g, '-')}.json`;
   rmSync(report, { force: true });
-  process.stdout.write(`\n── ${name}\n`);
-  const { status } = spawnSync(
+  const title = `\n── ${name}\n`;
+  process.stdout.write(aside ? `${name}: runs\n` : title);
+  const child = spawn(
     process.execPath,
     [...command, '--reporter=default', '--reporter=json', `--outputFile.json=${report}`],
-    { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] },
+    { cwd: root, stdio: ['ignore', aside ? 'pipe' : 'inherit', aside ? 'pipe' : 'inherit'] },
   );
+  /** @type {Buffer[]} */
+  const printed = [];
+  for (const stream of [child.stdout, child.stderr]) {
+    stream?.on('data', (/** @type {Buffer} */ piece) => printed.push(piece));
+  }
+  const [status] = /** @type {[number | null]} */ (await once(child, 'close'));
+  if (aside) process.stdout.write(Buffer.concat([Buffer.from(title), ...printed]));
   if (status === LAB_UNAVAILABLE) return status;
   const before = totals.failed;
   if (existsSync(report)) addReport(report);
@@ -51,23 +85,40 @@ function addReport(report) {
   totals.skipped += numPendingTests;
 }
 
-/** @param {string} kernel */
-function labSuite(kernel) {
+/** @param {typeof LAB[number]} run */
+async function labSuite({ kernel, files = [], fromSource = false }) {
   const name = `lab on ${kernel}`;
-  const status = suite(name, `${root}scripts/test-lab.mjs`, '--kernel', kernel);
-  if (status !== LAB_UNAVAILABLE) return;
+  if (fromSource && !inCI) {
+    process.stdout.write(
+      `${name}: only with CI=true, or by 'npm run test:lab -- --kernel ${kernel}'\n`,
+    );
+    return;
+  }
+  const paths = files.map((file) => `test/lab/${file}.test.ts`);
+  const missing = paths.find((file) => !existsSync(root + file));
+  if (missing !== undefined) throw new Error(`there is no ${missing}`);
+  const command = [`${root}scripts/test-lab.mjs`, '--kernel', kernel, ...paths];
+  if ((await suite(name, command, true)) !== LAB_UNAVAILABLE) return;
   process.stdout.write(`${name}: ${inCI ? 'FAILED' : 'skipped'}, for the reason above\n`);
   if (inCI) totals.failed++;
   else totals.skipped++;
 }
 
+async function labSuites() {
+  const queue = [...LAB];
+  const guests = Array.from({ length: GUESTS }, async () => {
+    for (let run = queue.shift(); run !== undefined; run = queue.shift()) await labSuite(run);
+  });
+  await Promise.all(guests);
+}
+
 mkdirSync(results, { recursive: true });
 const vitest = [`${root}node_modules/vitest/vitest.mjs`, 'run'];
-suite('unit, host', ...vitest, '--project', 'unit', '--project', 'host');
+await suite('unit, host', [...vitest, '--project', 'unit', '--project', 'host']);
 // A worker's teardown shows other faults than a process's end.
-suite('host in threads', ...vitest, '--project', 'host', '--pool', 'threads');
-suite('package', ...vitest, '--project', 'package');
-for (const kernel of ['debian-6.12', 'debian-7']) labSuite(kernel);
+await suite('host in threads', [...vitest, '--project', 'host', '--pool', 'threads']);
+await suite('package', [...vitest, '--project', 'package']);
+await labSuites();
 
 const { passed, failed, skipped } = totals;
 process.stdout.write(`\n${passed} passed, ${failed} failed, ${skipped} skipped\n`);

@@ -10,6 +10,7 @@ import {
   setParameter,
   statistic,
   steerToQueues,
+  streamBytes,
 } from './support/guest.js';
 import { poolsLeftAfterClose } from './support/page-pools.js';
 import { type Received, receiveStreams } from './support/transfer.js';
@@ -45,10 +46,10 @@ describe.each<Family>(['IPv4', 'IPv6'])('over %s', (family) => {
   describe.each([1500, 9000])('with MTU %i', (mtu) => {
     afterEach(() => setMtu(1500));
 
-    it('receives 256 MiB byte-exact and leaves no fragment behind', async () => {
+    it('receives a long stream byte-exact and leaves no fragment behind', async () => {
       setMtu(mtu);
       await using binding = await bindAllQueues();
-      const bytes = 256 * MiB;
+      const bytes = streamBytes(256 * MiB, 16);
       const [received] = await receiveStreams(binding, family, bytes);
       expectWhole(received!, bytes);
       expect(binding.heldBytes).toBe(0);
@@ -61,7 +62,8 @@ describe.each<Family>(['IPv4', 'IPv6'])('over %s', (family) => {
       const lostBefore = statistic('rx_loss_injected');
       try {
         await using binding = await bindAllQueues();
-        const bytes = 256 * MiB;
+        // Where the sender hands over super-packets, one in a hundred of those is lost.
+        const bytes = streamBytes(256 * MiB, 4);
         const [received] = await receiveStreams(binding, family, bytes);
         expectWhole(received!, bytes);
         expect(statistic('rx_loss_injected')).toBeGreaterThan(lostBefore);

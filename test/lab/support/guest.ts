@@ -1,5 +1,6 @@
 /** The guest as the tests use it: its NIC pair, its peer, its settings. */
 import { execFileSync } from 'node:child_process';
+import { release } from 'node:os';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 
 import { setRings } from '../../../dist/nic/netlink/ethtool.js';
@@ -12,6 +13,17 @@ export type Family = keyof typeof ADDRESS;
 
 if (process.env.DEVMEM_LAB !== '1') {
   throw new Error("These tests need the lab's guest: run 'npm run test:lab'");
+}
+
+// CONFIG_LOCALVERSION of kernel/lab/config/debug.config.
+const debugKernel = release().endsWith('-lab-debug');
+
+/**
+ * How long a stream has to be that is long for the sake of chance: on a kernel with all
+ * checks on, which takes many times as long for each byte, a `share`-th of it.
+ */
+export function streamBytes(bytes: number, share: number): number {
+  return debugKernel ? bytes / share : bytes;
 }
 
 /** Runs a program here, in the receiving namespace; returns its output. */
