@@ -52,11 +52,16 @@ afterAll(async () => {
   for (const memory of memories) await memory.close();
 });
 
-/** Has the peer send the pattern to a server, and returns what its handler does. */
+/**
+ * Has the peer send the pattern to a server, and returns what its handler does.
+ *
+ * @param queue - that the connection's packets come to
+ */
 async function receive<T>(
   binding: Bindings,
   bytes: number,
   handler: (socket: DevmemSocket, port: number) => Promise<T>,
+  queue: number = QUEUES[0],
 ): Promise<T> {
   let outcome: Promise<T> | undefined;
   let port = 0;
@@ -66,9 +71,14 @@ async function receive<T>(
   });
   server.on('socketError', () => {});
   ({ port } = await server.listen({ host: ADDRESS.IPv4 }));
-  await once(startSender(ADDRESS.IPv4, port, bytes, 'ignore'), 'exit');
-  if (outcome === undefined) throw new Error('the sender never connected');
-  return await outcome;
+  const goBack = queue === QUEUES[0] ? undefined : steerPort(port, queue);
+  try {
+    await once(startSender(ADDRESS.IPv4, port, bytes, 'ignore'), 'exit');
+    if (outcome === undefined) throw new Error('the sender never connected');
+    return await outcome;
+  } finally {
+    goBack?.();
+  }
 }
 
 function expectWhole(received: Received, bytes: number): void {
@@ -121,30 +131,33 @@ describe('a connection that moves between queues of two bindings', () => {
     const limit = MiB / 4;
     const second = await bind(QUEUES[1], memories[1], limit);
     using stalls = new Recorder<StallMessage>('devmem-tcp:stall');
-    const received = await receive([first, second], BYTES / 4, async (socket, port) => {
-      const goBack = steerPort(port, QUEUES[1]);
-      let bytes = 0;
-      let most = 0;
-      let held: Batch[] = [];
-      const releaseAll = (): void => {
-        for (const batch of held) batch.release();
-        held = [];
-      };
-      const reading = (async () => {
-        for await (const batch of socket.batches()) {
-          bytes += batch.byteLength;
-          most = Math.max(most, second.heldBytes);
-          held.push(batch);
-        }
-      })();
-      // Nothing is released but after a stall: later, when the loop has also taken what
-      // was ready. By itself the stream could not go on.
-      stalls.onMessage = () => setImmediate(releaseAll);
-      await reading;
-      releaseAll();
-      goBack();
-      return { bytes, most };
-    });
+    const received = await receive(
+      [first, second],
+      BYTES / 4,
+      async (socket) => {
+        let bytes = 0;
+        let most = 0;
+        let held: Batch[] = [];
+        const releaseAll = (): void => {
+          for (const batch of held) batch.release();
+          held = [];
+        };
+        const reading = (async () => {
+          for await (const batch of socket.batches()) {
+            bytes += batch.byteLength;
+            most = Math.max(most, second.heldBytes);
+            held.push(batch);
+          }
+        })();
+        // Nothing is released but after a stall: later, when the loop has also taken what
+        // was ready. By itself the stream could not go on.
+        stalls.onMessage = () => setImmediate(releaseAll);
+        await reading;
+        releaseAll();
+        return { bytes, most };
+      },
+      QUEUES[1],
+    );
     expect(received.bytes).toBe(BYTES / 4);
     expect(received.most).toBeGreaterThan(limit / 2);
     expect(received.most).toBeLessThanOrEqual(limit);
