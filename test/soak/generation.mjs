@@ -76,7 +76,9 @@ export class Generation {
    */
   static async start(number, queues, allowHalfOpen, journal) {
     const memory = await DmaBuf.allocate({ type: 'udmabuf', size: MEMORY_BYTES });
-    const options = { interface: INTERFACE, queues, memory, heldLimit: HELD_LIMIT };
+    // What stands still is the driver's to find: a loaded machine alone can take seconds.
+    const stallWarningMs = Infinity;
+    const options = { interface: INTERFACE, queues, memory, heldLimit: HELD_LIMIT, stallWarningMs };
     const binding = await bindRx({ ...options, mode: 'devmem' });
     const generation = new Generation(number, queues, memory, binding, allowHalfOpen, journal);
     await generation.#listen();

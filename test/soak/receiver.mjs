@@ -35,7 +35,14 @@ function tell(message) {
 
 const memory = await DmaBuf.allocate({ type: 'udmabuf', size: MEMORY_BYTES });
 const queues = [options.queue];
-const binding = await bindRx({ interface: INTERFACE, queues, memory, mode: 'devmem' });
+const binding = await bindRx({
+  interface: INTERFACE,
+  queues,
+  memory,
+  mode: 'devmem',
+  // As in the driver.
+  stallWarningMs: Infinity,
+});
 const view = memory.map();
 
 /** @param {import('devmem-tcp').DevmemSocket} socket */
