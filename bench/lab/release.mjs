@@ -21,7 +21,7 @@ const HELD = 28 * MiB;
 const STREAM = 192 * MiB;
 const INTERFACE = 'dms0';
 const ADDRESS = '192.0.2.1';
-const SENDER = fileURLToPath(new URL('../../dist/cli/demo/sender.js', import.meta.url));
+const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 
 /** @type {Record<string, import('../../dist/index.js').AllocateOptions>} */
 const KINDS = {
@@ -60,7 +60,8 @@ async function measure(options) {
   });
   const { port } = await server.listen({ host: ADDRESS });
   const started = performance.now();
-  const args = [process.execPath, SENDER, ADDRESS, String(port), String(STREAM), '1'];
+  const where = ['--connect', `${ADDRESS}:${port}`, '--bytes', String(STREAM)];
+  const args = [process.execPath, MAIN, 'send', ...where];
   const sender = spawn('peer', args, { stdio: ['ignore', 'ignore', 'inherit'] });
   await Promise.all([once(done, 'done'), once(sender, 'exit')]);
   const seconds = (performance.now() - started) / 1000;

@@ -1,4 +1,6 @@
 /** The public surface of devmem-tcp, nothing else. */
+export { diagnose, type DiagnoseOptions } from './doctor/diagnose.js';
+export type { Area, Finding, Report, Status } from './doctor/report.js';
 export { DEVMEM_ERRORS, DevmemError, type DevmemErrorCode, type SystemError } from './errors.js';
 export type { AllocateOptions, MemoryType } from './memory/allocate.js';
 export type { BackingType } from './memory/backing.js';

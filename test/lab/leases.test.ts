@@ -5,7 +5,7 @@ import { EventEmitter, once } from 'node:events';
 import { type Batch, type Binding, bindRx, createServer, DmaBuf } from 'devmem-tcp';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 
-import { Pattern } from '../../dist/cli/demo/pattern.js';
+import { Pattern } from '../../dist/cli/transfer/pattern.js';
 import { ADDRESS, INTERFACE, statistic, steerToQueues } from './support/guest.js';
 import { poolsLeftAfterClose } from './support/page-pools.js';
 import { startSender } from './support/transfer.js';

@@ -1,8 +1,4 @@
 /** Setting the interface up from nothing, receiving, and leaving it as it was. */
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { fileURLToPath } from 'node:url';
-
 import {
   bindRx,
   connect,
@@ -25,13 +21,11 @@ import {
   statistic,
 } from './support/guest.js';
 import { journals, makeBare, rssQueues, ruleCount, snapshot } from './support/nic.js';
-import { patternReader, type Received, receiveStreams } from './support/transfer.js';
+import { patternReader, type Received, receiveStreams, startServer } from './support/transfer.js';
 
 const MiB = 2 ** 20;
 const PORT = 5201;
 const PEER = { IPv4: '192.0.2.2', IPv6: '2001:db8::2' } as const;
-const PATTERN_SERVER = fileURLToPath(new URL('support/pattern-server.mjs', import.meta.url));
-const SEED = '1';
 
 let memory: DmaBuf;
 
@@ -109,10 +103,8 @@ describe('a bare interface', () => {
       const bytes = 8 * MiB;
       const before = await snapshot();
       const host = PEER[family];
-      const args = [process.execPath, PATTERN_SERVER, host, '7000', String(bytes), SEED];
-      const server = spawn('peer', args, { stdio: ['ignore', 'pipe', 'inherit'] });
+      const server = await startServer(host, 7000, bytes);
       try {
-        await once(server.stdout, 'data');
         const flows = [{ remoteAddress: host, remotePort: 7000 }];
         await using prepared = await prepareInterface(options({ flows }));
         expect(prepared.plan.steps.filter((step) => step.setting === 'flow-rule')).toHaveLength(1);

@@ -11,6 +11,7 @@ import { fileURLToPath } from 'node:url';
 import { type Binding, bindRx, createServer, type DevmemSocket, DmaBuf } from 'devmem-tcp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
+import { dropUrgentData } from '../../dist/doctor/checks/kernel.js';
 import {
   ADDRESS,
   type Family,
@@ -101,17 +102,17 @@ describe.runIf(mended).each<Family>(['IPv4', 'IPv6'])('urgent data over %s', (fa
 });
 
 describe.runIf(!mended)('the mitigation on a kernel that urgent data panics', () => {
-  const RULE = 'tcp flags & urg == urg counter drop';
+  const TABLE = ['table', 'netdev', 'devmem'];
 
   /** Packets that the rule dropped. */
   function dropped(): number {
-    return Number(/counter packets (\d+)/.exec(run('nft', 'list', 'table', 'netdev', 'urg'))?.[1]);
+    return Number(/counter packets (\d+)/.exec(run('nft', 'list', ...TABLE))?.[1]);
   }
 
   beforeAll(() => {
-    const hook = `type filter hook ingress device "${INTERFACE}" priority 0;`;
-    run('nft', `table netdev urg { chain ingress { ${hook} ${RULE}; }; }`);
-    return () => run('nft', 'delete', 'table', 'netdev', 'urg');
+    // As the doctor prints it, for a shell.
+    run('sh', '-c', dropUrgentData(INTERFACE));
+    return () => run('nft', 'delete', ...TABLE);
   });
 
   it.each<Family>(['IPv4', 'IPv6'])('drops it before TCP sees it, over %s', async (family) => {

@@ -1,6 +1,6 @@
 // @ts-check
 /** What both ends know: the bytes of each stream, and the ports. */
-import { Pattern } from '../../dist/cli/demo/pattern.js';
+import { Pattern } from '../../dist/cli/transfer/pattern.js';
 
 const SEED = 20260720;
 

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import type { Writable } from 'node:stream';
 
 import type { Batch, DevmemSocket, DmaBuf, Fragment } from 'devmem-tcp';
-import { Pattern } from '../../dist/cli/demo/pattern.js';
+import { Pattern } from '../../dist/cli/transfer/pattern.js';
 
 const PIECE = 256 * 1024;
 

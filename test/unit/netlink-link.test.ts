@@ -1,22 +1,47 @@
 import { describe, expect, it } from 'vitest';
 
 import { decodeLinks } from '../../dist/nic/netlink/link.js';
-import { attribute, message, number, text } from '../support/netlink.js';
+import { attribute, message, nest, number, text } from '../support/netlink.js';
 
 const RTM_NEWLINK = 16;
 const RTM_DELLINK = 17;
 const RTM_NEWADDR = 20;
 const IFLA_IFNAME = 3;
+const IFLA_XDP = 43;
+const IFLA_XDP_ATTACHED = 2;
+const IFLA_XDP_PROG_ID = 4;
+const IFLA_PARENT_DEV_NAME = 56;
+const IFLA_PARENT_DEV_BUS_NAME = 57;
 const IFF_UP = 1;
+const IFF_LOOPBACK = 8;
 const IFF_LOWER_UP = 0x10000;
 const AF_BRIDGE = 7;
 
+interface Parts {
+  family?: number;
+  name?: string;
+  attributes?: Uint8Array[];
+}
+
 /** A message about link 7. */
-function link(type: number, flags: number, { family = 0, name = 'eth1' } = {}): Buffer {
+function link(type: number, flags: number, parts: Parts = {}): Buffer {
+  const { family = 0, name = 'eth1', attributes = [] } = parts;
   const header = [Buffer.from([family, 0]), number(1, 2), number(7, 4), number(flags, 4)];
-  const payload = Buffer.concat([...header, number(0, 4), attribute(IFLA_IFNAME, text(name))]);
+  const named = attribute(IFLA_IFNAME, text(name));
+  const payload = Buffer.concat([...header, number(0, 4), named, ...attributes]);
   return message({ type, payload });
 }
+
+const LINK = {
+  index: 7,
+  name: 'eth1',
+  state: 'up',
+  carrier: true,
+  loopback: false,
+  xdpProgram: undefined,
+  xdpMode: undefined,
+  parent: undefined,
+};
 
 describe('decodeLinks()', () => {
   it('tells up, down and gone, and whether there is a carrier', () => {
@@ -26,12 +51,48 @@ describe('decodeLinks()', () => {
       link(RTM_NEWLINK, 0),
       link(RTM_DELLINK, IFF_UP | IFF_LOWER_UP),
     ]);
-    const xdpProgram = undefined;
     expect(decodeLinks(bytes)).toEqual([
-      { index: 7, name: 'eth1', state: 'up', carrier: true, xdpProgram },
-      { index: 7, name: 'renamed', state: 'up', carrier: false, xdpProgram },
-      { index: 7, name: 'eth1', state: 'down', carrier: false, xdpProgram },
-      { index: 7, name: 'eth1', state: 'gone', carrier: false, xdpProgram },
+      LINK,
+      { ...LINK, name: 'renamed', carrier: false },
+      { ...LINK, state: 'down', carrier: false },
+      { ...LINK, state: 'gone', carrier: false },
+    ]);
+  });
+
+  it('tells loopback, and the device behind a link', () => {
+    const parent = [
+      attribute(IFLA_PARENT_DEV_NAME, text('0000:3b:00.0')),
+      attribute(IFLA_PARENT_DEV_BUS_NAME, text('pci')),
+    ];
+    const bytes = Buffer.concat([
+      link(RTM_NEWLINK, IFF_UP | IFF_LOOPBACK, { name: 'lo' }),
+      link(RTM_NEWLINK, IFF_UP, { attributes: parent }),
+    ]);
+    expect(decodeLinks(bytes)).toMatchObject([
+      { name: 'lo', loopback: true, parent: undefined },
+      { name: 'eth1', loopback: false, parent: { name: '0000:3b:00.0', bus: 'pci' } },
+    ]);
+  });
+
+  it.for([
+    [1, 'driver'],
+    [2, 'generic'],
+    [3, 'offload'],
+    [4, 'several'],
+    [99, undefined],
+  ] as const)('tells how XDP is attached: %i is %s', ([mode, xdpMode]) => {
+    const attached = attribute(IFLA_XDP_ATTACHED, number(mode, 1));
+    const program = attribute(IFLA_XDP_PROG_ID, number(7, 4));
+    const attributes = [nest(IFLA_XDP, attached, program)];
+    expect(decodeLinks(link(RTM_NEWLINK, 0, { attributes }))).toMatchObject([
+      { xdpMode, xdpProgram: 7 },
+    ]);
+  });
+
+  it('tells no XDP program where none is attached', () => {
+    const attributes = [nest(IFLA_XDP, attribute(IFLA_XDP_ATTACHED, number(0, 1)))];
+    expect(decodeLinks(link(RTM_NEWLINK, 0, { attributes }))).toMatchObject([
+      { xdpMode: undefined, xdpProgram: undefined },
     ]);
   });
 

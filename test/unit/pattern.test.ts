@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 
-import { Pattern } from '../../dist/cli/demo/pattern.js';
+import { parsePattern, Pattern } from '../../dist/cli/transfer/pattern.js';
 
 const PERIOD = 4_194_319;
 const PAGE = 4096;
@@ -59,4 +59,39 @@ describe('the pattern', () => {
   it('finds right bytes in the wrong place', () => {
     expect(pattern.mismatch(0, pattern.slice(1, 100))).toBeGreaterThanOrEqual(0);
   });
+});
+
+describe('a sequence', () => {
+  it('counts from 1 to its length less one, then from 0', () => {
+    expect([...Pattern.sequence(7).slice(0, 10)]).toEqual([1, 2, 3, 4, 5, 6, 0, 1, 2, 3]);
+  });
+
+  it('goes on where its block ends', () => {
+    const position = 4 * 2 ** 20 - 2;
+    const expected = [0, 1, 2, 3].map((index) => (position + index + 1) % 7);
+    expect([...Pattern.sequence(7).slice(position, 4)]).toEqual(expected);
+  });
+
+  it('finds a byte that is not its own', () => {
+    const bytes = Buffer.from(Pattern.sequence(7).slice(100, 1000));
+    bytes[500]! ^= 1;
+    expect(Pattern.sequence(7).mismatch(100, bytes)).toBe(500);
+  });
+});
+
+describe('a pattern as users write it', () => {
+  it.for([
+    ['random:5', new Pattern(5)],
+    ['5', new Pattern(5)],
+    ['sequence:7', Pattern.sequence(7)],
+  ] as const)('%s', ([text, expected]) => {
+    expect(parsePattern(text)?.slice(0, 100)).toEqual(expected.slice(0, 100));
+  });
+
+  it.for(['', 'sequence', 'sequence:0', 'sequence:256', 'random:x', 'zeros', '-1'])(
+    "'%s' is none",
+    (text) => {
+      expect(parsePattern(text)).toBeUndefined();
+    },
+  );
 });

@@ -1,6 +1,8 @@
 /** What a command of `devmem-tcp` is, and how it reads its arguments. */
 import { parseArgs, type ParseArgsConfig } from 'node:util';
 
+import { suggestion } from './suggest.js';
+
 /** Exit statuses of every command. */
 export const STATUS = { ok: 0, failed: 1, usage: 64 } as const;
 
@@ -38,6 +40,15 @@ export function parseOptions<const T extends Options>(
   try {
     return parseArgs({ args: [...args], options, allowPositionals: true, strict: true });
   } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error));
+    throw new UsageError(complaint(error, Object.keys(options)));
   }
+}
+
+/** What parseArgs says, without its advice on arguments that no command takes. */
+function complaint(error: unknown, options: readonly string[]): string {
+  const message = error instanceof Error ? error.message : String(error);
+  const unknown = /^Unknown option '(-[^']*)'/.exec(message)?.[1];
+  if (unknown === undefined) return message;
+  const known = options.map((name) => `--${name}`);
+  return `unknown option '${unknown}'${suggestion(unknown, known)}`;
 }

@@ -4,8 +4,8 @@ import { parseArgs } from 'node:util';
 
 import { insideLab, labSurroundings, runInLab } from './demo/lab.js';
 import { type DemoResult, type DemoSetup, runDemo } from './demo/receive.js';
-import { formatBytes, formatRate, parseBytes } from './format.js';
-import { Progress } from './progress.js';
+import { parseBytes } from './format.js';
+import { receiveText } from './transfer/receive-report.js';
 
 const HELP = `Receives a pseudo-random stream over TCP and verifies every byte where it landed.
 
@@ -54,9 +54,8 @@ async function demo(options: Options): Promise<number> {
     return runInLab(options.kernel, args);
   }
   const setup = setupHere(bytes);
-  const progress = new Progress(setup.bytes, !options.json);
-  const result = await runDemo(setup, progress);
-  process.stdout.write(options.json ? `${JSON.stringify(result)}\n` : table(result));
+  const result = await runDemo(setup, options.json);
+  process.stdout.write(options.json ? `${JSON.stringify(result)}\n` : text(result));
   return result.verified ? 0 : 1;
 }
 
@@ -90,29 +89,12 @@ function setupHere(bytes: number | undefined): DemoSetup {
   };
 }
 
-function table(result: DemoResult): string {
-  const where = result.transport === 'copy' ? 'copied to host memory' : 'straight into the dma-buf';
-  const rows = [
-    [
-      'received',
-      `${formatBytes(result.bytes)} in ${result.seconds} s, ${formatRate(result.bytes / result.seconds)}`,
-    ],
-    ['transport', `${result.transport}: ${where} (Linux ${result.kernel})`],
-    [
-      'fragments',
-      `${result.frags}, ${formatBytes(result.bytes / Math.max(result.frags, 1))} on average`,
-    ],
-    ['device', formatBytes(result.deviceBytes)],
-    ['linear', formatBytes(result.linearBytes)],
-    ['copied', formatBytes(result.copiedBytes)],
-    ['verified', result.verified ? 'every byte' : 'NO: bytes are missing or wrong'],
-  ];
-  const lines = rows.map(([name, value]) => `  ${name!.padEnd(10)}  ${value}\n`);
+function text(result: DemoResult): string {
   const advice =
     result.transport === 'copy'
       ? "\n  The real devmem path needs a capable NIC; 'npm run demo -- --lab' runs it in a guest.\n"
       : '';
-  return `\n${lines.join('')}${advice}`;
+  return `\n${receiveText(result)}${advice}`;
 }
 
 try {

@@ -4,6 +4,7 @@ import { isIP } from 'node:net';
 
 import type { Flow } from '../nic/prepare.js';
 import { UsageError } from './command.js';
+import { splitEndpoint } from './values.js';
 
 /** For util.parseArgs. */
 export const FLOW_OPTIONS = {
@@ -24,22 +25,15 @@ interface Endpoint {
   port?: number;
 }
 
-/** `PORT`, `HOST:PORT`, `[IPv6]:PORT`, `:PORT`, `HOST`, `[IPv6]`. */
 function parseEndpoint(option: string, text: string): Endpoint {
-  const match = /^(?:\[([^\]]+)\]|([^:[\]]*))(?::(\d+))?$/.exec(text);
-  const bare = /^\d+$/.test(text);
-  if (match === null && !bare) {
-    throw new UsageError(`${option} '${text}' is not ADDRESS:PORT; IPv6 is [ADDRESS]:PORT`);
+  const endpoint = splitEndpoint(text);
+  if (endpoint === undefined || endpoint.port === 0) {
+    throw new UsageError(
+      `${option} '${text}' is not ADDRESS:PORT with a port from 1 to 65535; IPv6 is [ADDRESS]:PORT`,
+    );
   }
-  const port = bare ? text : match?.[3];
-  const host = bare ? undefined : (match?.[1] ?? match?.[2]);
-  if (port !== undefined && (Number(port) < 1 || Number(port) > 0xffff)) {
-    throw new UsageError(`${option} '${text}': a port is 1 to 65535`);
-  }
-  return {
-    ...(host !== undefined && host !== '' && host !== '*' && { host }),
-    ...(port !== undefined && { port: Number(port) }),
-  };
+  const { host, port } = endpoint;
+  return { ...(host !== undefined && { host }), ...(port !== undefined && { port }) };
 }
 
 function parseAddress(option: string, text: string): Endpoint {

@@ -1,24 +1,33 @@
 #!/usr/bin/env node
 /** `devmem-tcp COMMAND`: finds the command and runs it. */
 import { type Command, STATUS, UsageError } from './command.js';
+import { suggestion } from './suggest.js';
 
 /** Loaded when asked for: a command does not wait for the code of others. */
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
-  broker: async () => (await import('./commands/broker.js')).command,
+  doctor: async () => (await import('./commands/doctor.js')).command,
+  recv: async () => (await import('./commands/recv.js')).command,
+  send: async () => (await import('./commands/send.js')).command,
   nic: async () => (await import('./commands/nic.js')).command,
+  broker: async () => (await import('./commands/broker.js')).command,
 };
 
+const HELP = ['--help', '-h'];
+
 async function main([name, ...args]: string[]): Promise<number> {
-  if (name === undefined || name === 'help' || name === '--help' || name === '-h') {
+  if (name === 'help' && args[0] !== undefined) return main([args[0], '--help']);
+  if (name === undefined || name === 'help' || HELP.includes(name)) {
     process.stdout.write(await overview());
     return name === undefined ? STATUS.usage : STATUS.ok;
   }
   if (!Object.hasOwn(COMMANDS, name)) {
-    const known = Object.keys(COMMANDS).join(', ');
-    return complain(`there is no command '${name}'. The commands are ${known}`);
+    const known = Object.keys(COMMANDS);
+    return complain(
+      `there is no command '${name}'${suggestion(name, known)}. The commands are ${known.join(', ')}`,
+    );
   }
   const command = await COMMANDS[name]!();
-  if (args.includes('--help')) {
+  if (args.some((arg) => HELP.includes(arg))) {
     process.stdout.write(command.help);
     return STATUS.ok;
   }

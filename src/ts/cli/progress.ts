@@ -1,20 +1,20 @@
-/** A progress bar with rate on a terminal's stderr; silent anywhere else. */
+/** A progress bar (where the end is known) and rate on a terminal's stderr; silent anywhere else. */
 import { formatBytes, formatRate } from './format.js';
 
 const WIDTH = 30;
 const INTERVAL_MS = 100;
 
 export class Progress {
-  readonly #total: number;
+  readonly #total: number | undefined;
   readonly #active: boolean;
   readonly #started = performance.now();
   #lastDrawn = 0;
 
   /**
-   * @param total - bytes to come
+   * @param total - bytes to come; undefined: nobody knows
    * @param wanted - whether to draw at all
    */
-  constructor(total: number, wanted: boolean) {
+  constructor(total: number | undefined, wanted: boolean) {
     this.#total = total;
     // A guest's output ends on a terminal that the guest cannot see.
     const terminal = process.stderr.isTTY || process.env.DEVMEM_PROGRESS === '1';
@@ -36,11 +36,14 @@ export class Progress {
   }
 
   #draw(bytes: number, now: number): void {
-    const share = Math.min(bytes / this.#total, 1);
-    const filled = Math.round(share * WIDTH);
-    const bar = '█'.repeat(filled) + '░'.repeat(WIDTH - filled);
-    const percent = `${Math.floor(share * 100)}%`.padStart(4);
     const rate = formatRate((bytes / Math.max(now - this.#started, 1)) * 1000);
-    process.stderr.write(`\r\x1b[K${bar} ${percent}  ${formatBytes(bytes)}  ${rate}`);
+    const bar = this.#total === undefined ? '' : drawBar(bytes / this.#total);
+    process.stderr.write(`\r\x1b[K${bar}${formatBytes(bytes)}  ${rate}`);
   }
+}
+
+function drawBar(share: number): string {
+  const filled = Math.round(Math.min(share, 1) * WIDTH);
+  const percent = `${Math.floor(Math.min(share, 1) * 100)}%`.padStart(4);
+  return `${'█'.repeat(filled)}${'░'.repeat(WIDTH - filled)} ${percent}  `;
 }

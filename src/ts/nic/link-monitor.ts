@@ -9,10 +9,13 @@ import { decodeLinks, getLink, type Link, NETLINK_ROUTE, RTMGRP_LINK } from './n
 
 export type LinkChange = Omit<InterfaceMessage, 'bindingId'>;
 
+/** What there is to tell of a link here. */
+type Seen = Pick<Link, 'index' | 'name' | 'state' | 'carrier'>;
+
 interface Watch {
   index: number;
   name: string;
-  last: Link;
+  last: Seen;
   listener: (change: LinkChange) => void;
 }
 
@@ -77,7 +80,7 @@ class LinkMonitor {
     }
   }
 
-  #tell(link: Link): void {
+  #tell(link: Seen): void {
     for (const watch of [...this.#watches]) {
       const { last } = watch;
       if (watch.index !== link.index) continue;
@@ -121,6 +124,6 @@ export async function watchLink(
   return unwatch;
 }
 
-function gone(index: number, name: string): Link {
-  return { index, name, state: 'gone', carrier: false, xdpProgram: undefined };
+function gone(index: number, name: string): Seen {
+  return { index, name, state: 'gone', carrier: false };
 }

@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 
 import { bindRx, createServer, DmaBuf } from 'devmem-tcp';
 
-import { Pattern } from '../../../dist/cli/demo/pattern.js';
+import { Pattern } from '../../../dist/cli/transfer/pattern.js';
 
 const [broker, queue] = process.argv.slice(2);
 const options = /** @type {const} */ ({ interface: 'dms0', mode: 'devmem' });

@@ -5,7 +5,7 @@ import { once } from 'node:events';
 
 import { bindRx, createServer, DmaBuf } from 'devmem-tcp';
 
-import { Pattern } from '../../../dist/cli/demo/pattern.js';
+import { Pattern } from '../../../dist/cli/transfer/pattern.js';
 
 const heldLimit = Number(process.argv[2] ?? 2 ** 22);
 const memory = await DmaBuf.allocate({ type: 'udmabuf', size: 16 * 2 ** 20 });

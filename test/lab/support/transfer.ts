@@ -6,10 +6,10 @@ import { fileURLToPath } from 'node:url';
 import type { Binding, DevmemSocket, SocketStats } from 'devmem-tcp';
 import { createServer } from 'devmem-tcp';
 
-import { Pattern } from '../../../dist/cli/demo/pattern.js';
+import { Pattern } from '../../../dist/cli/transfer/pattern.js';
 import { ADDRESS, type Family } from './guest.js';
 
-const SENDER = fileURLToPath(new URL('../../../dist/cli/demo/sender.js', import.meta.url));
+const MAIN = fileURLToPath(new URL('../../../dist/cli/main.js', import.meta.url));
 const SEED = 1;
 
 const pattern = new Pattern(SEED);
@@ -21,8 +21,27 @@ export function startSender(
   bytes: number,
   stderr: 'inherit' | 'ignore' = 'inherit',
 ): ChildProcess {
-  const args = [process.execPath, SENDER, host, String(port), String(bytes), String(SEED)];
+  const args = sending('--connect', host, port, bytes);
   return spawn('peer', args, { stdio: ['ignore', 'ignore', stderr] });
+}
+
+/** The same, for the first one to connect. Resolves once it listens. */
+export async function startServer(
+  host: string,
+  port: number,
+  bytes: number,
+): Promise<ChildProcess> {
+  const args = sending('--listen', host, port, bytes);
+  const server = spawn('peer', args, { stdio: ['ignore', 'ignore', 'pipe'] });
+  const [said] = (await once(server.stderr, 'data')) as [Buffer];
+  if (!String(said).startsWith('listening')) throw new Error(String(said));
+  return server;
+}
+
+function sending(how: string, host: string, port: number, bytes: number): string[] {
+  const where = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+  const what = ['--bytes', String(bytes), '--seed', String(SEED)];
+  return [process.execPath, MAIN, 'send', how, where, ...what];
 }
 
 export interface Received {

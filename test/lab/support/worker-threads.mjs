@@ -27,7 +27,7 @@ async function mainThread() {
 
 async function worker() {
   const { bindRx, createServer, DmaBuf } = await import('devmem-tcp');
-  const { Pattern } = await import('../../../dist/cli/demo/pattern.js');
+  const { Pattern } = await import('../../../dist/cli/transfer/pattern.js');
   /** @type {{ queue: number, port: number }} */
   const { queue, port } = workerData;
   const memory = await DmaBuf.allocate({ type: 'udmabuf', size: 16 * 2 ** 20 });

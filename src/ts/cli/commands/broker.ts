@@ -10,19 +10,21 @@ const HELP = `Binds receive queues for processes that lack the privilege to do s
   devmem-tcp broker --socket PATH --allow IF[:QUEUES]… [OPTION]…
 
   --socket PATH          where to listen; a dead broker's socket is replaced
-  --allow IF[:QUEUES]    an interface, and those of its rx queues that may be bound,
-                         e.g. eth1:2,3 or eth1:8-15; without queues: all. Repeatable
-  --mode OCTAL           permissions of the socket: who may write to it may connect
-                         (default 0660)
+  --allow IF[:QUEUES]    an interface, and those of its rx queues that may be
+                         bound, e.g. eth1:2,3 or eth1:8-15; without queues: all.
+                         Repeatable
+  --mode OCTAL           permissions of the socket: who may write to it may
+                         connect (default 0660)
   --group NAME|GID       its group (default: this process's)
-  --allow-uid UID        serve this user. Repeatable; without it and --allow-gid,
-                         whoever may connect
+  --allow-uid UID        serve this user. Repeatable; without it and without
+                         --allow-gid, whoever may connect
   --allow-gid GID        serve processes with this primary group. Repeatable
   --max-clients N        clients at a time (default 64)
 
-A client's binding lasts as long as its connection. It runs until SIGINT or SIGTERM,
-and needs CAP_NET_ADMIN in the network namespace of the interfaces. Clients:
-bindRx({ broker: PATH, … }); for other languages see docs/broker.md.
+A client's binding lasts as long as its connection. It runs until SIGINT or
+SIGTERM, and needs CAP_NET_ADMIN in the network namespace of the interfaces.
+Clients: recv --broker PATH and bindRx({ broker: PATH, … }); for other languages
+see docs/broker.md.
 `;
 
 const OPTIONS = {

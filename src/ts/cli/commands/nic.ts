@@ -7,6 +7,7 @@ import {
 } from '../../nic/prepare.js';
 import { type Restoration, restoreInterfaces } from '../../nic/restore.js';
 import { type Command, parseOptions, STATUS, UsageError } from '../command.js';
+import { parseQueues } from '../values.js';
 import { FLOW_HELP, FLOW_OPTIONS, parseFlows } from '../flow-options.js';
 
 const HELP = `Set an interface up for devmem TCP, and put it back.
@@ -15,18 +16,18 @@ const HELP = `Set an interface up for devmem TCP, and put it back.
   devmem-tcp nic apply --interface IF --queues 2,3 [FLOW]… [--json]
   devmem-tcp nic restore [--interface IF] [--json]
 
-plan      tells what is, what has to change, the ethtool command for it, and what is
-          in the way; changes nothing. Exit status 1 if something is in the way
+plan      tells what is, what has to change, the ethtool command for it, and
+          what is in the way; changes nothing. Exit status 1 if something is
 apply     does it; it stays until restore
-restore   puts back what apply did, and what processes left behind that ended without
-          doing so; of what runs, it keeps its hands off
+restore   puts back what apply did, and what processes left behind that ended
+          without doing so; of what runs, it keeps its hands off
 
   --interface IF              the network interface
   --queues N[,N]…             receive queues that memory will be bound to
 ${FLOW_HELP}
-  --runtime-directory PATH    where the journal lies (default $DEVMEM_TCP_RUNTIME_DIR,
-                              else /run/devmem-tcp for root, else
-                              $XDG_RUNTIME_DIR/devmem-tcp)
+  --runtime-directory PATH    where the journal lies (default
+                              $DEVMEM_TCP_RUNTIME_DIR, else /run/devmem-tcp for
+                              root, else $XDG_RUNTIME_DIR/devmem-tcp)
   --json                      one JSON document instead of text
 `;
 
@@ -44,21 +45,12 @@ function parse(args: readonly string[]) {
   return parseOptions(args, OPTIONS);
 }
 
-function parseQueues(text: string | undefined): number[] {
-  if (text === undefined) throw new UsageError('--queues is missing, e.g. --queues 2,3');
-  const queues = text.split(',').map((each) => each.trim());
-  const wrong = queues.find((each) => !/^\d+$/.test(each));
-  if (wrong !== undefined) {
-    throw new UsageError(`--queues '${text}': '${wrong}' is no number of a queue`);
-  }
-  return queues.map(Number);
-}
-
 async function prepareOptions(values: Values): Promise<PrepareOptions> {
   if (values.interface === undefined) throw new UsageError('--interface is missing');
+  if (values.queues === undefined) throw new UsageError('--queues is missing, e.g. --queues 2,3');
   return {
     interface: values.interface,
-    queues: parseQueues(values.queues),
+    queues: parseQueues('--queues', values.queues),
     flows: await parseFlows(values),
     ...directoryOption(values),
   };
@@ -124,13 +116,14 @@ const ACTIONS: Readonly<Record<string, (values: Values) => Promise<number>>> = {
 };
 
 export const command: Command = {
-  summary: 'set an interface up for devmem TCP (plan, apply), and put it back (restore)',
+  summary: 'set an interface up (plan, apply), and put it back (restore)',
   help: HELP,
   async run(args) {
     const { values, positionals } = parse(args);
     const [name, ...more] = positionals;
     if (name === undefined || !Object.hasOwn(ACTIONS, name)) {
-      throw new UsageError(`nic ${name ?? ''}: say plan, apply or restore`);
+      const what = name === undefined ? 'nic' : `nic ${name}`;
+      throw new UsageError(`${what}: say plan, apply or restore`);
     }
     if (more.length > 0) throw new UsageError(`nic ${name}: '${more[0]}' is too much`);
     return ACTIONS[name]!(values);

@@ -1,19 +1,14 @@
-/** Receives the pattern and looks at every byte of it. */
+/** Receives the pattern from a sender of its own, and looks at every byte of it. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { release } from 'node:os';
 import { fileURLToPath } from 'node:url';
 
-import {
-  type Binding,
-  bindRx,
-  createServer,
-  DmaBuf,
-  type DevmemSocket,
-  type Mode,
-} from '../../index.js';
-import type { Progress } from '../progress.js';
-import { Pattern } from './pattern.js';
+import { type Binding, bindRx, DmaBuf, type Mode } from '../../index.js';
+import { Meter } from '../transfer/meter.js';
+import { addressText } from '../values.js';
+import { DEFAULT_SEED, Pattern } from '../transfer/pattern.js';
+import { receiveAll } from '../transfer/receive.js';
+import { receiveReport, type ReceiveReport } from '../transfer/receive-report.js';
+import { Stopper } from '../transfer/stopping.js';
 
 /** Where to receive and from where to send. */
 export interface DemoSetup {
@@ -29,25 +24,10 @@ export interface DemoSetup {
 }
 
 /** What `npm run demo -- --json` prints. */
-export interface DemoResult {
-  transport: string;
-  /** The kernel's release. */
-  kernel: string;
-  bytes: number;
-  seconds: number;
-  frags: number;
-  deviceBytes: number;
-  linearBytes: number;
-  copiedBytes: number;
-  /** Every byte was what it should be, and none was missing. */
-  verified: boolean;
-  /** Why it is not the devmem path, if it is not. */
-  fallback?: string;
-}
+export type DemoResult = ReceiveReport;
 
-const SEED = 20231106;
-
-export async function runDemo(setup: DemoSetup, progress: Progress): Promise<DemoResult> {
+/** @param quiet - no progress bar */
+export async function runDemo(setup: DemoSetup, quiet: boolean): Promise<DemoResult> {
   await using memory = await DmaBuf.allocate({ size: setup.memoryBytes });
   await using binding = await bindRx({
     memory,
@@ -55,91 +35,52 @@ export async function runDemo(setup: DemoSetup, progress: Progress): Promise<Dem
     ...(setup.interface !== undefined && { interface: setup.interface }),
     ...(setup.queues !== undefined && { queues: setup.queues }),
   });
-  const result = await receiveOnce(setup, binding, progress);
-  if (binding.fallback !== undefined) result.fallback = binding.fallback.message;
-  return result;
+  return await receiveOnce(setup, binding, quiet);
 }
 
 // One connection from one sender; fails with whichever end fails first.
 async function receiveOnce(
   setup: DemoSetup,
   binding: Binding,
-  progress: Progress,
+  quiet: boolean,
 ): Promise<DemoResult> {
-  let received: (result: DemoResult) => void;
-  let failed: (error: Error) => void;
-  const outcome = new Promise<DemoResult>((resolve, reject) => {
-    received = resolve;
-    failed = reject;
-  });
-  await using server = createServer({ binding }, async (socket) => {
-    received(await receiveStream(socket, binding.memory, setup.bytes, progress));
-  });
-  server.on('error', failed!);
-  server.on('socketError', failed!);
-  const { port } = await server.listen({ host: setup.host });
-  const sender = startSender(setup, port, failed!);
+  using stopper = new Stopper();
+  using meter = new Meter({ total: setup.bytes, interval: undefined, quiet });
+  let sender: ChildProcess | undefined;
+  let senderFailure: Error | undefined;
+  const failed = (error: Error): void => {
+    senderFailure ??= error;
+    stopper.stop('interrupted');
+  };
   try {
-    return await outcome;
-  } finally {
-    sender.kill();
-  }
-}
-
-async function receiveStream(
-  socket: DevmemSocket,
-  memory: DmaBuf,
-  expected: number,
-  progress: Progress,
-): Promise<DemoResult> {
-  const pattern = new Pattern(SEED);
-  const view = memory.map();
-  const started = performance.now();
-  let position = 0;
-  let wrongPieces = 0;
-  const look = (bytes: Uint8Array): void => {
-    if (pattern.mismatch(position, bytes) !== -1) wrongPieces++;
-    position += bytes.length;
-  };
-  for await (const batch of socket.batches()) {
-    memory.cpuAccess(() => {
-      batch.forEach((offset, size) => {
-        look(view.subarray(offset, offset + size));
-      }, look);
+    const results = await receiveAll({
+      binding,
+      listen: { host: setup.host, port: 0 },
+      connections: 1,
+      bytes: undefined,
+      seconds: undefined,
+      pattern: new Pattern(DEFAULT_SEED),
+      meter,
+      stopper,
+      onListening: (_address, port) => (sender = startSender(setup, port, failed)),
     });
-    batch.release();
-    progress.update(position);
+    if (senderFailure !== undefined) throw senderFailure;
+    const [failure] = results.flatMap(({ error }) => (error === undefined ? [] : [error]));
+    if (failure !== undefined) throw new Error(failure);
+    const report = receiveReport(results, { binding, meter, reason: stopper.reason });
+    return { ...report, verified: report.verified === true && report.bytes === setup.bytes };
+  } finally {
+    sender?.kill();
   }
-  progress.clear();
-  const seconds = (performance.now() - started) / 1000;
-  const { fragments: frags, deviceBytes, linearBytes, copiedBytes } = socket.stats;
-  return {
-    transport: socket.transport,
-    kernel: release(),
-    bytes: position,
-    seconds: Number(seconds.toFixed(3)),
-    frags,
-    deviceBytes,
-    linearBytes,
-    copiedBytes,
-    verified: wrongPieces === 0 && position === expected,
-  };
 }
 
 function startSender(setup: DemoSetup, port: number, failed: (error: Error) => void): ChildProcess {
-  const script = fileURLToPath(new URL('sender.js', import.meta.url));
-  const command = [
-    ...setup.peerCommand,
-    process.execPath,
-    script,
-    setup.host,
-    String(port),
-    String(setup.bytes),
-    String(SEED),
-  ];
+  const program = fileURLToPath(new URL('../main.js', import.meta.url));
+  const where = ['--connect', addressText(setup.host, port), '--bytes', String(setup.bytes)];
+  const command = [...setup.peerCommand, process.execPath, program, 'send', ...where];
   const sender = spawn(command[0]!, command.slice(1), { stdio: ['ignore', 'ignore', 'inherit'] });
   sender.on('error', failed);
-  void once(sender, 'exit').then(([status]) => {
+  sender.on('exit', (status) => {
     if (status !== 0 && status !== null) failed(new Error(`the sender exited with ${status}`));
   });
   return sender;

@@ -16,6 +16,8 @@ const ETHTOOL_A_BITSET_BIT_VALUE = 3;
 
 /** Steering by rules (NETIF_F_NTUPLE); `ethtool -K` calls it `ntuple`. */
 export const NTUPLE = 'rx-ntuple-filter';
+/** Merging of packets by the NIC (NETIF_F_GRO_HW). */
+export const HARDWARE_GRO = 'rx-gro-hw';
 
 export interface Feature {
   active: boolean;

@@ -6,7 +6,14 @@ import { constants, endianness } from 'node:os';
 
 import { systemError } from '../../errors.js';
 import { native } from '../../native.js';
-import { Attributes, decodeAnswer, encodeMessage, NLM_F_ACK, splitMessages } from './message.js';
+import {
+  Attributes,
+  decodeAnswer,
+  encodeMessage,
+  NLM_F_ACK,
+  NLM_F_DUMP,
+  splitMessages,
+} from './message.js';
 
 export const NETLINK_ROUTE = 0;
 /** Group of messages about links. */
@@ -24,12 +31,18 @@ const IFINFOMSG_FLAGS = 8;
 
 const AF_UNSPEC = 0;
 const IFF_UP = 1 << 0;
+const IFF_LOOPBACK = 1 << 3;
 const IFF_LOWER_UP = 1 << 16;
 
 const IFLA_IFNAME = 3;
 const IFLA_XDP = 43;
 const IFLA_XDP_ATTACHED = 2;
 const IFLA_XDP_PROG_ID = 4;
+const IFLA_PARENT_DEV_NAME = 56;
+const IFLA_PARENT_DEV_BUS_NAME = 57;
+
+// XDP_ATTACHED_*
+const XDP_MODES = [undefined, 'driver', 'generic', 'offload', 'several'] as const;
 
 const little = endianness() === 'LE';
 
@@ -40,25 +53,52 @@ export interface Link {
   state: 'up' | 'down' | 'gone';
   /** Whether there is a link to the other end. */
   carrier: boolean;
+  loopback: boolean;
   /** The XDP program on it: its number, 0 where it has none to tell; undefined without one. */
   xdpProgram: number | undefined;
+  /** How it is attached. */
+  xdpMode: (typeof XDP_MODES)[number];
+  /** The device behind it, such as `0000:3b:00.0` on bus `pci`; none for virtual interfaces. */
+  parent: { name: string; bus: string } | undefined;
 }
 
-/** The interface with the index; undefined where there is none. */
+/**
+ * The interface with the index; undefined where there is none.
+ *
+ * @throws SystemError where the kernel refuses to tell
+ */
 export async function getLink(index: number): Promise<Link | undefined> {
+  const { links, errno } = await requestLinks(index, NLM_F_ACK);
+  if (errno === -constants.errno.ENODEV) return undefined;
+  if (errno < 0) throw systemError(errno, 'rtnetlink getlink', { subject: `link ${index}` });
+  return links[0];
+}
+
+/**
+ * The interfaces of this network namespace. Needs neither privilege nor sysfs.
+ *
+ * @throws SystemError where the kernel refuses to tell
+ */
+export async function listLinks(): Promise<Link[]> {
+  const { links, errno } = await requestLinks(0, NLM_F_DUMP);
+  if (errno < 0) throw systemError(errno, 'rtnetlink getlink');
+  return links;
+}
+
+async function requestLinks(
+  index: number,
+  flags: number,
+): Promise<{ links: Link[]; errno: number }> {
   const socket = new (native().NetlinkSocket)();
   const status = socket.open(NETLINK_ROUTE);
   if (status < 0) throw systemError(status, 'socket(AF_NETLINK)');
   try {
     const header = new Uint8Array(IFINFOMSG);
     new DataView(header.buffer).setInt32(IFINFOMSG_INDEX, index, little);
-    const request = { type: RTM_GETLINK, flags: NLM_F_ACK, sequence: 1, header, attributes: [] };
+    const request = { type: RTM_GETLINK, flags, sequence: 1, header, attributes: [] };
     const answer = await socket.request(encodeMessage(request));
     if (typeof answer === 'number') throw systemError(answer, 'netlink');
-    const { errno } = decodeAnswer(answer, 1, IFINFOMSG);
-    if (errno === -constants.errno.ENODEV) return undefined;
-    if (errno < 0) throw systemError(errno, 'rtnetlink getlink', { subject: `link ${index}` });
-    return decodeLinks(answer)[0];
+    return { links: decodeLinks(answer), errno: decodeAnswer(answer, 1, IFINFOMSG).errno };
   } finally {
     socket.close();
   }
@@ -82,12 +122,21 @@ function decodeLink(message: Uint8Array): Link | undefined {
   const flags = view.getUint32(MESSAGE_HEADER + IFINFOMSG_FLAGS, little);
   const gone = type === RTM_DELLINK;
   const xdp = attributes.nested(IFLA_XDP);
-  const attached = (xdp?.number(IFLA_XDP_ATTACHED) ?? 0) > 0;
+  const attached = xdp?.number(IFLA_XDP_ATTACHED) ?? 0;
   return {
     index: view.getInt32(MESSAGE_HEADER + IFINFOMSG_INDEX, little),
     name: attributes.string(IFLA_IFNAME) ?? '',
     state: gone ? 'gone' : (flags & IFF_UP) !== 0 ? 'up' : 'down',
     carrier: !gone && (flags & IFF_LOWER_UP) !== 0,
-    xdpProgram: attached ? (xdp?.number(IFLA_XDP_PROG_ID) ?? 0) : undefined,
+    loopback: (flags & IFF_LOOPBACK) !== 0,
+    xdpProgram: attached > 0 ? (xdp?.number(IFLA_XDP_PROG_ID) ?? 0) : undefined,
+    xdpMode: XDP_MODES[attached],
+    parent: decodeParent(attributes),
   };
+}
+
+function decodeParent(attributes: Attributes): Link['parent'] {
+  const name = attributes.string(IFLA_PARENT_DEV_NAME);
+  if (name === undefined) return undefined;
+  return { name, bus: attributes.string(IFLA_PARENT_DEV_BUS_NAME) ?? '' };
 }

@@ -1,0 +1,95 @@
+/** What users write for sizes, counts and addresses. */
+import { UsageError } from './command.js';
+import { parseBytes } from './format.js';
+import { type Pattern, parsePattern } from './transfer/pattern.js';
+
+export interface Endpoint {
+  /** Undefined: every address of this machine. */
+  host: string | undefined;
+  port: number;
+}
+
+/** iperf's and ncdevmem's too. */
+export const DEFAULT_PORT = 5201;
+
+/** `PORT`, `HOST`, `HOST:PORT`, `[IPv6]:PORT`, `:PORT`; undefined if it is none of these. */
+export function splitEndpoint(
+  text: string,
+): { host: string | undefined; port: number | undefined } | undefined {
+  const match = /^(?:(\d+)|(?:\[([^\]]+)\]|([^:[\]]*))(?::(\d+))?)$/.exec(text);
+  if (match === null || text === '') return undefined;
+  const [, bare, ipv6, name, suffix] = match;
+  const digits = bare ?? suffix;
+  const port = digits === undefined ? undefined : Number(digits);
+  if (port !== undefined && port > 0xffff) return undefined;
+  const host = ipv6 ?? name;
+  return { host: host === '' || host === '*' ? undefined : host, port };
+}
+
+/** @throws UsageError */
+export function parseEndpoint(option: string, text: string): Endpoint {
+  const endpoint = splitEndpoint(text);
+  if (endpoint !== undefined) return { ...endpoint, port: endpoint.port ?? DEFAULT_PORT };
+  throw new UsageError(
+    `${option} must be HOST:PORT, [ADDRESS]:PORT for IPv6, with a port up to 65535, not '${text}'`,
+  );
+}
+
+/** @throws UsageError unless it is a size such as 64M, of a byte at least */
+export function parseSize(option: string, text: string): number {
+  const bytes = parseBytes(text);
+  if (bytes === undefined || bytes < 1) {
+    throw new UsageError(`${option} must be a size such as 64M or 1G, not '${text}'`);
+  }
+  return bytes;
+}
+
+/** @throws UsageError unless it is a number of seconds above 0 */
+export function parseSeconds(option: string, text: string): number {
+  const seconds = /^\d+(\.\d+)?$/.test(text) ? Number(text) : 0;
+  // What a timer can count, in milliseconds.
+  if (!(seconds > 0 && seconds * 1000 < 2 ** 31)) {
+    throw new UsageError(`${option} must be a number of seconds such as 10 or 0.5, not '${text}'`);
+  }
+  return seconds;
+}
+
+/** @throws UsageError unless it is a whole number in [min, max] */
+export function parseCount(option: string, text: string, min: number, max: number): number {
+  const count = /^\d+$/.test(text) ? Number(text) : -1;
+  if (count < min || count > max) {
+    throw new UsageError(`${option} must be a whole number from ${min} to ${max}, not '${text}'`);
+  }
+  return count;
+}
+
+/** @throws UsageError unless it is a list such as 2,3 or 8-11 of distinct queues */
+export function parseQueues(option: string, text: string): number[] {
+  const queues = text.split(',').flatMap((part) => {
+    const match = /^(\d{1,5})(?:-(\d{1,5}))?$/.exec(part.trim());
+    const first = Number(match?.[1]);
+    const last = Number(match?.[2] ?? match?.[1]);
+    if (match === null || last < first || last > 0xffff) {
+      throw new UsageError(`${option} must be queues such as 2,3 or 8-11, not '${text}'`);
+    }
+    return Array.from({ length: last - first + 1 }, (_, index) => first + index);
+  });
+  if (new Set(queues).size !== queues.length) {
+    throw new UsageError(`${option} names a queue twice: '${text}'`);
+  }
+  return queues;
+}
+
+/** @throws UsageError */
+export function parsePatternOption(option: string, text: string): Pattern {
+  const pattern = parsePattern(text);
+  if (pattern !== undefined) return pattern;
+  throw new UsageError(
+    `${option} must be random, random:SEED or sequence:N (N from 1 to 255), not '${text}'`,
+  );
+}
+
+/** An address and a port as users write them. */
+export function addressText(address: string, port: number): string {
+  return `${address.includes(':') ? `[${address}]` : address}:${port}`;
+}

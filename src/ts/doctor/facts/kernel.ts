@@ -1,0 +1,79 @@
+import { gunzipSync } from 'node:zlib';
+
+import type { Files } from '../files.js';
+import type { Machine } from '../machine.js';
+
+export interface KernelFacts {
+  platform: string;
+  release: string | undefined;
+  /** Whether the addon could be loaded. */
+  supported: boolean;
+  canBindRx: boolean | undefined;
+  dontneedError: number | undefined;
+  config: KernelConfig | undefined;
+  /** Whether urgent data in device memory is harmless; undefined: it does not tell. */
+  urgentFixed: boolean | undefined;
+}
+
+/** What the kernel was built with, from the first file that tells. */
+export interface KernelConfig {
+  /** The file that it was read from. */
+  source: string;
+  /** `'y'`, `'m'` or another value; undefined where the option is not set. */
+  option(name: string): string | undefined;
+}
+
+export async function kernelFacts(machine: Machine): Promise<KernelFacts> {
+  const { platform, release, supported, files } = machine;
+  return {
+    platform,
+    release,
+    supported,
+    canBindRx: await machine.canBindRx(),
+    dontneedError: machine.dontneedError(),
+    config: readConfig(files, release),
+    urgentFixed: hasSymbol(files, URGENT_FIX),
+  };
+}
+
+/**
+ * The function that the first patch of kernel/patches adds. Whether a kernel panics
+ * cannot be found out by trying, not without risking the panic.
+ */
+const URGENT_FIX = 'tcp_urg_unreadable';
+
+// Without privilege the addresses are zeros; the names are there.
+function hasSymbol(files: Files, name: string): boolean | undefined {
+  const symbols = files.text('/proc/kallsyms');
+  if (!symbols) return undefined;
+  return new RegExp(` [tT] ${name}$`, 'm').test(symbols);
+}
+
+// A kernel's configuration is some 300 KiB of text.
+const CONFIG_LIMIT = 16 * 2 ** 20;
+
+function readConfig(files: Files, release: string): KernelConfig | undefined {
+  const packed = files.bytes('/proc/config.gz');
+  const unpacked = packed === undefined ? undefined : unpack(packed);
+  if (unpacked !== undefined) return parseConfig('/proc/config.gz', unpacked);
+  for (const source of [`/boot/config-${release}`, `/lib/modules/${release}/config`]) {
+    const text = files.text(source);
+    if (text !== undefined) return parseConfig(source, text);
+  }
+  return undefined;
+}
+
+function unpack(packed: Buffer): string | undefined {
+  try {
+    return gunzipSync(packed, { maxOutputLength: CONFIG_LIMIT }).toString('utf8');
+  } catch {
+    return undefined;
+  }
+}
+
+export function parseConfig(source: string, text: string): KernelConfig | undefined {
+  const values = new Map<string, string>();
+  for (const [, name, value] of text.matchAll(/^CONFIG_(\w+)=(.*)$/gm)) values.set(name!, value!);
+  // A file that sets nothing is no configuration.
+  return values.size === 0 ? undefined : { source, option: (name) => values.get(name) };
+}

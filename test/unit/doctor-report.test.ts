@@ -1,0 +1,228 @@
+import { describe, expect, it } from 'vitest';
+
+import { diagnose, examine } from '../../dist/doctor/diagnose.js';
+import type { Machine } from '../../dist/doctor/machine.js';
+import type { Finding } from '../../dist/doctor/report.js';
+import { ENOPROTOOPT, ETH1, GOOD_FILES, machine, queue, RINGS } from '../support/machines.js';
+
+const missing = (findings: Finding[]): string[] =>
+  findings.filter(({ status }) => status === 'missing').map(({ id }) => id);
+
+describe('a machine that lacks nothing', () => {
+  it('is ready, with the interface named', async () => {
+    const report = await examine(machine(), {});
+    expect(missing(report.findings)).toEqual([]);
+    expect(report).toMatchObject({ ready: true, kernel: '7.3.4-amd64', interfaces: ['eth1'] });
+  });
+
+  it('begins with what may take it down', async () => {
+    const { findings } = await examine(machine(), {});
+    expect(findings[0]).toMatchObject({ id: 'kernel.urgent-data', status: 'warning' });
+    // One command, which nft takes with its lines as with spaces in their place.
+    expect(findings[0]?.commands?.map((command) => command.split(/\s+/).join(' '))).toEqual([
+      `nft 'table netdev devmem { chain ingress { type filter hook ingress device "eth1" priority 0; tcp flags & urg == urg counter drop; }; }'`,
+    ]);
+  });
+
+  it('does not warn of that on a patched kernel, nor on one that cannot bind', async () => {
+    const symbols = { '/proc/kallsyms': '0000000000000000 t tcp_urg_unreadable\n' };
+    const patched = await examine(machine({}, { ...GOOD_FILES, ...symbols }), {});
+    expect(patched.findings[0]).toMatchObject({ id: 'kernel.urgent-data', status: 'ok' });
+    const old = await examine(machine({ canBindRx: () => Promise.resolve(false) }), {});
+    expect(old.findings.some(({ id }) => id === 'kernel.urgent-data')).toBe(false);
+  });
+
+  it('is ready although another interface cannot', async () => {
+    const eth0 = { ...ETH1, name: 'eth0', index: 2 };
+    const report = await examine(machine({ links: () => Promise.resolve([eth0, ETH1]) }), {});
+    expect(report).toMatchObject({ ready: true, interfaces: ['eth1'] });
+    expect(missing(report.findings)).toEqual(['interface.driver']);
+  });
+
+  it('is not when it is that other interface that is asked for', async () => {
+    const eth0 = { ...ETH1, name: 'eth0', index: 2 };
+    const links = (): Promise<(typeof ETH1 | typeof eth0)[]> => Promise.resolve([eth0, ETH1]);
+    const report = await examine(machine({ links }), { interface: 'eth0' });
+    expect(report).toMatchObject({ ready: false, interfaces: [] });
+    expect(report.findings.some((each) => each.interface === 'eth1')).toBe(false);
+  });
+});
+
+/** One thing wrong each, and the finding that says so. */
+const FAULTS: [what: string, id: string, changes: Partial<Machine>][] = [
+  ['the kernel has no bind-rx', 'kernel.bind-rx', { canBindRx: () => Promise.resolve(false) }],
+  ['netlink does not answer', 'kernel.bind-rx', { canBindRx: () => Promise.resolve(undefined) }],
+  ['the addon is missing', 'kernel.addon', { supported: false }],
+  ['there is no DONTNEED', 'kernel.dontneed', { dontneedError: () => ENOPROTOOPT }],
+  ['the driver is unknown', 'interface.driver', { driver: () => Promise.resolve(undefined) }],
+  ['the kernel is too old for it', 'interface.driver', { release: '6.12.117' }],
+  ['nothing can be allocated', 'memory.list', { memory: () => Promise.resolve(undefined) }],
+  ['interfaces are unknown', 'interface.list', { links: () => Promise.resolve(undefined) }],
+  ['there is no interface', 'interface.list', { links: () => Promise.resolve([]) }],
+  ['it is down', 'interface.up', { links: () => Promise.resolve([{ ...ETH1, state: 'down' }]) }],
+  [
+    'an XDP program is attached',
+    'interface.xdp',
+    { links: () => Promise.resolve([{ ...ETH1, xdpProgram: 7, xdpMode: 'driver' }]) },
+  ],
+  [
+    'all queues are bound',
+    'interface.bound',
+    { rxQueues: () => Promise.resolve([{ ...queue(0), dmabufId: 7 }]) },
+  ],
+  [
+    'AF_XDP has the queues',
+    'interface.bound',
+    { rxQueues: () => Promise.resolve([{ ...queue(0), otherUser: 'AF_XDP' }]) },
+  ],
+];
+
+describe('a machine is not ready where', () => {
+  it.for(FAULTS)('%s', async ([, id, changes]) => {
+    const report = await examine(machine(changes), {});
+    expect(missing(report.findings)).toEqual([id]);
+    expect(report.ready).toBe(false);
+    const finding = report.findings.find((each) => each.id === id && each.status === 'missing');
+    expect(finding?.why).toMatch(/\w/);
+    expect(finding?.fix).toMatch(/\w/);
+  });
+
+  it.for([['privilege.net-admin', '/proc/self/status']])(
+    '%s: %s is not there',
+    async ([id, path]) => {
+      const entries = Object.fromEntries(
+        Object.entries(GOOD_FILES).filter(([name]) => name !== path),
+      );
+      const report = await examine(machine({}, entries), {});
+      expect(missing(report.findings)).toEqual([id]);
+      expect(report.ready).toBe(false);
+    },
+  );
+});
+
+const switchedOff = (off: boolean) => Promise.resolve({ active: !off, changeable: true });
+
+/** What recv sets by itself is a warning: it does not stand in the way. */
+const WARNINGS: [what: string, id: string, command: string, changes: Partial<Machine>][] = [
+  [
+    'header split is off',
+    'interface.header-split',
+    'ethtool -G eth1 tcp-data-split on',
+    { rings: () => Promise.resolve({ ...RINGS, tcpDataSplit: 'disabled' }) },
+  ],
+  [
+    'small packets are not split',
+    'interface.hds-thresh',
+    'ethtool -G eth1 hds-thresh 0',
+    { rings: () => Promise.resolve({ ...RINGS, hdsThreshold: 256 }) },
+  ],
+  [
+    'flow rules are off',
+    'interface.ntuple',
+    'ethtool -K eth1 ntuple on',
+    { feature: (_, name) => switchedOff(name === 'rx-ntuple-filter') },
+  ],
+  [
+    'mlx5 does not merge packets',
+    'interface.hw-gro',
+    'ethtool -K eth1 rx-gro-hw on',
+    { feature: (_, name) => switchedOff(name === 'rx-gro-hw') },
+  ],
+  [
+    'it has one queue',
+    'interface.queues',
+    'ethtool -L eth1 combined 2',
+    { rxQueues: () => Promise.resolve([queue(0)]) },
+  ],
+];
+
+describe('a machine is ready, with a warning and the command that mends it, where', () => {
+  it.for(WARNINGS)('%s', async ([, id, command, changes]) => {
+    const { ready, findings } = await examine(machine(changes), {});
+    expect(ready).toBe(true);
+    expect(findings.find((each) => each.id === id)).toMatchObject({
+      status: 'warning',
+      interface: 'eth1',
+      commands: [command],
+    });
+  });
+});
+
+describe('where a broker binds, and nobody else has the privilege', () => {
+  const unprivileged = { ...GOOD_FILES, '/proc/self/status': 'CapEff:\t0000000000000000\n' };
+  const broker = '/run/broker';
+  const at = (changes: Partial<Machine> = {}) =>
+    examine(machine({ listens: () => Promise.resolve(true), ...changes }, unprivileged), {
+      broker,
+    });
+
+  it('misses nothing where it listens', async () => {
+    const report = await at();
+    expect(missing(report.findings)).toEqual([]);
+    expect(report.ready).toBe(true);
+  });
+
+  it('misses the settings that only others can change', async () => {
+    const rings = { ...RINGS, tcpDataSplit: 'disabled', hdsThreshold: 256 } as const;
+    const report = await at({ rings: () => Promise.resolve(rings) });
+    expect(missing(report.findings)).toEqual(['interface.header-split', 'interface.hds-thresh']);
+    expect(report.ready).toBe(false);
+  });
+});
+
+it('says on other systems that they are not Linux, and nothing else', async () => {
+  const { ready, findings } = await examine(machine({ platform: 'darwin' }), {});
+  expect(ready).toBe(false);
+  expect(findings).toMatchObject([{ id: 'kernel.platform', status: 'missing' }]);
+});
+
+it('survives files that make no sense', async () => {
+  const garbage = Object.fromEntries(
+    Object.keys(GOOD_FILES)
+      .filter((path) => !path.endsWith('/driver'))
+      .map((path) => [path, '\0\xff -1e99 NaN \n\n:::']),
+  );
+  const entries = { ...garbage, '/proc/config.gz': 'not gzip', '/proc/driver/nvidia/version': '?' };
+  const report = await examine(machine({ release: 'nonsense' }, entries), {});
+  expect(report.ready).toBe(false);
+  expect(missing(report.findings)).toContain('privilege.net-admin');
+});
+
+it('survives a machine of which nothing can be read', async () => {
+  const nothing = machine(
+    {
+      supported: false,
+      memory: () => Promise.resolve(undefined),
+      canBindRx: () => Promise.resolve(undefined),
+      dontneedError: () => undefined,
+      links: () => Promise.resolve([ETH1]),
+      rxQueues: () => Promise.resolve(undefined),
+      rings: () => Promise.resolve(undefined),
+      feature: () => Promise.resolve(undefined),
+      driver: () => Promise.resolve(undefined),
+    },
+    {},
+  );
+  const { ready, findings } = await examine(nothing, {});
+  expect(ready).toBe(false);
+  const unknown = findings.filter(({ title }) => /unknown/i.test(title)).map(({ id }) => id);
+  expect(unknown).toEqual(
+    expect.arrayContaining([
+      'kernel.bind-rx',
+      'kernel.dontneed',
+      'interface.driver',
+      'interface.queues',
+      'interface.header-split',
+      'interface.ntuple',
+      'memory.list',
+      'topology.iommu',
+      'privilege.net-admin',
+    ]),
+  );
+});
+
+it('refuses options that are no strings', async () => {
+  await expect(diagnose({ interface: 7 as unknown as string })).rejects.toMatchObject({
+    code: 'ERR_INVALID_ARG_TYPE',
+  });
+});
