@@ -3,6 +3,9 @@
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
+import { ensureNcdevmem } from '../kernel/lab/ncdevmem.mjs';
+import { createReporter, LabError } from '../kernel/lab/report.mjs';
+
 const root = fileURLToPath(new URL('..', import.meta.url));
 const args = process.argv.slice(2);
 const at = args.indexOf('--kernel');
@@ -21,8 +24,23 @@ const command = [
   'lab',
   ...args,
 ];
-const result = spawnSync(process.execPath, command, {
-  cwd: root,
-  stdio: ['ignore', 'inherit', 'inherit'],
-});
-process.exitCode = result.status ?? 1;
+
+/** @returns {Promise<number>} exit status */
+async function run() {
+  const reporter = createReporter();
+  try {
+    const env = { ...process.env, DEVMEM_NCDEVMEM: await ensureNcdevmem(reporter) };
+    const result = spawnSync(process.execPath, command, {
+      cwd: root,
+      stdio: ['ignore', 'inherit', 'inherit'],
+      env,
+    });
+    return result.status ?? 1;
+  } catch (error) {
+    if (!(error instanceof LabError)) throw error;
+    reporter.alert(error.message);
+    return error.status;
+  }
+}
+
+process.exitCode = await run();

@@ -17,6 +17,10 @@ import { LabError, STATUS } from './report.mjs';
  */
 
 const tool = (/** @type {string} */ name) => () => which(name) !== undefined;
+/** The distribution's own, for which its packages are. */
+export const PYTHON = '/usr/bin/python3';
+const pythonPackage = (/** @type {string} */ name) => () =>
+  existsSync(join('/usr/lib/python3/dist-packages', name));
 const header = (/** @type {string} */ name) => () => existsSync(join('/usr/include', name));
 
 /**
@@ -67,6 +71,14 @@ const NEEDS = {
     { what: 'bc', there: tool('bc'), packages: ['bc'] },
     { what: 'perl', there: tool('perl'), packages: ['perl'] },
     { what: 'patch', there: tool('patch'), packages: ['patch'] },
+  ],
+  ncdevmem: [
+    { what: 'a C compiler', there: tool('gcc'), packages: ['gcc'] },
+    { what: 'C headers', there: header('stdio.h'), packages: ['libc6-dev'] },
+    { what: 'libmnl', there: header('libmnl/libmnl.h'), packages: ['libmnl-dev'] },
+    { what: 'python3', there: () => existsSync(PYTHON), packages: ['python3'] },
+    { what: 'PyYAML', there: pythonPackage('yaml'), packages: ['python3-yaml'] },
+    { what: 'jsonschema', there: pythonPackage('jsonschema'), packages: ['python3-jsonschema'] },
   ],
   checkpatch: [{ what: 'perl', there: tool('perl'), packages: ['perl'] }],
 };
