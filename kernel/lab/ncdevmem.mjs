@@ -49,10 +49,11 @@ const home = () => join(cacheRoot(), 'ncdevmem');
  * @throws {LabError}
  */
 export async function ensureNcdevmem(reporter) {
+  await ensureHostPackages(reporter, ['archive']);
   return withLock(join(home(), 'lock'), async () => {
     const folder = join(home(), recipeHash());
     if (!existsSync(folder)) {
-      await ensureHostPackages(reporter, ['archive', 'ncdevmem']);
+      await ensureHostPackages(reporter, ['ncdevmem']);
       reporter.note(`building ncdevmem from the source of ${SOURCE}…`);
       await publishFolder(folder, (draft) => build(draft, reporter));
     }
