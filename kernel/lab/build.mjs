@@ -106,9 +106,8 @@ export async function ensureBuilt(name, recipe, { update, reporter }) {
  * @returns {Promise<Plan>}
  */
 async function planBuild(recipe, source) {
-  const fragments = recipe.fragments.map((name) => readFileSync(join(FRAGMENTS, name), 'utf8'));
-  const configuration = mergeFragments(fragments);
-  const patches = patchFiles(join(PATCHES, recipe.patches));
+  const configuration = configurationOf(recipe);
+  const patches = patchesOf(recipe);
   const compiler = (await runTool('gcc', ['--version'])).split('\n')[0];
 
   const hash = createHash('sha256');
@@ -118,14 +117,25 @@ async function planBuild(recipe, source) {
   return { version, source, patches, configuration };
 }
 
+/**
+ * @param {import('./kernels.mjs').KernelRecipe} recipe
+ * @returns {import('./kconfig.mjs').Configuration} of its fragments together
+ */
+export function configurationOf(recipe) {
+  return mergeFragments(
+    recipe.fragments.map((name) => readFileSync(join(FRAGMENTS, name), 'utf8')),
+  );
+}
+
 /** As `git format-patch` names them; 0000 is the cover letter. */
 const PATCH = /^(?!0000)\d{4}-.*\.patch$/;
 
 /**
- * @param {string} folder
- * @returns {string[]}
+ * @param {import('./kernels.mjs').KernelRecipe} recipe
+ * @returns {string[]} paths of its patches, in the order in which they apply
  */
-function patchFiles(folder) {
+export function patchesOf(recipe) {
+  const folder = join(PATCHES, recipe.patches);
   if (!existsSync(folder)) return [];
   const names = readdirSync(folder).filter((name) => PATCH.test(name));
   return names.sort().map((name) => join(folder, name));
@@ -174,7 +184,7 @@ async function build(name, recipe, plan, reporter) {
  * @param {string} source
  * @param {string} tree
  */
-async function linkTree(source, tree) {
+export async function linkTree(source, tree) {
   await runTool('cp', ['--archive', '--link', source, tree]);
 }
 
@@ -182,7 +192,7 @@ async function linkTree(source, tree) {
  * @param {readonly string[]} patches
  * @param {string} tree
  */
-async function applyPatches(patches, tree) {
+export async function applyPatches(patches, tree) {
   for (const patch of patches) {
     // No fuzz: what does not fit exactly was made for another source.
     const options = ['--batch', '--forward', '--strip=1', '--fuzz=0', '--no-backup-if-mismatch'];
@@ -198,7 +208,7 @@ async function applyPatches(patches, tree) {
  * @param {string} tree
  * @throws {LabError} naming what did not come out as wanted
  */
-async function configure(wanted, tree) {
+export async function configure(wanted, tree) {
   const file = join(tree, '.wanted.config');
   writeFileSync(file, renderConfiguration(wanted));
   await runTool('make', ['-C', tree, `KCONFIG_ALLCONFIG=${file}`, 'allnoconfig']);
@@ -213,7 +223,7 @@ async function configure(wanted, tree) {
  * @param {readonly string[]} targets and variables
  * @param {string} log
  */
-async function make(tree, targets, log) {
+export async function make(tree, targets, log) {
   const options = [`--jobs=${availableParallelism()}`, '-C', tree, ...ANONYMOUS, ...targets];
   // Minutes of all CPUs: whoever works here comes first.
   const status = await runLogged('nice', ['-n', '10', 'make', ...options], log);

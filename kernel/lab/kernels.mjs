@@ -73,6 +73,7 @@ export const KERNEL_LINES = Object.freeze({
 
 /** @type {Readonly<Record<string, KernelSource>>} Sources that kernels are built from. */
 export const KERNEL_SOURCES = Object.freeze({
+  'linux-6.1': { package: 'linux-source-6.1', suites: ['bookworm-security', 'bookworm'] },
   'linux-6.12': { package: 'linux-source-6.12', suites: ['bookworm-security', 'bookworm'] },
 });
 
@@ -103,6 +104,20 @@ const DEBUG_GUEST = { memoryMiB: 3072, timeoutSeconds: 2400 };
 
 /** @type {Readonly<Record<string, KernelRecipe>>} Kernels that the lab builds itself. */
 export const KERNEL_RECIPES = Object.freeze({
+  'patched-6.1': {
+    about: "Debian 12's 6.1 with kernel/patches/linux-6.1, built here (6 minutes once)",
+    source: 'linux-6.1',
+    fragments: ['base.config', 'linux-6.1.config'],
+    patches: 'linux-6.1',
+    guest: STOCK_GUEST,
+  },
+  'debug-6.1': {
+    about: 'patched-6.1 with KASAN, lockdep and other checks (10 minutes once)',
+    source: 'linux-6.1',
+    fragments: ['base.config', 'linux-6.1.config', 'debug.config'],
+    patches: 'linux-6.1',
+    guest: DEBUG_GUEST,
+  },
   'patched-6.12': {
     about: '6.12 with kernel/patches/linux-6.12, built here (6 minutes once)',
     source: 'linux-6.12',
