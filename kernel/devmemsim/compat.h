@@ -11,6 +11,9 @@
 #include <linux/netdevice.h>
 #include <linux/rtnetlink.h>
 #include <net/netdev_queues.h>
+#ifndef HAVE_RX_QUEUE_DEVMEM
+#include <net/page_pool/helpers.h>
+#endif
 
 /*
  * The lock that open, stop, ethtool and queue operations run under: the
@@ -110,6 +113,32 @@ static inline void dms_ring_set_hds_thresh(struct kernel_ethtool_ringparam *r,
 #define DMS_QCFG_PARAM	struct netdev_queue_config *qcfg,
 #else
 #define DMS_QCFG_PARAM
+#endif
+
+/* Queues tell the core which NAPI polls them. */
+#ifdef HAVE_QUEUE_NAPI
+
+static inline void dms_link_napi(struct net_device *dev, unsigned int idx,
+				 struct napi_struct *napi)
+{
+	netif_queue_set_napi(dev, idx, NETDEV_QUEUE_TYPE_RX, napi);
+	netif_queue_set_napi(dev, idx, NETDEV_QUEUE_TYPE_TX, napi);
+}
+
+#else
+
+static inline void dms_link_napi(struct net_device *dev, unsigned int idx,
+				 struct napi_struct *napi)
+{
+}
+
+#endif
+
+/* The device operation of kernels with patches/linux-6.1. */
+#ifdef HAVE_RX_QUEUE_DEVMEM
+#define DMS_OP_RX_QUEUE_DEVMEM	.ndo_rx_queue_devmem = dms_mem_bind,
+#else
+#define DMS_OP_RX_QUEUE_DEVMEM
 #endif
 
 /* Initialisers of ethtool_ops that only some kernels have. */

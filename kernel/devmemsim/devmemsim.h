@@ -16,7 +16,6 @@
 #include <linux/netdevice.h>
 #include <linux/skbuff.h>
 #include <linux/u64_stats_sync.h>
-#include <net/page_pool/helpers.h>
 
 #include "compat.h"
 
@@ -77,6 +76,29 @@ static inline struct dms_cb *dms_cb(struct sk_buff *skb)
 	return (struct dms_cb *)skb->cb;
 }
 
+#ifdef HAVE_RX_QUEUE_DEVMEM
+
+/**
+ * struct dms_mem - memory that a receive queue puts payload into
+ * @pool: the dma-buf bound to the queue, NULL for pages
+ * @page: partly used page, NULL if there is none; we hold one reference
+ * @used: bytes of @page that are given out
+ */
+struct dms_mem {
+	struct net_devmem_pool *pool;
+	struct page *page;
+	unsigned int used;
+};
+
+/* A place for one piece of payload. */
+struct dms_piece {
+	struct page *page;
+	unsigned int offset;
+	unsigned int room;
+};
+
+#else
+
 /**
  * struct dms_mem - memory that a receive queue puts payload into
  * @pool: page pool, backed by pages or by a memory provider
@@ -95,6 +117,8 @@ struct dms_piece {
 	unsigned int offset;
 	unsigned int room;
 };
+
+#endif
 
 enum dms_rx_stat {
 	DMS_RX_PACKETS,
@@ -125,6 +149,7 @@ enum dms_tx_stat {
  * @idx: index in that port
  * @napi: polls @ring
  * @mem: memory for payload, valid while the queue runs
+ * @bound: dma-buf bound to the queue, where the core does not keep it
  * @ring: packets that the peer sent here; its lock guards the next three
  * @open: takes packets
  * @waiters: transmit queues of the peer that stopped because @ring is full
@@ -137,6 +162,7 @@ struct dms_queue {
 	unsigned int idx;
 	struct napi_struct napi;
 	struct dms_mem mem;
+	struct net_devmem_pool *bound;
 
 	struct sk_buff_head ring ____cacheline_aligned_in_smp;
 	bool open;
@@ -174,13 +200,14 @@ struct dms_rss {
 };
 
 struct dms_rule;
+struct net_devmem_pool;
 
 struct dms_port {
 	struct net_device *dev;
 	struct dms_port *peer;
 	struct dms_config cfg;
 	bool running;			/* between open and stop */
-	bool had_provider;		/* a dma-buf was or is bound */
+	bool had_provider;		/* unbinding may outlive the port */
 	struct dms_queue *queues;
 	struct dms_rss *rss;
 	unsigned int rule_count;
@@ -244,7 +271,7 @@ int dms_queues_reconfigure(struct dms_port *port, const struct dms_config *cfg);
 void dms_queue_start(struct dms_queue *q, const struct dms_mem *mem);
 void dms_queue_stop(struct dms_queue *q, struct dms_mem *mem);
 
-/* mem.c */
+/* mem.c, or mem_chunks.c on kernels without memory providers */
 void dms_mem_setup(struct net_device *dev);
 int dms_mem_create(struct dms_port *port, unsigned int idx,
 		   const struct dms_config *cfg, struct dms_mem *mem);
@@ -257,12 +284,15 @@ int dms_mem_take(struct dms_mem *mem, unsigned int size,
 void *dms_piece_address(const struct dms_piece *piece);
 bool dms_piece_add(struct sk_buff *skb, const struct dms_piece *piece,
 		   unsigned int len);
+void dms_mem_mark(struct sk_buff *skb);
+int dms_mem_bind(struct net_device *dev, u32 queue,
+		 struct net_devmem_pool *pool, struct netlink_ext_ack *extack);
 
 /* ethtool.c */
 extern const struct ethtool_ops dms_ethtool_ops;
 
 /* stats.c */
-extern const struct netdev_stat_ops dms_stat_ops;
+void dms_stats_setup(struct net_device *dev);
 void dms_get_stats64(struct net_device *dev, struct rtnl_link_stats64 *stats);
 int dms_get_sset_count(struct net_device *dev, int sset);
 void dms_get_strings(struct net_device *dev, u32 sset, u8 *data);

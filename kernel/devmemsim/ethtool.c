@@ -48,8 +48,8 @@ static int dms_set_ringparam(struct net_device *dev,
 	struct dms_config cfg = port->cfg;
 
 	if (ring->rx_pending < DMS_MIN_RING) {
-		NL_SET_ERR_MSG_FMT(extack, "rx ring must hold at least %u packets",
-				   DMS_MIN_RING);
+		NL_SET_ERR_MSG(extack, "rx ring must hold at least "
+			       __stringify(DMS_MIN_RING) " packets");
 		return -EINVAL;
 	}
 	cfg.ring_size = ring->rx_pending;
@@ -105,15 +105,39 @@ static u32 dms_get_rxfh_indir_size(struct net_device *dev)
 	return DMS_INDIR_SIZE;
 }
 
+static void dms_read_rss(const struct dms_rss *rss, u32 *indir, u8 *key)
+{
+	if (indir)
+		memcpy(indir, rss->indir, sizeof(rss->indir));
+	if (key)
+		memcpy(key, rss->key, sizeof(rss->key));
+}
+
+static int dms_write_rss(struct dms_rss *rss, const u32 *indir, const u8 *key,
+			 u8 hfunc, struct netlink_ext_ack *extack)
+{
+	unsigned int i;
+
+	if (hfunc != ETH_RSS_HASH_NO_CHANGE && hfunc != ETH_RSS_HASH_TOP) {
+		NL_SET_ERR_MSG(extack, "Toeplitz is the only hash function");
+		return -EOPNOTSUPP;
+	}
+	if (indir)
+		for (i = 0; i < DMS_INDIR_SIZE; i++)
+			WRITE_ONCE(rss->indir[i], indir[i]);
+	if (key)
+		dms_rss_set_key(rss, key);
+	return 0;
+}
+
+#ifdef HAVE_RXFH_PARAM
+
 static int dms_get_rxfh(struct net_device *dev, struct ethtool_rxfh_param *rxfh)
 {
 	struct dms_port *port = netdev_priv(dev);
 
 	rxfh->hfunc = ETH_RSS_HASH_TOP;
-	if (rxfh->indir)
-		memcpy(rxfh->indir, port->rss->indir, sizeof(port->rss->indir));
-	if (rxfh->key)
-		memcpy(rxfh->key, port->rss->key, sizeof(port->rss->key));
+	dms_read_rss(port->rss, rxfh->indir, rxfh->key);
 	return 0;
 }
 
@@ -121,20 +145,32 @@ static int dms_set_rxfh(struct net_device *dev, struct ethtool_rxfh_param *rxfh,
 			struct netlink_ext_ack *extack)
 {
 	struct dms_port *port = netdev_priv(dev);
-	unsigned int i;
 
-	if (rxfh->hfunc != ETH_RSS_HASH_NO_CHANGE &&
-	    rxfh->hfunc != ETH_RSS_HASH_TOP) {
-		NL_SET_ERR_MSG(extack, "Toeplitz is the only hash function");
-		return -EOPNOTSUPP;
-	}
-	if (rxfh->indir)
-		for (i = 0; i < DMS_INDIR_SIZE; i++)
-			WRITE_ONCE(port->rss->indir[i], rxfh->indir[i]);
-	if (rxfh->key)
-		dms_rss_set_key(port->rss, rxfh->key);
+	return dms_write_rss(port->rss, rxfh->indir, rxfh->key, rxfh->hfunc,
+			     extack);
+}
+
+#else
+
+static int dms_get_rxfh(struct net_device *dev, u32 *indir, u8 *key, u8 *hfunc)
+{
+	struct dms_port *port = netdev_priv(dev);
+
+	if (hfunc)
+		*hfunc = ETH_RSS_HASH_TOP;
+	dms_read_rss(port->rss, indir, key);
 	return 0;
 }
+
+static int dms_set_rxfh(struct net_device *dev, const u32 *indir,
+			const u8 *key, const u8 hfunc)
+{
+	struct dms_port *port = netdev_priv(dev);
+
+	return dms_write_rss(port->rss, indir, key, hfunc, NULL);
+}
+
+#endif /* HAVE_RXFH_PARAM */
 
 const struct ethtool_ops dms_ethtool_ops = {
 	DMS_OP_NEEDS_RTNL

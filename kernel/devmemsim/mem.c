@@ -175,6 +175,15 @@ bool dms_piece_add(struct sk_buff *skb, const struct dms_piece *piece,
 	return netmem_is_net_iov(piece->netmem);
 }
 
+/**
+ * dms_mem_mark() - mark a packet whose fragments go back to a page pool
+ * @skb: new packet
+ */
+void dms_mem_mark(struct sk_buff *skb)
+{
+	skb_mark_for_recycle(skb);
+}
+
 static int dms_queue_mem_alloc(struct net_device *dev,
 			       DMS_QCFG_PARAM void *mem, int idx)
 {

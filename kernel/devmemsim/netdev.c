@@ -49,13 +49,14 @@ static const struct net_device_ops dms_netdev_ops = {
 	.ndo_get_stats64	= dms_get_stats64,
 	.ndo_validate_addr	= eth_validate_addr,
 	.ndo_set_mac_address	= eth_mac_addr,
+	DMS_OP_RX_QUEUE_DEVMEM
 };
 
 static void dms_netdev_setup(struct net_device *dev)
 {
 	dev->netdev_ops = &dms_netdev_ops;
 	dev->ethtool_ops = &dms_ethtool_ops;
-	dev->stat_ops = &dms_stat_ops;
+	dms_stats_setup(dev);
 	dms_mem_setup(dev);
 
 	dev->hw_features = NETIF_F_SG | NETIF_F_FRAGLIST | NETIF_F_HW_CSUM |

@@ -16,6 +16,14 @@ have()
 	fi
 }
 
+# patches/linux-6.1: the core hands out chunks of dma-bufs
+have RX_QUEUE_DEVMEM	ndo_rx_queue_devmem	linux/netdevice.h
+# 6.8: RSS settings come in a structure
+have RXFH_PARAM		ethtool_rxfh_param	linux/ethtool.h
+# 6.8: queues know their NAPI
+have QUEUE_NAPI		netif_queue_set_napi	linux/netdevice.h
+# 6.9: counters by queue
+have STAT_OPS		netdev_stat_ops		net/netdev_queues.h
 # 6.15: napi_enable() takes the instance lock that queue operations run under
 have NAPI_LOCKED	napi_enable_locked	linux/netdevice.h
 # 6.11: the core numbers RSS contexts

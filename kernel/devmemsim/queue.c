@@ -54,8 +54,7 @@ void dms_queue_start(struct dms_queue *q, const struct dms_mem *mem)
 
 	dms_flush_gro(q);
 	q->mem = *mem;
-	netif_queue_set_napi(dev, q->idx, NETDEV_QUEUE_TYPE_RX, &q->napi);
-	netif_queue_set_napi(dev, q->idx, NETDEV_QUEUE_TYPE_TX, &q->napi);
+	dms_link_napi(dev, q->idx, &q->napi);
 	dms_napi_enable(&q->napi);
 
 	/* Packets may have come while it was stopped. */
@@ -74,8 +73,7 @@ void dms_queue_stop(struct dms_queue *q, struct dms_mem *mem)
 	struct net_device *dev = q->port->dev;
 
 	dms_napi_disable(&q->napi);
-	netif_queue_set_napi(dev, q->idx, NETDEV_QUEUE_TYPE_TX, NULL);
-	netif_queue_set_napi(dev, q->idx, NETDEV_QUEUE_TYPE_RX, NULL);
+	dms_link_napi(dev, q->idx, NULL);
 	dms_mem_detach(&q->mem);
 	*mem = q->mem;
 	memset(&q->mem, 0, sizeof(q->mem));

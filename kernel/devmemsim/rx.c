@@ -57,7 +57,7 @@ static struct sk_buff *dms_chain_skb(struct dms_queue *q, struct sk_buff *head,
 
 	if (!skb)
 		return NULL;
-	skb_mark_for_recycle(skb);
+	dms_mem_mark(skb);
 	if (last == head)
 		skb_shinfo(head)->frag_list = skb;
 	else
@@ -186,7 +186,7 @@ static struct sk_buff *dms_split(struct dms_queue *q, struct sk_buff *from)
 		return NULL;
 	}
 	/* Its fragments go back to the page pool when it is freed. */
-	skb_mark_for_recycle(skb);
+	dms_mem_mark(skb);
 	skb_copy_bits(from, 0, __skb_put(skb, head), head);
 	if (dms_write_payload(q, skb, from, head, end)) {
 		kfree_skb(skb);

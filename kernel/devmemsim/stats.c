@@ -105,6 +105,8 @@ void dms_get_stats64(struct net_device *dev, struct rtnl_link_stats64 *stats)
 	stats->tx_dropped = dms_tx_drops(&sum);
 }
 
+#ifdef HAVE_STAT_OPS
+
 static void dms_get_queue_stats_rx(struct net_device *dev, int idx,
 				   struct netdev_queue_stats_rx *stats)
 {
@@ -167,6 +169,29 @@ static void dms_get_base_stats(struct net_device *dev,
 	}
 }
 
+static const struct netdev_stat_ops dms_stat_ops = {
+	.get_queue_stats_rx	= dms_get_queue_stats_rx,
+	.get_queue_stats_tx	= dms_get_queue_stats_tx,
+	.get_base_stats		= dms_get_base_stats,
+};
+
+/**
+ * dms_stats_setup() - let the core read counters by queue
+ * @dev: network device, not yet registered
+ */
+void dms_stats_setup(struct net_device *dev)
+{
+	dev->stat_ops = &dms_stat_ops;
+}
+
+#else
+
+void dms_stats_setup(struct net_device *dev)
+{
+}
+
+#endif /* HAVE_STAT_OPS */
+
 /* ethtool -S: the sums, then each queue in use */
 
 static unsigned int dms_stat_blocks(const struct net_device *dev)
@@ -227,9 +252,3 @@ void dms_get_ethtool_stats(struct net_device *dev, struct ethtool_stats *stats,
 		data = dms_put_counters(data, &c);
 	}
 }
-
-const struct netdev_stat_ops dms_stat_ops = {
-	.get_queue_stats_rx	= dms_get_queue_stats_rx,
-	.get_queue_stats_tx	= dms_get_queue_stats_tx,
-	.get_base_stats		= dms_get_base_stats,
-};
