@@ -20,12 +20,21 @@ import {
   setParameter,
   statistic,
 } from './support/guest.js';
-import { journals, makeBare, rssQueues, ruleCount, snapshot } from './support/nic.js';
+import {
+  hasRssContexts,
+  journals,
+  makeBare,
+  rssQueues,
+  ruleCount,
+  snapshot,
+} from './support/nic.js';
 import { patternReader, type Received, receiveStreams, startServer } from './support/transfer.js';
 
 const MiB = 2 ** 20;
 const PORT = 5201;
 const PEER = { IPv4: '192.0.2.2', IPv6: '2001:db8::2' } as const;
+
+const contexts = await hasRssContexts();
 
 let memory: DmaBuf;
 
@@ -123,7 +132,18 @@ describe('a bare interface', () => {
     },
   );
 
-  it('spreads the connections of one port over several queues', async () => {
+  it.runIf(!contexts)('gives each flow a queue in turn where there are no RSS contexts', async () => {
+    const flows = [{ localPort: PORT }, { localPort: PORT + 1 }];
+    const before = await snapshot();
+    const prepared = await prepareInterface(options({ queues: [2, 3], flows }));
+    expect(prepared.plan.notes.join()).toContain('no RSS contexts: each flow goes to one');
+    const rules = run('ethtool', '-n', INTERFACE);
+    for (const queue of [2, 3]) expect(rules).toContain(`Action: Direct to queue ${queue}`);
+    await prepared.restore();
+    expect(await snapshot()).toBe(before);
+  });
+
+  it.runIf(contexts)('spreads the connections of one port over several queues', async () => {
     const before = await snapshot();
     const queues = [2, 3];
     const fragments = (): number[] => queues.map((queue) => statistic(`rx${queue}_device_frags`));

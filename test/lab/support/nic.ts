@@ -10,7 +10,12 @@ import { deleteRule, listRules } from '../../../dist/nic/ioctl/flow-rules.js';
 import { setChannels } from '../../../dist/nic/netlink/channels.js';
 import { getRings, setRings } from '../../../dist/nic/netlink/ethtool.js';
 import { NTUPLE, setFeature } from '../../../dist/nic/netlink/features.js';
-import { deleteRssContext, listRssContexts, setRssTable } from '../../../dist/nic/netlink/rss.js';
+import {
+  deleteRssContext,
+  getRss,
+  listRssContexts,
+  setRssTable,
+} from '../../../dist/nic/netlink/rss.js';
 import { INTERFACE, run, setHeaderSplit } from './guest.js';
 
 const PREPARER = fileURLToPath(new URL('preparer.mjs', import.meta.url));
@@ -25,6 +30,11 @@ export async function snapshot(): Promise<string> {
   const shown = run('sh', '-c', `for each in g l x n k; do ethtool -$each ${INTERFACE}; done`);
   const contexts = `contexts ${(await listRssContexts(INTERFACE)).join(', ')}`;
   return [shown, contexts, `threshold ${(await getRings(INTERFACE))?.hdsThreshold}`].join('\n');
+}
+
+/** Whether there can be RSS contexts, which the kernel lists and changes by netlink since 6.11. */
+export async function hasRssContexts(): Promise<boolean> {
+  return (await getRss(INTERFACE))?.contexts ?? false;
 }
 
 /** Queues that the RSS table leads to. */

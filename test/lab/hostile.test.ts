@@ -1,0 +1,111 @@
+/**
+ * Programs that treat payload in device memory as what it is not, and tokens as theirs.
+ * None may get at the payload, or disturb others; the lab fails where the kernel complains.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline/promises';
+import { fileURLToPath } from 'node:url';
+
+import { type Binding, bindRx, DmaBuf } from 'devmem-tcp';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+
+import { ADDRESS, type Family, INTERFACE, run, steerToQueues } from './support/guest.js';
+import { poolsLeftAfterClose } from './support/page-pools.js';
+import { receiveStreams, startSender } from './support/transfer.js';
+
+const MiB = 2 ** 20;
+const BYTES = 4 * MiB;
+const HOSTILE = fileURLToPath(new URL('support/hostile.py', import.meta.url));
+
+let memory: DmaBuf;
+let binding: Binding;
+
+beforeAll(async () => {
+  memory = await DmaBuf.allocate({ type: 'udmabuf', size: 16 * MiB });
+  return steerToQueues(1, 1);
+});
+
+beforeEach(async () => {
+  binding = await bindRx({ interface: INTERFACE, queues: [1], memory, mode: 'devmem' });
+  return () => binding.close();
+});
+
+afterAll(() => memory.close());
+
+/** Runs hostile.py with a sender at the other end; what came of it. */
+async function outcomeOf(action: string, host: string): Promise<unknown> {
+  const program = spawn('python3', [HOSTILE, host, action], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  let sender: ChildProcess | undefined;
+  try {
+    for await (const line of createInterface({ input: program.stdout })) {
+      const said = JSON.parse(line) as { port?: number; outcome?: unknown };
+      if (said.port === undefined) return said.outcome;
+      sender = startSender(host, said.port, BYTES, 'ignore');
+    }
+    throw new Error(`hostile.py ${action} said nothing`);
+  } finally {
+    if (program.exitCode === null) await once(program, 'exit');
+    sender?.kill('SIGKILL');
+  }
+}
+
+/** Whoever is well-behaved goes on receiving, and nothing is left behind. */
+async function expectUndisturbed(family: Family): Promise<void> {
+  const [received] = await receiveStreams(binding, family, BYTES);
+  expect(received).toMatchObject({ firstWrong: -1, bytes: BYTES });
+  expect(received!.stats.deviceBytes).toBe(BYTES);
+  expect(await poolsLeftAfterClose(binding)).toBe(0);
+}
+
+describe.each<Family>(['IPv4', 'IPv6'])('over %s', (family) => {
+  const refused = [
+    ['reads', 'read', ['EFAULT']],
+    ['peeks', 'peek', ['EFAULT']],
+    ['splices', 'splice', ['EFAULT', 'EAGAIN', 0]],
+    ['maps', 'zerocopy', [0]],
+    ['lets TLS decrypt', 'ktls', ['EFAULT', 'EBADMSG', 'EINVAL']],
+    ['gives back what it never had', 'forged_tokens', [0]],
+  ] as const;
+
+  it.each(refused)('who %s the payload gets nothing', async (_, action, answers) => {
+    expect(answers).toContain(await outcomeOf(action, ADDRESS[family]));
+    await expectUndisturbed(family);
+  });
+
+  it.each(['packet_socket', 'packet_ring'])('a %s captures headers alone', async (action) => {
+    const [cut, headersOnly] = (await outcomeOf(action, ADDRESS[family])) as [boolean, boolean];
+    expect({ cut, headersOnly }).toEqual({ cut: true, headersOnly: true });
+    await expectUndisturbed(family);
+  });
+
+  it('a thread that gives back whatever it can guess harms its own stream at most', async () => {
+    expect(await outcomeOf('thieving_thread', ADDRESS[family])).toBe(BYTES);
+    await expectUndisturbed(family);
+  });
+
+  it('a child can give back what its parent received, and once only', async () => {
+    expect(await outcomeOf('fork_with_tokens', ADDRESS[family])).toEqual([true, 0, 0]);
+    await expectUndisturbed(family);
+  });
+
+  it('a process that ends with tokens leaves none behind', async () => {
+    expect(await outcomeOf('end_with_tokens', ADDRESS[family])).toBe(true);
+    await expectUndisturbed(family);
+  });
+});
+
+it('no XDP program can be attached while memory is bound', async () => {
+  expect(['EBUSY', 'EEXIST']).toContain(await outcomeOf('xdp', INTERFACE));
+  await expectUndisturbed('IPv4');
+});
+
+it('the queue cannot be taken away while memory is bound', async () => {
+  // The RSS table must not be what is in the way.
+  run('ethtool', '-X', INTERFACE, 'default');
+  expect(() => run('ethtool', '-L', INTERFACE, 'combined', '1')).toThrow(/Invalid argument/);
+  steerToQueues(1, 1);
+  await expectUndisturbed('IPv4');
+});
