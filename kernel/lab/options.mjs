@@ -29,6 +29,8 @@ ${kernels}
   --env NAME=VALUE       set a variable in the guest (may be repeated)
   --cpus N               virtual CPUs (default ${DEFAULTS.cpus})
   --memory MIB           memory of the guest (default ${stock.memoryMiB}; debug-*: ${debug.memoryMiB})
+  --icount               let the guest's clock count instructions, a nanosecond each, on one
+                         virtual CPU: what costs the same takes the same time
   --append TEXT          more for the kernel's command line
   --kernel-log FILE      keep the whole kernel log
   --allow-splat REGEX    a complaint of the kernel that does not fail the run (may be repeated)
@@ -76,6 +78,7 @@ export function parseCommandLine(args) {
   if (values.timeout !== undefined) options.timeoutSeconds = positive('--timeout', values.timeout);
   if (values.cpus !== undefined) options.cpus = whole('--cpus', values.cpus);
   if (values.memory !== undefined) options.memoryMiB = whole('--memory', values.memory);
+  if (values.icount) options.icount = true;
   if (values.env) options.env = Object.fromEntries(values.env.map(variable));
   if (values['allow-splat']) options.allowSplats = values['allow-splat'].map(pattern);
 
@@ -107,6 +110,7 @@ const OPTIONS = /** @type {const} */ ({
   env: { type: 'string', multiple: true },
   cpus: { type: 'string' },
   memory: { type: 'string' },
+  icount: { type: 'boolean', default: false },
   append: { type: 'string' },
   'kernel-log': { type: 'string' },
   'allow-splat': { type: 'string', multiple: true },

@@ -11,7 +11,20 @@ export const QEMU = 'qemu-system-x86_64';
 /** File descriptors that QEMU inherits: each a connected socket to the lab, so that nothing lies in a file system. */
 export const CHANNELS = Object.freeze({ kernelLog: 3, stdout: 4, stderr: 5, control: 6 });
 
-/** @typedef {'kvm' | 'tcg'} Accelerator */
+/** @typedef {'kvm' | 'tcg' | 'icount'} Accelerator icount: emulation on a clock that counts instructions */
+
+/** @type {Readonly<Record<Accelerator, readonly string[]>>} */
+const ACCELERATION = Object.freeze({
+  kvm: ['-accel', 'kvm', '-cpu', 'host'],
+  // Emulation of an old CPU is about twice as fast as of a new one. rdrand gives
+  // the guest its entropy, which it otherwise waits for.
+  tcg: ['-accel', 'tcg,thread=multi', '-cpu', 'Nehalem,+rdrand'],
+  // Where nothing is to be done, the clock does not wait.
+  icount: [
+    ...['-accel', 'tcg,thread=single', '-cpu', 'Nehalem,+rdrand'],
+    ...['-icount', 'shift=0,sleep=off'],
+  ],
+});
 
 /**
  * @typedef {object} Machine
@@ -40,11 +53,7 @@ export function qemuArguments({ kernel, accelerator, cpus, memoryMiB, append, sh
       `memory-backend-memfd,id=ram,size=${memoryMiB}M,share=on`,
     ],
     ...['-m', `${memoryMiB}M`, '-smp', String(cpus)],
-    // Emulation of an old CPU is about twice as fast as of a new one. rdrand gives
-    // the guest its entropy, which it otherwise waits for.
-    ...(accelerator === 'kvm'
-      ? ['-accel', 'kvm', '-cpu', 'host']
-      : ['-accel', 'tcg,thread=multi', '-cpu', 'Nehalem,+rdrand']),
+    ...ACCELERATION[accelerator],
     ...['-kernel', kernel.vmlinuz, '-append', append],
     ...['-chardev', `socket,id=log,fd=${CHANNELS.kernelLog}`, '-serial', 'chardev:log'],
     ...['-device', 'virtio-serial-pci'],
@@ -76,7 +85,7 @@ export function kernelCommandLine({ job, accelerator, udmabufLimitMiB, extra }) 
     'mitigations=off random.trust_cpu=on',
     `udmabuf.size_limit_mb=${udmabufLimitMiB}`,
     // An emulated CPU on a busy host may stand still for long without anything being wrong.
-    ...(accelerator === 'tcg'
+    ...(accelerator !== 'kvm'
       ? ['tsc=nowatchdog rcupdate.rcu_cpu_stall_timeout=100 watchdog_thresh=60']
       : []),
     extra,

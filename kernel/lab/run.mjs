@@ -80,6 +80,7 @@ export async function prepareLab(options = {}) {
  * @property {Readonly<Record<string, string>>} [env] beside what `passedEnvironment` lets through
  * @property {number} [timeoutSeconds]     for boot and command together; default by kernel
  * @property {number} [cpus]
+ * @property {boolean} [icount]            a clock that counts instructions, on one virtual CPU
  * @property {number} [memoryMiB]          default by kernel
  * @property {string} [append]             more for the kernel's command line
  * @property {import('node:stream').Writable} [stdout]           where the command's output goes; default the process's own
@@ -135,7 +136,7 @@ async function bootAndRun(options, cleanUp) {
   const { reporter = createReporter() } = options;
   const { kernel, module } = await prepareLab({ ...options, reporter });
   if (!module) reporter.note('no software NIC: the guest has a loopback interface only');
-  const accelerator = await chooseAccelerator(kernel);
+  const accelerator = options.icount === true ? 'icount' : await chooseAccelerator(kernel);
 
   const folder = temporaryFolder('devmem-tcp-lab-');
   cleanUp.push(folder.remove);
@@ -167,7 +168,8 @@ async function bootAndRun(options, cleanUp) {
     extra: options.append ?? '',
   });
   const needs = guestNeeds(kernel.name);
-  const { cpus = DEFAULTS.cpus, memoryMiB = needs.memoryMiB } = options;
+  const { memoryMiB = needs.memoryMiB } = options;
+  const cpus = accelerator === 'icount' ? 1 : (options.cpus ?? DEFAULTS.cpus);
   const qemu = startBound(
     QEMU,
     qemuArguments({ kernel, accelerator, cpus, memoryMiB, append, shares }),

@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <bit>
 #include <cerrno>
 
 #include "receive/batch_writer.h"
@@ -17,15 +18,17 @@ constexpr uint64_t kMinPageSize = 4096;
 
 // A fragment keeps whole rx pages of the dma-buf from the NIC: net/core/devmem.c
 // hands memory to drivers in units of PAGE_SIZE, or of the size that the binding
-// asked for.
-uint64_t PageSize(const Credits& credits) {
-  return credits.unit > kMinPageSize ? static_cast<uint64_t>(credits.unit) : kMinPageSize;
+// asked for, both powers of two.
+uint32_t PageShift(const Credits& credits) {
+  uint64_t page = credits.unit > kMinPageSize ? static_cast<uint64_t>(credits.unit) : kMinPageSize;
+  return static_cast<uint32_t>(std::bit_width(page) - 1);
 }
 
-double Pinned(const Credits& credits, uint64_t offset, uint32_t size) {
+double Pinned(const Source& source, uint64_t offset, uint32_t size) {
   if (size == 0) return 0;
-  uint64_t page = PageSize(credits);
-  return static_cast<double>(((offset + size - 1) / page - offset / page + 1) * page);
+  uint64_t first = offset >> source.page_shift;
+  uint64_t last = (offset + size - 1) >> source.page_shift;
+  return static_cast<double>((last - first + 1) << source.page_shift);
 }
 
 }  // namespace
@@ -36,6 +39,7 @@ int CmsgTransport::AddSource(const Source& source) {
     if (each.id == source.id) return -EEXIST;
   }
   sources_.push_back(source);
+  sources_.back().page_shift = PageShift(*source.credits);
   return 0;
 }
 
@@ -45,15 +49,15 @@ CmsgTransport::Room CmsgTransport::Available() const {
     double left = source.credits->limit - source.credits->held;
     uint64_t bytes = left > 0 ? static_cast<uint64_t>(left) : 0;
     least.bytes = std::min(least.bytes, bytes);
-    least.frags = std::min(least.frags, bytes / PageSize(*source.credits));
+    least.frags = std::min(least.frags, bytes >> source.page_shift);
   }
   return least;
 }
 
 // There are very few, and mostly it is the first.
-Credits* CmsgTransport::CreditsOf(uint32_t source) const {
+const Source* CmsgTransport::Find(uint32_t id) const {
   for (const Source& each : sources_) {
-    if (each.id == source) return each.credits;
+    if (each.id == id) return &each;
   }
   return nullptr;
 }
@@ -126,8 +130,8 @@ void CmsgTransport::Account(BatchWriter& out, uint32_t first, const RecordTotals
   counters_.linear_bytes += static_cast<double>(totals.linear_bytes);
   counters_.tokens_taken += totals.device_frags;
   for (uint32_t i = first; i < out.count(); i++) {
-    Credits* credits = CreditsOf(out.source(i));
-    if (credits != nullptr) credits->held += Pinned(*credits, out.offset(i), out.size(i));
+    const Source* source = Find(out.source(i));
+    if (source != nullptr) source->credits->held += Pinned(*source, out.offset(i), out.size(i));
   }
 }
 
@@ -143,9 +147,9 @@ void CmsgTransport::Reject(int socket, BatchWriter& out, uint32_t first) {
   ReturnAndCount(socket, tokens);
 }
 
-void CmsgTransport::Unpin(uint32_t source, uint64_t offset, uint32_t size) {
-  Credits* credits = CreditsOf(source);
-  if (credits != nullptr) credits->held -= Pinned(*credits, offset, size);
+void CmsgTransport::Unpin(uint32_t id, uint64_t offset, uint32_t size) {
+  const Source* source = Find(id);
+  if (source != nullptr) source->credits->held -= Pinned(*source, offset, size);
 }
 
 int CmsgTransport::Release(int socket, std::span<uint32_t> tokens) {

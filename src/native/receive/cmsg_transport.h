@@ -34,7 +34,7 @@ class CmsgTransport : public Transport {
   // them a fragment lies is known only once it is there.
   Room Available() const;
   // Null for an id that is none of the sources'.
-  Credits* CreditsOf(uint32_t source) const;
+  const Source* Find(uint32_t id) const;
   // One recvmsg of at most `bytes` in at most `frags` fragments. Sets `more`
   // to false where the socket is drained, ended or failed.
   void ReceiveOnce(int socket, uint64_t bytes, uint64_t frags, BatchWriter& out, FillResult& result,

@@ -18,6 +18,7 @@ struct Source {
   uint32_t id;
   uint64_t size;  // bytes
   Credits* credits = nullptr;
+  uint32_t page_shift = 12;  // of its rx pages' size, a power of two
 };
 
 struct RecordTotals {

@@ -164,24 +164,15 @@ export class Batch implements Iterable<Fragment>, Disposable {
   }
 
   /** The fragments not yet released as objects, each a lease of its own. */
-  *[Symbol.iterator](): Iterator<Fragment, undefined> {
+  [Symbol.iterator](): IterableIterator<Fragment, undefined> {
     this.#check();
-    for (let i = 0; i < this.length; i++) if (!this.isReleased(i)) yield this.fragment(i);
-    return undefined;
+    return new BatchFragments(this);
   }
 
   /** Fragment `index` as an object: a lease of its own, part of the batch's. */
   fragment(index: number): Fragment {
-    const at = this.#at(index);
-    const source = this.#columns.sources[at]!;
-    return new FragmentLease(
-      this,
-      index,
-      this.#columns.offsets[at]!,
-      this.#columns.sizes[at]!,
-      source,
-      source === LINEAR_SOURCE ? this.#linearBytes(at) : undefined,
-    ) as Fragment;
+    this.#at(index);
+    return new FragmentLease(this, index) as Fragment;
   }
 
   /** Gives the batch's memory back: the sender may fill it again. */
@@ -232,8 +223,32 @@ export class Batch implements Iterable<Fragment>, Disposable {
   }
 }
 
-/** @internal */
-export function usedAfterRelease(what: string): DevmemError {
+/** By hand: a generator costs half as much again. */
+class BatchFragments implements IterableIterator<Fragment, undefined> {
+  readonly #batch: Batch;
+  #index = 0;
+
+  constructor(batch: Batch) {
+    this.#batch = batch;
+  }
+
+  next(): IteratorResult<Fragment, undefined> {
+    const batch = this.#batch;
+    while (this.#index < batch.length) {
+      const index = this.#index++;
+      if (!batch.isReleased(index)) {
+        return { done: false, value: new FragmentLease(batch, index) as Fragment };
+      }
+    }
+    return { done: true, value: undefined };
+  }
+
+  [Symbol.iterator](): this {
+    return this;
+  }
+}
+
+function usedAfterRelease(what: string): DevmemError {
   return new DevmemError(
     'ERR_DEVMEM_RELEASED',
     `This ${what} was released: its memory may hold other data by now. Copy what you need before release()`,

@@ -1,6 +1,5 @@
 import type { DmaBuf } from '../memory/dma-buf.js';
-import { type Batch, usedAfterRelease } from './batch.js';
-import { LINEAR_SOURCE } from './ring.js';
+import type { Batch } from './batch.js';
 
 /** What all fragments have. */
 interface Lease extends Disposable {
@@ -43,50 +42,34 @@ export interface LinearFragment extends Lease {
  */
 export type Fragment = DeviceFragment | LinearFragment;
 
-/** @internal Both kinds of fragment: one class, so that reading any is as fast. */
+/**
+ * @internal Both kinds of fragment: one class, so that reading any is as fast. What it
+ * tells is read where the batch has it, so that making one costs little.
+ */
 export class FragmentLease implements Disposable {
   readonly #batch: Batch;
   readonly #index: number;
-  readonly #offset: number;
-  readonly #size: number;
-  readonly #source: number;
-  readonly #bytes: Uint8Array | undefined;
 
   /** @internal */
-  constructor(
-    batch: Batch,
-    index: number,
-    offset: number,
-    size: number,
-    source: number,
-    bytes: Uint8Array | undefined,
-  ) {
+  constructor(batch: Batch, index: number) {
     this.#batch = batch;
     this.#index = index;
-    this.#offset = offset;
-    this.#size = size;
-    this.#source = source;
-    this.#bytes = bytes;
   }
 
   get kind(): 'device' | 'linear' {
-    this.#check();
-    return this.#source === LINEAR_SOURCE ? 'linear' : 'device';
+    return this.#batch.kind(this.#index);
   }
 
   get offset(): number {
-    this.#check();
-    return this.#offset;
+    return this.#batch.offset(this.#index);
   }
 
   get size(): number {
-    this.#check();
-    return this.#size;
+    return this.#batch.size(this.#index);
   }
 
   get dmabufId(): number {
-    this.#check();
-    return this.#source;
+    return this.#batch.dmabufId(this.#index);
   }
 
   get memory(): DmaBuf | undefined {
@@ -94,8 +77,7 @@ export class FragmentLease implements Disposable {
   }
 
   get bytes(): Uint8Array | undefined {
-    this.#check();
-    return this.#bytes;
+    return this.#batch.bytes(this.#index);
   }
 
   get released(): boolean {
@@ -108,9 +90,5 @@ export class FragmentLease implements Disposable {
 
   [Symbol.dispose](): void {
     this.release();
-  }
-
-  #check(): void {
-    if (this.released) throw usedAfterRelease('fragment');
   }
 }

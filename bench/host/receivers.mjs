@@ -1,0 +1,132 @@
+// @ts-check
+/** The ways of receiving in Node.js: this package's, and those of net.Socket. */
+import { once } from 'node:events';
+import net from 'node:net';
+
+import { bindRx, connect, DmaBuf } from '../../dist/index.js';
+import { request } from '../peer/source.mjs';
+
+const MiB = 2 ** 20;
+
+/** What the copy transport reads in one call, and so what net's onread gets. */
+export const BUFFER = 256 * 1024;
+
+/**
+ * @typedef {object} Receiver
+ * @property {(bytes: number) => Promise<number>} receive over a connection; resolves with what came
+ * @property {() => Promise<void>} close
+ */
+
+/** @type {Record<string, (host: string, port: number) => Promise<Receiver>>} */
+export const RECEIVERS = {
+  batches: (host, port) =>
+    copying(host, port, async (socket) => {
+      let total = 0;
+      for await (const batch of socket.batches()) {
+        batch.forEach((_, size) => {
+          total += size;
+        });
+        batch.release();
+      }
+      return total;
+    }),
+
+  fragments: (host, port) =>
+    copying(host, port, async (socket) => {
+      let total = 0;
+      for await (const fragment of socket) {
+        total += fragment.size;
+        fragment.release();
+      }
+      return total;
+    }),
+
+  netData: (host, port) =>
+    plain(host, port, async (socket) => {
+      let total = 0;
+      socket.on('data', (chunk) => {
+        total += chunk.length;
+      });
+      await once(socket, 'end');
+      return total;
+    }),
+
+  netIteration: (host, port) =>
+    plain(host, port, async (socket) => {
+      let total = 0;
+      const chunks = /** @type {AsyncIterable<Buffer>} */ (socket);
+      for await (const chunk of chunks) total += chunk.length;
+      return total;
+    }),
+
+  netOnread: async (host, port) => ({
+    async receive(bytes) {
+      let total = 0;
+      const buffer = Buffer.alloc(BUFFER);
+      const socket = net.connect({
+        host,
+        port,
+        onread: {
+          buffer,
+          callback: (read) => {
+            total += read;
+            return true;
+          },
+        },
+      });
+      socket.write(request(bytes));
+      await once(socket, 'end');
+      await closed(socket);
+      return total;
+    },
+    close: async () => {},
+  }),
+};
+
+/**
+ * @param {string} host
+ * @param {number} port
+ * @param {(socket: import('../../dist/index.js').DevmemSocket) => Promise<number>} read
+ * @returns {Promise<Receiver>}
+ */
+async function copying(host, port, read) {
+  const memory = await DmaBuf.allocate({ type: 'host', size: 64 * MiB });
+  const binding = await bindRx({ memory, mode: 'copy' });
+  return {
+    async receive(bytes) {
+      const socket = await connect({ binding, host, port });
+      socket.writable.write(request(bytes));
+      const total = await read(socket);
+      await socket.close();
+      return total;
+    },
+    async close() {
+      await binding.close();
+      await memory.close();
+    },
+  };
+}
+
+/**
+ * @param {string} host
+ * @param {number} port
+ * @param {(socket: net.Socket) => Promise<number>} read
+ * @returns {Promise<Receiver>}
+ */
+async function plain(host, port, read) {
+  return {
+    async receive(bytes) {
+      const socket = net.connect({ host, port });
+      socket.write(request(bytes));
+      const total = await read(socket);
+      await closed(socket);
+      return total;
+    },
+    close: async () => {},
+  };
+}
+
+/** @param {net.Socket} socket */
+async function closed(socket) {
+  if (!socket.closed) await once(socket.destroy(), 'close');
+}

@@ -1,0 +1,95 @@
+// @ts-check
+/** How fast streams are received over loopback, and at what cost. */
+import { execFile } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+
+import { alternate } from '../lib/alternate.mjs';
+import { compile } from '../lib/compile.mjs';
+import { parseJson } from '../lib/json.mjs';
+import { median, pairedRatio } from '../lib/statistics.mjs';
+import { Worker } from '../lib/worker.mjs';
+import { BUFFER, RECEIVERS } from './receivers.mjs';
+
+/** @typedef {import('./receiver.mjs').Sample} Sample */
+/** @typedef {import('../peer/source.mjs').Source} Source */
+/** @typedef {Record<string, Sample[]>} Samples */
+
+const execute = promisify(execFile);
+const RECEIVER = fileURLToPath(new URL('receiver.mjs', import.meta.url));
+
+/**
+ * Rounds of the same streams, received in all ways in turn.
+ * @param {Source} source
+ * @param {{ bytes: number, connections: number, rounds: number, note: (text: string) => void }} options
+ *   bytes: of all connections together
+ * @returns {Promise<Samples>}
+ */
+export async function measureThroughput(source, { bytes, connections, rounds, note }) {
+  const each = Math.floor(bytes / connections);
+  const recv = compile('recv', ['bench/host/recv.c']);
+  const args = [source.host, source.port, each, connections, BUFFER].map(String);
+  const workers = Object.keys(RECEIVERS).map((kind) => ({
+    kind,
+    worker: new Worker(RECEIVER, [kind, source.host, source.port]),
+  }));
+  /** @type {Record<string, () => Promise<Sample>>} */
+  const contenders = {
+    c: async () => /** @type {Sample} */ (parseJson((await execute(recv, args)).stdout)),
+  };
+  for (const { kind, worker } of workers) {
+    const task = { bytes: each, connections };
+    contenders[kind] = async () => /** @type {Sample} */ (await worker.ask(task));
+    // Its code compiled, its memory touched.
+    await worker.ask({ bytes: Math.floor(each / 4), connections });
+  }
+  const samples = await alternate(contenders, rounds, (name, round) => {
+    note(`${connections} connection(s), round ${round + 1} of ${rounds}: ${name}`);
+  });
+  for (const { worker } of workers) await worker.close();
+  return samples;
+}
+
+/** @param {Sample} sample */
+export const rate = ({ bytes, seconds }) => bytes / 1e9 / seconds;
+/** @param {Sample} sample */
+export const cpu = ({ bytes, user, system }) => (user + system) / (bytes / 1e9);
+
+/**
+ * GB/s and CPU seconds per GB of each, and the ratios that have targets.
+ * @param {Samples} samples
+ * @param {number} connections
+ */
+export function throughputFigures(samples, connections) {
+  /** @type {Record<string, number>} */
+  const figures = {};
+  for (const [name, values] of Object.entries(samples)) {
+    figures[`${name}${connections}GBps`] = median(values.map(rate));
+    figures[`${name}${connections}CpuPerGB`] = median(values.map(cpu));
+  }
+  const suffix = connections === 1 ? '' : String(connections);
+  const { c = [], batches = [], netData = [] } = samples;
+  figures[`copyVsC${suffix}`] = pairedRatio(batches.map(rate), c.map(rate));
+  figures[`cpuVsC${suffix}`] = pairedRatio(batches.map(cpu), c.map(cpu));
+  figures[`copyVsNetSocket${suffix}`] = pairedRatio(batches.map(rate), netData.map(rate));
+  figures[`cpuVsNetSocket${suffix}`] = pairedRatio(batches.map(cpu), netData.map(cpu));
+  return figures;
+}
+
+/**
+ * Resident memory over a long stream, in steps: MiB after each.
+ * @param {Source} source
+ * @param {{ bytes: number, steps: number, note: (text: string) => void }} options
+ */
+export async function measureGrowth(source, { bytes, steps, note }) {
+  const worker = new Worker(RECEIVER, ['batches', source.host, source.port]);
+  const task = { bytes: Math.floor(bytes / steps), connections: 1 };
+  await worker.ask(task);
+  const resident = [];
+  for (let step = 0; step < steps; step++) {
+    note(`${(bytes / 2 ** 30).toFixed(0)} GiB, part ${step + 1} of ${steps}`);
+    resident.push(/** @type {Sample} */ (await worker.ask(task)).rssMiB);
+  }
+  await worker.close();
+  return resident;
+}

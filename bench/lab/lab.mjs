@@ -1,0 +1,124 @@
+// @ts-check
+/**
+ * The real devmem path, in the lab's guest. Emulated code is several times slower than
+ * this machine: what is compared is compared inside one guest.
+ */
+import { compile } from '../lib/compile.mjs';
+import { median, pairedRatio } from '../lib/statistics.mjs';
+import { compileSource } from '../peer/source.mjs';
+import { runInGuest } from './guest.mjs';
+
+/** @typedef {import('./streams.mjs').Plan} Plan */
+/** @typedef {import('./streams.mjs').Sample} Sample */
+/** @typedef {Record<string, Sample[]>} Samples */
+/** @typedef {{ kernel: string, results: { mtu: number, connections: number, samples: Samples }[] }} Streams */
+/** @typedef {{ devmem: number[], netSocket: number[] }} ColdStarts milliseconds */
+
+const MiB = 2 ** 20;
+
+/**
+ * @param {{ quick: boolean, note: (text: string) => void }} options
+ * @returns {Promise<import('../lib/report.mjs').Outcome>}
+ */
+export async function lab({ quick, note }) {
+  const programs = {
+    source: compileSource(),
+    receiver: compile('receiver', ['bench/lab/receiver.c']),
+  };
+  note('streams');
+  const streams = await runStreams({
+    ...programs,
+    memoryMiB: 256,
+    contenders: ['c', 'cBlocking', 'batches', 'fragments'],
+    settings: [1500, 9000].flatMap((mtu) =>
+      [1, 4].map((connections) => ({
+        mtu,
+        connections,
+        MiB: quick ? 64 : 192,
+        rounds: quick ? 2 : 5,
+      })),
+    ),
+  });
+  note('streams again, where time is counted in instructions');
+  const counted = await runStreams(
+    {
+      ...programs,
+      memoryMiB: 256,
+      contenders: ['c', 'batches', 'fragments'],
+      settings: [{ mtu: 1500, connections: 1, MiB: quick ? 64 : 256, rounds: quick ? 2 : 5 }],
+    },
+    { icount: true },
+  );
+  note('cold starts');
+  const cold = /** @type {ColdStarts} */ (
+    await runInGuest('cold.mjs', [programs.source, quick ? '3' : '7'])
+  );
+  return {
+    figures: {
+      ...mainFigures(streams, counted),
+      ...settingFigures(streams),
+      coldStartMs: median(cold.devmem),
+      coldStartMsNetSocket: median(cold.netSocket),
+    },
+    samples: { streams, counted, cold },
+  };
+}
+
+/**
+ * @param {Plan} plan
+ * @param {Partial<import('../../kernel/lab/run.mjs').RunOptions>} [options]
+ */
+async function runStreams(plan, options) {
+  const args = [JSON.stringify(plan)];
+  return /** @type {Streams} */ (await runInGuest('streams.mjs', args, options));
+}
+
+/** @param {Sample} sample */
+const rate = ({ bytes, seconds }) => bytes / MiB / seconds;
+/** @param {Sample} sample microseconds of CPU a fragment */
+const cpu = ({ frags, user, system }) => ((user + system) * 1e6) / frags;
+/** @param {Sample} sample */
+const callsPerMiB = ({ bytes, receiveCalls, returnCalls, waitCalls }) =>
+  ((receiveCalls + returnCalls + waitCalls) * MiB) / bytes;
+
+/**
+ * The figures that have targets.
+ * @param {Streams} streams
+ * @param {Streams} counted
+ */
+function mainFigures(streams, counted) {
+  const all = (/** @type {string} */ name) =>
+    streams.results.flatMap(({ samples }) => samples[name] ?? []);
+  const [instructions] = counted.results;
+  const { c = [], batches = [], fragments = [] } = instructions?.samples ?? {};
+  return {
+    batchVsC: pairedRatio(all('batches').map(rate), all('c').map(rate)),
+    fragmentsVsC: pairedRatio(all('fragments').map(rate), all('c').map(rate)),
+    cpuVsC: pairedRatio(batches.map(cpu), c.map(cpu)),
+    cpuVsCFragments: pairedRatio(fragments.map(cpu), c.map(cpu)),
+    fragsPerReturnCall: median(all('batches').map(({ frags, returnCalls }) => frags / returnCalls)),
+    fragsPerReturnCallC: median(all('c').map(({ frags, returnCalls }) => frags / returnCalls)),
+  };
+}
+
+/**
+ * By MTU and number of connections.
+ * @param {Streams} streams
+ */
+function settingFigures({ results }) {
+  /** @type {Record<string, number>} */
+  const figures = {};
+  for (const { mtu, connections, samples } of results) {
+    for (const [name, values] of Object.entries(samples)) {
+      const prefix = `${name}Mtu${mtu}x${connections}`;
+      figures[`${prefix}MiBps`] = median(values.map(rate));
+      figures[`${prefix}FragsPerS`] = median(values.map(({ frags, seconds }) => frags / seconds));
+      figures[`${prefix}UserUs`] = median(values.map(({ user, frags }) => (user * 1e6) / frags));
+      figures[`${prefix}SystemUs`] = median(
+        values.map(({ system, frags }) => (system * 1e6) / frags),
+      );
+      figures[`${prefix}CallsPerMiB`] = median(values.map(callsPerMiB));
+    }
+  }
+  return figures;
+}

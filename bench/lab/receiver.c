@@ -1,0 +1,258 @@
+/*
+ * The reference of the devmem path: what the kernel's interface allows with nothing in
+ * between. The same pattern of calls as the addon's: wait, recvmsg until the socket is
+ * empty or a batch is full, look at each fragment, give all of them back at once.
+ *
+ *   receiver HOST PORT BYTES CONNECTIONS DMABUF_ID WAIT
+ *
+ * The memory is bound by whoever starts this. Asks for BYTES on each connection, reads
+ * them all, and prints JSON: seconds from the first connection to the last byte, CPU
+ * seconds (user, system), fragments, calls. WAIT is "epoll", or "block": recvmsg itself
+ * waits then, for one connection.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <netdb.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#define SOCK_DEVMEM 0x2000000
+#define DEVMEM_LINEAR 78
+#define DEVMEM_DMABUF 79
+#define DEVMEM_DONTNEED 80
+/* net/core/sock.c: MAX_DONTNEED_TOKENS, MAX_DONTNEED_FRAGS */
+#define MAX_RANGES 128
+#define MAX_FRAGS 1024
+
+#define MAX_EVENTS 64
+#define LINEAR_SIZE (4 << 20)
+
+struct record {
+	uint64_t offset;
+	uint32_t size, token, dmabuf_id, flags;
+};
+
+struct range {
+	uint32_t start, count;
+};
+
+static struct {
+	uint64_t bytes, linear_bytes, frags, receive_calls, return_calls, wait_calls;
+} counters;
+
+static uint32_t dmabuf_id;
+static char *linear;
+static _Alignas(16) char control[CMSG_SPACE(sizeof(struct record)) * MAX_FRAGS];
+/* What a consumer does with a fragment: it looks at where it is. */
+static volatile uint64_t consumed;
+
+static struct {
+	struct range ranges[MAX_RANGES];
+	uint32_t used, frags;
+} batch;
+
+static void fail(const char *what)
+{
+	perror(what);
+	exit(1);
+}
+
+static double seconds(struct timeval time)
+{
+	return (double)time.tv_sec + (double)time.tv_usec / 1e6;
+}
+
+static double now(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
+static int connect_to(const char *host, const char *port, uint64_t bytes)
+{
+	struct addrinfo hints = { .ai_socktype = SOCK_STREAM };
+	struct addrinfo *found;
+	int fd;
+
+	if (getaddrinfo(host, port, &hints, &found))
+		fail(host);
+	fd = socket(found->ai_family, found->ai_socktype, 0);
+	if (fd < 0 || connect(fd, found->ai_addr, found->ai_addrlen))
+		fail("connect");
+	freeaddrinfo(found);
+	if (send(fd, &bytes, sizeof(bytes), 0) != sizeof(bytes))
+		fail("send");
+	return fd;
+}
+
+static void give_back(int fd)
+{
+	if (batch.used == 0)
+		return;
+	counters.return_calls++;
+	if (setsockopt(fd, SOL_SOCKET, DEVMEM_DONTNEED, batch.ranges,
+		       (socklen_t)(batch.used * sizeof(struct range))) != (int)batch.frags)
+		fail("SO_DEVMEM_DONTNEED");
+	batch.used = 0;
+	batch.frags = 0;
+}
+
+static void release(int fd, uint32_t token)
+{
+	struct range *last = &batch.ranges[batch.used - 1];
+
+	if (batch.used > 0 && batch.frags < MAX_FRAGS && token == last->start + last->count) {
+		last->count++;
+	} else {
+		if (batch.used == MAX_RANGES || batch.frags == MAX_FRAGS)
+			give_back(fd);
+		batch.ranges[batch.used++] = (struct range){ token, 1 };
+	}
+	batch.frags++;
+}
+
+static void take(int fd, const struct cmsghdr *message)
+{
+	struct record record;
+
+	if (message->cmsg_level != SOL_SOCKET ||
+	    (message->cmsg_type != DEVMEM_DMABUF && message->cmsg_type != DEVMEM_LINEAR))
+		return;
+	memcpy(&record, CMSG_DATA(message), sizeof(record));
+	if (message->cmsg_type == DEVMEM_LINEAR) {
+		counters.linear_bytes += record.size;
+		return;
+	}
+	if (record.dmabuf_id != dmabuf_id) {
+		fprintf(stderr, "fragment of another binding\n");
+		exit(1);
+	}
+	counters.frags++;
+	consumed += record.offset + record.size;
+	release(fd, record.token);
+}
+
+enum outcome { DRAINED, MORE, ENDED };
+
+static enum outcome receive_once(int fd, int flags)
+{
+	struct iovec io = { linear, LINEAR_SIZE };
+	struct msghdr message = {
+		.msg_iov = &io,
+		.msg_iovlen = 1,
+		.msg_control = control,
+		.msg_controllen = sizeof(control),
+	};
+	ssize_t got;
+
+	counters.receive_calls++;
+	got = recvmsg(fd, &message, SOCK_DEVMEM | flags);
+	if (got < 0 && errno == EAGAIN)
+		return DRAINED;
+	if (got < 0)
+		fail("recvmsg");
+	if (got == 0)
+		return ENDED;
+	counters.bytes += (uint64_t)got;
+	if (message.msg_controllen == 0)
+		counters.linear_bytes += (uint64_t)got;
+	for (struct cmsghdr *each = CMSG_FIRSTHDR(&message); each;
+	     each = CMSG_NXTHDR(&message, each))
+		take(fd, each);
+	return MORE;
+}
+
+static void receive_blocking(int fd)
+{
+	while (receive_once(fd, 0) != ENDED)
+		give_back(fd);
+}
+
+/* One wake's worth. False at the stream's end. */
+static int receive_ready(int fd)
+{
+	uint64_t full = counters.frags + MAX_FRAGS;
+	enum outcome outcome;
+
+	do {
+		outcome = receive_once(fd, MSG_DONTWAIT);
+	} while (outcome == MORE && counters.frags < full);
+	give_back(fd);
+	return outcome != ENDED;
+}
+
+static void receive_by_epoll(const int *fds, int count)
+{
+	struct epoll_event events[MAX_EVENTS];
+	int epoll = epoll_create1(0);
+
+	for (int i = 0; i < count; i++) {
+		struct epoll_event event = { .events = EPOLLIN, .data.fd = fds[i] };
+
+		if (epoll_ctl(epoll, EPOLL_CTL_ADD, fds[i], &event))
+			fail("epoll_ctl");
+	}
+	for (int left = count; left > 0;) {
+		int ready = epoll_wait(epoll, events, MAX_EVENTS, -1);
+
+		counters.wait_calls++;
+		for (int i = 0; i < ready; i++) {
+			if (receive_ready(events[i].data.fd))
+				continue;
+			close(events[i].data.fd);
+			left--;
+		}
+	}
+}
+
+int main(int argc, char **argv)
+{
+	struct rusage before, after;
+	uint64_t bytes;
+	double start, end;
+	int count, *fds;
+
+	if (argc != 7)
+		return 64;
+	bytes = strtoull(argv[3], NULL, 10);
+	count = atoi(argv[4]);
+	dmabuf_id = (uint32_t)strtoul(argv[5], NULL, 10);
+	linear = mmap(NULL, LINEAR_SIZE, PROT_READ | PROT_WRITE,
+		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	fds = calloc((size_t)count, sizeof(*fds));
+	if (linear == MAP_FAILED || !fds)
+		fail("memory");
+
+	getrusage(RUSAGE_SELF, &before);
+	start = now();
+	for (int i = 0; i < count; i++)
+		fds[i] = connect_to(argv[1], argv[2], bytes);
+	if (strcmp(argv[6], "block") == 0 && count == 1)
+		receive_blocking(fds[0]);
+	else
+		receive_by_epoll(fds, count);
+	end = now();
+	getrusage(RUSAGE_SELF, &after);
+
+	printf("{\"bytes\":%llu,\"linearBytes\":%llu,\"frags\":%llu,\"seconds\":%.6f,"
+	       "\"user\":%.6f,\"system\":%.6f,\"receiveCalls\":%llu,\"returnCalls\":%llu,"
+	       "\"waitCalls\":%llu}\n",
+	       (unsigned long long)counters.bytes, (unsigned long long)counters.linear_bytes,
+	       (unsigned long long)counters.frags, end - start,
+	       seconds(after.ru_utime) - seconds(before.ru_utime),
+	       seconds(after.ru_stime) - seconds(before.ru_stime),
+	       (unsigned long long)counters.receive_calls,
+	       (unsigned long long)counters.return_calls,
+	       (unsigned long long)counters.wait_calls);
+	return counters.bytes == bytes * (uint64_t)count ? 0 : 1;
+}

@@ -1,0 +1,174 @@
+// @ts-check
+// In the guest: streams received into bound memory by this package and by the C receiver,
+// in turn. Prints all samples as JSON.
+//
+//   node --expose-gc bench/lab/streams.mjs PLAN
+import { execFile, execFileSync } from 'node:child_process';
+import { readdirSync } from 'node:fs';
+import { release } from 'node:os';
+import { performance } from 'node:perf_hooks';
+import { promisify } from 'node:util';
+
+import { bindRx, connect, DmaBuf } from '../../dist/index.js';
+import { alternate } from '../lib/alternate.mjs';
+import { parseJson } from '../lib/json.mjs';
+import { request, startSource } from '../peer/source.mjs';
+
+/**
+ * @typedef {object} Plan
+ * @property {string} source    the program, built
+ * @property {string} receiver
+ * @property {number} memoryMiB
+ * @property {{ mtu: number, connections: number, MiB: number, rounds: number }[]} settings
+ *   MiB: of all connections together
+ * @property {readonly string[]} contenders
+ */
+
+/**
+ * One stream, or several at once, received.
+ * @typedef {object} Sample
+ * @property {number} bytes
+ * @property {number} linearBytes of those, what did not reach device memory
+ * @property {number} frags
+ * @property {number} seconds  from connecting to the last byte
+ * @property {number} user     CPU seconds of the receiving process
+ * @property {number} system
+ * @property {number} receiveCalls
+ * @property {number} returnCalls
+ * @property {number} waitCalls
+ */
+
+/** @typedef {import('../../dist/index.js').DevmemSocket} DevmemSocket */
+
+const MiB = 2 ** 20;
+const INTERFACE = 'dms0';
+const PEER_INTERFACE = 'dms1';
+const PEER_ADDRESS = '192.0.2.2';
+
+const execute = promisify(execFile);
+const plan = /** @type {Plan} */ (parseJson(process.argv[2] ?? ''));
+
+const memory = await DmaBuf.allocate({ type: 'dma-heap', size: plan.memoryMiB * MiB });
+const queues = readdirSync(`/sys/class/net/${INTERFACE}/queues`)
+  .filter((name) => name.startsWith('rx-'))
+  .map((name) => Number(name.slice('rx-'.length)));
+const binding = await bindRx({ interface: INTERFACE, queues, memory, mode: 'devmem' });
+const source = await startSource(plan.source, PEER_ADDRESS, ['peer']);
+
+let consumed = 0;
+/**
+ * @param {number} offset
+ * @param {number} size
+ */
+const consume = (offset, size) => {
+  consumed += offset + size;
+};
+const ignore = () => {};
+
+/** @type {Record<string, (socket: DevmemSocket) => Promise<void>>} */
+const READERS = {
+  async batches(socket) {
+    for await (const batch of socket.batches()) {
+      batch.forEach(consume, ignore);
+      batch.release();
+    }
+  },
+  async fragments(socket) {
+    for await (const fragment of socket) {
+      consume(fragment.offset, fragment.size);
+      fragment.release();
+    }
+  },
+};
+
+/**
+ * @param {number} bytes of each connection
+ * @param {number} connections
+ * @param {(socket: DevmemSocket) => Promise<void>} read
+ * @returns {Promise<Sample>}
+ */
+async function receive(bytes, connections, read) {
+  globalThis.gc?.();
+  const cpu = process.cpuUsage();
+  const before = performance.now();
+  const stats = await Promise.all(
+    Array.from({ length: connections }, async () => {
+      const socket = await connect({ binding, host: source.host, port: source.port });
+      socket.writable.write(request(bytes));
+      await read(socket);
+      await socket.close();
+      return socket.stats;
+    }),
+  );
+  const seconds = (performance.now() - before) / 1000;
+  const { user, system } = process.cpuUsage(cpu);
+  const sum = (/** @type {keyof (typeof stats)[number]} */ name) =>
+    stats.reduce((total, each) => total + each[name], 0);
+  return {
+    bytes: sum('deviceBytes') + sum('linearBytes'),
+    linearBytes: sum('linearBytes'),
+    frags: sum('tokensTaken'),
+    seconds,
+    user: user / 1e6,
+    system: system / 1e6,
+    receiveCalls: sum('receiveCalls'),
+    returnCalls: sum('returnCalls'),
+    waitCalls: sum('wakes'),
+  };
+}
+
+/**
+ * @param {number} bytes
+ * @param {number} connections
+ * @param {'epoll' | 'block'} wait
+ * @returns {Promise<Sample>}
+ */
+async function receiveInC(bytes, connections, wait) {
+  const args = [source.host, source.port, bytes, connections, binding.id, wait].map(String);
+  const { stdout } = await execute(plan.receiver, args);
+  return /** @type {Sample} */ (parseJson(stdout));
+}
+
+/**
+ * @param {number} bytes
+ * @param {number} connections
+ * @returns {Record<string, () => Promise<Sample>>}
+ */
+function contenders(bytes, connections) {
+  /** @type {Record<string, () => Promise<Sample>>} */
+  const all = {
+    c: () => receiveInC(bytes, connections, 'epoll'),
+    cBlocking: () => receiveInC(bytes, connections, 'block'),
+  };
+  for (const [name, read] of Object.entries(READERS)) {
+    all[name] = () => receive(bytes, connections, read);
+  }
+  const wanted = Object.entries(all).filter(([name]) => plan.contenders.includes(name));
+  return Object.fromEntries(wanted.filter(([name]) => connections === 1 || name !== 'cBlocking'));
+}
+
+/** @param {number} mtu bytes */
+function setMtu(mtu) {
+  execFileSync('ip', ['link', 'set', INTERFACE, 'mtu', String(mtu)]);
+  execFileSync('peer', ['ip', 'link', 'set', PEER_INTERFACE, 'mtu', String(mtu)]);
+}
+
+const results = [];
+for (const { mtu, connections, MiB: size, rounds } of plan.settings) {
+  setMtu(mtu);
+  const bytes = Math.floor((size * MiB) / connections);
+  const all = contenders(bytes, connections);
+  // Code compiled, buffers grown.
+  await alternate(contenders(Math.floor(bytes / 4), connections), 1);
+  const samples = await alternate(all, rounds, (name, round) => {
+    process.stderr.write(
+      `bench: lab: MTU ${mtu}, ${connections} connection(s), round ${round + 1} of ${rounds}: ${name}\n`,
+    );
+  });
+  results.push({ mtu, connections, samples });
+}
+if (!(consumed > 0)) throw new Error('nothing was consumed');
+await source.close();
+await binding.close();
+await memory.close();
+process.stdout.write(`${JSON.stringify({ kernel: release(), results })}\n`);

@@ -1,0 +1,100 @@
+// @ts-check
+/** Batches without a socket: full columns, and somebody who takes them back. */
+import { Batch } from '../../dist/receive/batch.js';
+
+/** @typedef {import('../../dist/receive/batch.js').Lessor} Lessor */
+/** @typedef {import('../../dist/receive/ring.js').Columns} Columns */
+/**
+ * The constructor, which the published types leave out.
+ * @typedef {new (
+ *   lessor: Lessor,
+ *   columns: Columns,
+ *   base: number,
+ *   first: number,
+ *   count: number,
+ *   linear: Uint8Array | undefined,
+ * ) => Batch} BatchConstructor
+ */
+
+const InternalBatch = /** @type {BatchConstructor} */ (/** @type {unknown} */ (Batch));
+
+const CAPACITY = 1024;
+const PAGE = 4096;
+
+/**
+ * Counts what comes back and does nothing else: what it costs to return descriptors is
+ * measured by itself.
+ * @implements {Lessor}
+ */
+class CountingLessor {
+  returned = 0;
+
+  /**
+   * @param {number} _first
+   * @param {number} count
+   */
+  releaseRange(_first, count) {
+    this.returned += count;
+  }
+
+  releaseOne() {
+    this.returned++;
+  }
+
+  /** @returns {undefined} */
+  memoryOf() {
+    return undefined;
+  }
+}
+
+/**
+ * Makes batches one after the other in the same full slot, as native code does.
+ */
+export class BatchSource {
+  lessor = new CountingLessor();
+  #size;
+  #base = 0;
+  /** @type {Columns} */
+  #columns;
+
+  /**
+   * @param {number} size fragments of each batch
+   * @param {number} [start] offset of the first fragment, in bytes
+   */
+  constructor(size, start = 0) {
+    this.#size = size;
+    this.#columns = {
+      offsets: Float64Array.from({ length: CAPACITY }, (_, index) => start + index * PAGE),
+      sizes: new Uint32Array(CAPACITY).fill(PAGE),
+      tokens: Uint32Array.from({ length: CAPACITY }, (_, index) => index + 1),
+      sources: new Uint32Array(CAPACITY).fill(1),
+    };
+  }
+
+  next() {
+    if (this.#base + this.#size > CAPACITY) this.#base = 0;
+    const base = this.#base;
+    this.#base += this.#size;
+    return new InternalBatch(this.lessor, this.#columns, base, base, this.#size, undefined);
+  }
+}
+
+/** A stream that has a batch ready each time it is asked, so many in all. */
+export class ReadyStream {
+  #source;
+  #left;
+
+  /**
+   * @param {BatchSource} source
+   * @param {number} batches
+   */
+  constructor(source, batches) {
+    this.#source = source;
+    this.#left = batches;
+  }
+
+  /** @returns {Promise<Batch | undefined>} */
+  next() {
+    return Promise.resolve(this.#left-- > 0 ? this.#source.next() : undefined);
+  }
+}

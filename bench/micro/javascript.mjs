@@ -1,0 +1,125 @@
+// @ts-check
+// What a fragment costs in JavaScript once its batch is there: reads all of a batch and
+// gives it back, in every way there is. Prints samples of ns per fragment as JSON.
+//
+//   node bench/micro/javascript.mjs ROUNDS
+import { performance } from 'node:perf_hooks';
+
+import { BatchIterator, FragmentIterator } from '../../dist/net/iterators.js';
+import { alternate } from '../lib/alternate.mjs';
+import { BatchSource, ReadyStream } from './hand-made.mjs';
+
+/** @typedef {import('../../dist/receive/stream.js').FragmentStream} FragmentStream */
+
+const BATCH = 64;
+// Of one sample: some milliseconds, which a scheduler's tick does not fall into often.
+const BATCHES = 4000;
+const BATCHES_AWAITED = 1500;
+const WARM_UP = 3;
+
+const rounds = Number(process.argv[2]);
+const source = new BatchSource(BATCH);
+
+/** What a consumer does here: it uses both numbers, and little else. */
+class Sink {
+  total = 0;
+
+  /**
+   * @param {number} offset
+   * @param {number} size
+   */
+  take(offset, size) {
+    this.total += offset + size;
+  }
+}
+
+const sink = new Sink();
+/**
+ * @param {number} offset
+ * @param {number} size
+ */
+const consume = (offset, size) => {
+  sink.take(offset, size);
+};
+
+function emptyLoop() {
+  for (let i = 0; i < BATCHES * BATCH; i++) sink.take(i, BATCH);
+}
+
+function forEach() {
+  for (let i = 0; i < BATCHES; i++) {
+    const batch = source.next();
+    batch.forEach(consume);
+    batch.release();
+  }
+}
+
+function accessors() {
+  for (let i = 0; i < BATCHES; i++) {
+    const batch = source.next();
+    for (let index = 0; index < batch.length; index++) {
+      sink.take(batch.offset(index), batch.size(index));
+    }
+    batch.release();
+  }
+}
+
+function batchOf() {
+  for (let i = 0; i < BATCHES; i++) {
+    const batch = source.next();
+    for (const fragment of batch) sink.take(fragment.offset, fragment.size);
+    batch.release();
+  }
+}
+
+function batchOfReleasing() {
+  for (let i = 0; i < BATCHES; i++) {
+    for (const fragment of source.next()) {
+      sink.take(fragment.offset, fragment.size);
+      fragment.release();
+    }
+  }
+}
+
+const close = async () => {};
+const stream = () =>
+  /** @type {FragmentStream} */ (/** @type {unknown} */ (new ReadyStream(source, BATCHES_AWAITED)));
+
+async function batchIter() {
+  for await (const batch of new BatchIterator(stream(), close)) {
+    batch.forEach(consume);
+    batch.release();
+  }
+}
+
+async function fragIter() {
+  for await (const fragment of new FragmentIterator(stream(), close)) {
+    sink.take(fragment.offset, fragment.size);
+    fragment.release();
+  }
+}
+
+/**
+ * @param {() => void | Promise<void>} work
+ * @param {number} batches
+ */
+const timed = (work, batches) => async () => {
+  const before = performance.now();
+  await work();
+  return ((performance.now() - before) * 1e6) / (batches * BATCH);
+};
+
+const contenders = {
+  emptyLoop: timed(emptyLoop, BATCHES),
+  forEach: timed(forEach, BATCHES),
+  accessors: timed(accessors, BATCHES),
+  batchOf: timed(batchOf, BATCHES),
+  batchOfReleasing: timed(batchOfReleasing, BATCHES),
+  batchIter: timed(batchIter, BATCHES_AWAITED),
+  fragIter: timed(fragIter, BATCHES_AWAITED),
+};
+
+await alternate(contenders, WARM_UP);
+const samples = await alternate(contenders, rounds);
+if (!(sink.total > 0)) throw new Error('nothing was consumed');
+process.stdout.write(`${JSON.stringify(samples)}\n`);

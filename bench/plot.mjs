@@ -1,0 +1,186 @@
+// @ts-check
+// Draws bench/results/*.svg from bench/results/*.json:
+//
+//   npm run bench:plot
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
+
+import { readResult, RESULTS } from './lib/report.mjs';
+import { median, quantile } from './lib/statistics.mjs';
+import { barChart } from './lib/svg.mjs';
+import { TARGETS } from './lib/targets.mjs';
+
+/** @typedef {import('./lib/svg.mjs').Bar} Bar */
+/** @typedef {import('./lib/svg.mjs').Chart} Chart */
+/** @typedef {import('./lib/environment.mjs').Environment} Environment */
+
+const target = (/** @type {string} */ key) => TARGETS.find((each) => each.key === key)?.limit;
+
+/**
+ * @param {string} label
+ * @param {readonly number[]} samples
+ * @param {{ target?: number | undefined, color?: number }} [more]
+ * @returns {Bar}
+ */
+function bar(label, samples, more = {}) {
+  return {
+    label,
+    parts: [median(samples)],
+    low: quantile(samples, 0.25),
+    high: quantile(samples, 0.75),
+    ...(more.target !== undefined && { target: more.target }),
+    color: more.color ?? 0,
+  };
+}
+
+/** @param {Environment} environment */
+const where = ({ cpu, kernel, node, commit, date }) =>
+  `${cpu}, Linux ${kernel}, Node.js ${node}, ${commit}, ${date.slice(0, 10)}. Lines: quartiles; red: target.`;
+
+/** @typedef {Record<string, number[]>} Series */
+/** @typedef {{ environment: Environment, samples: { javascript: Series, native: Series, paths: Record<string, Series> } }} MicroResult */
+
+/**
+ * @param {MicroResult} result
+ * @returns {Chart}
+ */
+function drawMicro({ environment, samples: { javascript, native, paths } }) {
+  /**
+   * @param {string} label
+   * @param {number[] | undefined} samples
+   * @param {string} [key]
+   */
+  const row = (label, samples = [], key = '') => bar(label, samples, { target: target(key) });
+  return {
+    title: 'What a fragment costs, in nanoseconds',
+    legend: [],
+    panels: [
+      {
+        title: 'ns per fragment, by way of reading',
+        bars: [
+          bar('an empty loop', javascript.emptyLoop ?? [], { color: 1 }),
+          row('batch.forEach()', javascript.forEach, 'micro.forEachNs'),
+          row('batch.offset(i), batch.size(i)', javascript.accessors),
+          row('for…of a batch', javascript.batchOf, 'micro.batchOfNs'),
+          row('for await of a socket', javascript.fragIter, 'micro.fragIterNs'),
+        ],
+      },
+      {
+        title: 'ns per fragment, in native code',
+        bars: [
+          row('parsing its record', native.parse, 'micro.parseNs'),
+          row('batch.release()', paths[64]?.release, 'micro.releaseNs'),
+          row('one by one, shuffled', paths[64]?.releaseShuffled),
+        ],
+      },
+      {
+        title: 'ns per fragment, from wake to release without the kernel; 164 is 200 Gbit/s',
+        bars: Object.entries(paths).flatMap(([batch, path]) => [
+          bar(`batches of ${batch}`, path.batches ?? [], { target: 164 }),
+          bar(`the same, for await`, path.fragments ?? [], { target: 164, color: 2 }),
+        ]),
+      },
+    ],
+    note: where(environment),
+  };
+}
+
+/** @typedef {import('./host/receiver.mjs').Sample} StreamSample */
+/** @typedef {Record<string, StreamSample[]>} StreamSamples */
+/** @typedef {{ environment: Environment, samples: { streams: { one: StreamSamples, eight: StreamSamples } } }} HostResult */
+
+/** @type {readonly [kind: string, label: string, color: number][]} */
+const HOST_KINDS = [
+  ['c', 'C, recv()', 1],
+  ['batches', 'devmem-tcp, batches', 0],
+  ['fragments', 'devmem-tcp, fragments', 0],
+  ['netOnread', 'net.Socket, onread', 2],
+  ['netData', "net.Socket, 'data'", 2],
+  ['netIteration', 'net.Socket, for await', 2],
+];
+
+/**
+ * @param {HostResult} result
+ * @returns {Chart}
+ */
+function drawHost({ environment, samples: { streams } }) {
+  /**
+   * @param {string} title
+   * @param {StreamSamples} samples
+   * @param {(sample: StreamSample) => number} figure
+   */
+  const panel = (title, samples, figure) => ({
+    title,
+    bars: HOST_KINDS.map(([kind, label, color]) =>
+      bar(label, (samples[kind] ?? []).map(figure), { color }),
+    ),
+  });
+  const rate = (/** @type {StreamSample} */ { bytes, seconds }) => bytes / 1e9 / seconds;
+  const cpu = (/** @type {StreamSample} */ { bytes, user, system }) =>
+    ((user + system) * 1e9) / bytes;
+  return {
+    title: 'The copy transport over loopback',
+    legend: [],
+    panels: [
+      panel('GB/s, 1 connection', streams.one, rate),
+      panel('GB/s, 8 connections', streams.eight, rate),
+      panel('CPU seconds per GB, 1 connection', streams.one, cpu),
+      panel('CPU seconds per GB, 8 connections', streams.eight, cpu),
+    ],
+    note: where(environment),
+  };
+}
+
+/** @typedef {import('./lab/streams.mjs').Sample} LabSample */
+/** @typedef {{ mtu: number, connections: number, samples: Record<string, LabSample[]> }} Setting */
+/** @typedef {{ kernel: string, results: Setting[] }} LabStreams */
+/** @typedef {{ environment: Environment, samples: { streams: LabStreams, counted: LabStreams } }} LabResult */
+
+/** @type {readonly [kind: string, label: string, color: number][]} */
+const LAB_KINDS = [
+  ['c', 'C', 1],
+  ['batches', 'devmem-tcp, batches', 0],
+  ['fragments', 'devmem-tcp, fragments', 3],
+];
+
+/**
+ * @param {LabResult} result
+ * @returns {Chart}
+ */
+function drawLab({ environment, samples: { streams, counted } }) {
+  const rate = (/** @type {LabSample} */ { bytes, seconds }) => bytes / 2 ** 20 / seconds;
+  const throughput = streams.results.map(({ mtu, connections, samples }) => ({
+    title: `MiB/s, MTU ${mtu}, ${connections === 1 ? '1 connection' : `${connections} connections`}`,
+    bars: LAB_KINDS.map(([kind, label, color]) =>
+      bar(label, (samples[kind] ?? []).map(rate), { color }),
+    ),
+  }));
+  const cost = counted.results.map(({ samples }) => ({
+    title: 'Thousand instructions of the receiving process per fragment',
+    bars: LAB_KINDS.map(([kind, label, color]) => {
+      const each = (samples[kind] ?? []).map(
+        ({ user, system, frags }) => ((user + system) * 1e6) / frags,
+      );
+      return bar(label, each, { color });
+    }),
+  }));
+  return {
+    title: 'The devmem path in the lab',
+    legend: [],
+    panels: [...throughput, ...cost],
+    note: `Emulated on ${environment.cpu}: guest Linux ${streams.kernel}, Node.js ${environment.node}, ${environment.commit}, ${environment.date.slice(0, 10)}. Lines: quartiles.`,
+  };
+}
+
+/** @type {Record<string, () => Chart>} */
+const CHARTS = {
+  micro: () => drawMicro(/** @type {MicroResult} */ (readResult('micro'))),
+  host: () => drawHost(/** @type {HostResult} */ (readResult('host'))),
+  lab: () => drawLab(/** @type {LabResult} */ (readResult('lab'))),
+};
+
+for (const [name, draw] of Object.entries(CHARTS)) {
+  const file = path.join(RESULTS, `${name}.svg`);
+  writeFileSync(file, barChart(draw()));
+  process.stdout.write(`${path.relative('', file)}\n`);
+}
