@@ -29,7 +29,6 @@ const { receive, close } = await open(host, Number(port));
  * @returns {Promise<Sample>}
  */
 async function run({ bytes, connections }) {
-  globalThis.gc?.();
   const cpu = process.cpuUsage();
   const before = performance.now();
   const received = await Promise.all(Array.from({ length: connections }, () => receive(bytes)));

@@ -88,7 +88,6 @@ const READERS = {
  * @returns {Promise<Sample>}
  */
 async function receive(bytes, connections, read) {
-  globalThis.gc?.();
   const cpu = process.cpuUsage();
   const before = performance.now();
   const stats = await Promise.all(

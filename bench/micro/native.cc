@@ -115,10 +115,8 @@ struct Bench {
     BatchWriter out(slot, 0);
     FillResult result = transport.Fill(kSocket, out);
     if (result.error != 0 || out.count() != kBatch) std::abort();
-    for (uint32_t i = 0; i < kBatch; i++) {
-      tokens[i] = out.token(i);
-      transport.Unpin(out.source(i), out.offset(i), out.size(i));
-    }
+    transport.Unpin(slot, 0, kBatch);
+    for (uint32_t i = 0; i < kBatch; i++) tokens[i] = out.token(i);
     if (transport.Release(kSocket, {tokens.data(), kBatch}) != 0) std::abort();
   }
 

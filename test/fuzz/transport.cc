@@ -362,9 +362,17 @@ class Session {
 
   void Release(std::vector<Piece>& pieces) {
     std::vector<uint32_t> tokens;
-    for (const Piece& piece : pieces) {
-      tokens.push_back(piece.token);
-      transport_.Unpin(piece.source, piece.offset, piece.size);
+    for (const Piece& piece : pieces) tokens.push_back(piece.token);
+    for (size_t first = 0; first < pieces.size(); first += kSlotCapacity) {
+      uint32_t count =
+          static_cast<uint32_t>(std::min<size_t>(pieces.size() - first, kSlotCapacity));
+      for (uint32_t i = 0; i < count; i++) {
+        const Piece& piece = pieces[first + i];
+        unpinned_.offsets[i] = static_cast<double>(piece.offset);
+        unpinned_.sizes[i] = piece.size;
+        unpinned_.sources[i] = piece.source;
+      }
+      transport_.Unpin(unpinned_, 0, count);
     }
     int status = transport_.Release(kSocket, tokens);
     DEMAND(status == 0 || kernel_.lost());
@@ -409,6 +417,7 @@ class Session {
   Counters counters_;
   Kernel kernel_;
   CmsgTransport transport_;
+  Columns unpinned_;
   std::vector<Piece> kept_;
   uint32_t seen_ = 0;
 };

@@ -23,7 +23,7 @@ struct SlotColumns {
 class BatchWriter {
  public:
   BatchWriter(SlotColumns& slot, uint32_t first_number)
-      : slot_(slot), begin_(slot.used), end_(slot.used), first_number_(first_number) {}
+      : slot_(&slot), begin_(slot.used), end_(slot.used), first_number_(first_number) {}
 
   uint32_t room() const { return kSlotCapacity - end_; }
   uint32_t count() const { return end_ - begin_; }
@@ -31,31 +31,36 @@ class BatchWriter {
 
   // The caller has checked room().
   void Add(uint64_t offset, uint32_t size, uint32_t token, uint32_t source) {
-    slot_.offsets[end_] = static_cast<double>(offset);
-    slot_.sizes[end_] = size;
-    slot_.tokens[end_] = token;
-    slot_.sources[end_] = source;
+    // Signed, which is one instruction: no offset in a dma-buf has that bit.
+    slot_->offsets[end_] = static_cast<double>(static_cast<int64_t>(offset));
+    slot_->sizes[end_] = size;
+    slot_->tokens[end_] = token;
+    slot_->sources[end_] = source;
     end_++;
   }
+
+  // The slot, and where in it the batch begins.
+  const SlotColumns& slot() const { return *slot_; }
+  uint32_t begin() const { return begin_; }
 
   // Takes back what was added after the batch held `count` descriptors.
   void Truncate(uint32_t count) { end_ = begin_ + count; }
   // Of the batch's descriptor `index`.
   uint64_t offset(uint32_t index) const {
-    return static_cast<uint64_t>(slot_.offsets[begin_ + index]);
+    return static_cast<uint64_t>(slot_->offsets[begin_ + index]);
   }
-  uint32_t size(uint32_t index) const { return slot_.sizes[begin_ + index]; }
-  uint32_t token(uint32_t index) const { return slot_.tokens[begin_ + index]; }
-  uint32_t source(uint32_t index) const { return slot_.sources[begin_ + index]; }
+  uint32_t size(uint32_t index) const { return slot_->sizes[begin_ + index]; }
+  uint32_t token(uint32_t index) const { return slot_->tokens[begin_ + index]; }
+  uint32_t source(uint32_t index) const { return slot_->sources[begin_ + index]; }
 
   // Hands the batch out: its descriptors now wait for their release.
   void Commit() {
-    slot_.live += count();
-    slot_.used = end_;
+    slot_->live += count();
+    slot_->used = end_;
   }
 
  private:
-  SlotColumns& slot_;
+  SlotColumns* slot_;
   uint32_t begin_;
   uint32_t end_;
   uint32_t first_number_;

@@ -24,11 +24,10 @@ uint32_t PageShift(const Credits& credits) {
   return static_cast<uint32_t>(std::bit_width(page) - 1);
 }
 
-double Pinned(const Source& source, uint64_t offset, uint32_t size) {
-  if (size == 0) return 0;
-  uint64_t first = offset >> source.page_shift;
-  uint64_t last = (offset + size - 1) >> source.page_shift;
-  return static_cast<double>((last - first + 1) << source.page_shift);
+// Of a fragment in the source's memory; none is empty.
+uint64_t PagesHeld(const Source& source, double offset, uint32_t size) {
+  auto begin = static_cast<uint64_t>(static_cast<int64_t>(offset));
+  return ((begin + size - 1) >> source.page_shift) - (begin >> source.page_shift) + 1;
 }
 
 }  // namespace
@@ -125,13 +124,26 @@ void CmsgTransport::ReceiveOnce(int socket, uint64_t bytes, uint64_t frags, Batc
   result.linear_bytes += totals.linear_bytes;
 }
 
-void CmsgTransport::Account(BatchWriter& out, uint32_t first, const RecordTotals& totals) {
+void CmsgTransport::Account(const BatchWriter& out, uint32_t first, const RecordTotals& totals) {
   counters_.device_bytes += static_cast<double>(totals.device_bytes);
   counters_.linear_bytes += static_cast<double>(totals.linear_bytes);
   counters_.tokens_taken += totals.device_frags;
-  for (uint32_t i = first; i < out.count(); i++) {
-    const Source* source = Find(out.source(i));
-    if (source != nullptr) source->credits->held += Pinned(*source, out.offset(i), out.size(i));
+  Charge(out.slot(), out.begin() + first, out.count() - first, Sign::kAdd);
+}
+
+// In runs of the same source, each of which changes the credits once.
+void CmsgTransport::Charge(const SlotColumns& slot, uint32_t index, uint32_t count, Sign sign) {
+  uint32_t end = index + count;
+  while (index < end) {
+    uint32_t id = slot.sources[index];
+    const Source* source = Find(id);
+    uint64_t pages = 0;
+    for (; index < end && slot.sources[index] == id; index++) {
+      if (source != nullptr) pages += PagesHeld(*source, slot.offsets[index], slot.sizes[index]);
+    }
+    if (source == nullptr) continue;
+    double bytes = static_cast<double>(pages << source->page_shift);
+    source->credits->held += static_cast<int>(sign) * bytes;
   }
 }
 
@@ -147,9 +159,8 @@ void CmsgTransport::Reject(int socket, BatchWriter& out, uint32_t first) {
   ReturnAndCount(socket, tokens);
 }
 
-void CmsgTransport::Unpin(uint32_t id, uint64_t offset, uint32_t size) {
-  const Source* source = Find(id);
-  if (source != nullptr) source->credits->held -= Pinned(*source, offset, size);
+void CmsgTransport::Unpin(const SlotColumns& slot, uint32_t index, uint32_t count) {
+  Charge(slot, index, count, Sign::kSubtract);
 }
 
 int CmsgTransport::Release(int socket, std::span<uint32_t> tokens) {

@@ -22,7 +22,7 @@ class CmsgTransport : public Transport {
   int AddSource(const Source& source);
 
   FillResult Fill(int socket, BatchWriter& out) override;
-  void Unpin(uint32_t source, uint64_t offset, uint32_t size) override;
+  void Unpin(const SlotColumns& slot, uint32_t index, uint32_t count) override;
   int Release(int socket, std::span<uint32_t> tokens) override;
 
  private:
@@ -35,11 +35,15 @@ class CmsgTransport : public Transport {
   Room Available() const;
   // Null for an id that is none of the sources'.
   const Source* Find(uint32_t id) const;
+  // What `count` descriptors from `index` on hold is added to the credits of their
+  // sources, or taken off.
+  enum class Sign { kAdd = 1, kSubtract = -1 };
+  void Charge(const SlotColumns& slot, uint32_t index, uint32_t count, Sign sign);
   // One recvmsg of at most `bytes` in at most `frags` fragments. Sets `more`
   // to false where the socket is drained, ended or failed.
   void ReceiveOnce(int socket, uint64_t bytes, uint64_t frags, BatchWriter& out, FillResult& result,
                    bool& more);
-  void Account(BatchWriter& out, uint32_t first, const RecordTotals& totals);
+  void Account(const BatchWriter& out, uint32_t first, const RecordTotals& totals);
   void Reject(int socket, BatchWriter& out, uint32_t first);
   int ReturnAndCount(int socket, std::span<uint32_t> tokens);
 

@@ -17,7 +17,7 @@ class CopyTransport : public Transport {
   FillResult Fill(int socket, BatchWriter& out) override;
   int Release(int socket, std::span<uint32_t> tokens) override;
   // The arena accounts by chunks itself.
-  void Unpin(uint32_t, uint64_t, uint32_t) override {}
+  void Unpin(const SlotColumns&, uint32_t, uint32_t) override {}
 
  private:
   // What one wake may copy before other sockets have their turn, in bytes.

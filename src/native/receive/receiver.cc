@@ -145,9 +145,7 @@ void Receiver::Deliver(Napi::Env env, const BatchWriter& batch, const FillResult
 
 // releaseRange(first, count) -> 0 | -errno of SO_DEVMEM_DONTNEED
 Napi::Value Receiver::ReleaseRange(const Napi::CallbackInfo& info) {
-  uint32_t first = ToUint(info[0]);
-  uint32_t count = ToUint(info[1]);
-  for (uint32_t i = 0; i < count; i++) Collect(first + i);
+  Collect(ToUint(info[0]), ToUint(info[1]));
   return Napi::Number::New(info.Env(), ReturnCollected());
 }
 
@@ -160,24 +158,37 @@ Napi::Value Receiver::Release(const Napi::CallbackInfo& info) {
   }
   Napi::Uint32Array numbers = info[0].As<Napi::Uint32Array>();
   size_t count = std::min<size_t>(ToUint(info[1]), numbers.ElementLength());
-  for (size_t i = 0; i < count; i++) Collect(numbers[i]);
+  const uint32_t* list = numbers.Data();
+  for (size_t i = 0; i < count;) {
+    size_t next = i + 1;
+    while (next < count && list[next] == list[next - 1] + 1 && list[next] % kSlotCapacity != 0) {
+      next++;
+    }
+    Collect(list[i], static_cast<uint32_t>(next - i));
+    i = next;
+  }
   return Napi::Number::New(env, ReturnCollected());
 }
 
-// Marks one descriptor as released; a second time does nothing.
-void Receiver::Collect(uint32_t number) {
+// Marks neighbouring descriptors of one slot as released; a second time does nothing.
+void Receiver::Collect(uint32_t first, uint32_t count) {
   FragRing& ring = *EnvData::Of(Env())->frag_ring;
-  uint32_t index;
-  Slot* slot = ring.Find(number, &index);
-  if (slot == nullptr || slot->sources[index] == kReleasedSource || held_ == 0) return;
-  if (slot->sources[index] != kLinearSource) {
-    tokens_.push_back(slot->tokens[index]);
-    transport_->Unpin(slot->sources[index], static_cast<uint64_t>(slot->offsets[index]),
-                      slot->sizes[index]);
+  uint32_t begin;
+  Slot* slot = ring.Find(first, &begin);
+  if (slot == nullptr || held_ == 0) return;
+  count = std::min(count, slot->used - begin);
+  transport_->Unpin(*slot, begin, count);
+  uint32_t released = 0;
+  for (uint32_t i = begin; i < begin + count; i++) {
+    uint32_t source = slot->sources[i];
+    if (source == kReleasedSource) continue;
+    if (source != kLinearSource) tokens_.push_back(slot->tokens[i]);
+    slot->sources[i] = kReleasedSource;
+    released++;
   }
-  slot->sources[index] = kReleasedSource;
-  ring.Release(number, 1);
-  held_--;
+  if (released == 0) return;
+  ring.Release(first, released);
+  held_ -= std::min<uint64_t>(released, held_);
 }
 
 int Receiver::ReturnCollected() {

@@ -53,7 +53,7 @@ class Receiver : public Napi::ObjectWrap<Receiver>, private Poller::Listener {
 
   void OnReady() override;
   void Deliver(Napi::Env env, const BatchWriter& batch, const FillResult& result);
-  void Collect(uint32_t number);
+  void Collect(uint32_t first, uint32_t count);
   int ReturnCollected();
   void CloseSocketIfUnused();
 

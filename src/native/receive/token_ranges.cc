@@ -70,7 +70,10 @@ size_t CountRuns(std::span<const uint32_t> tokens) {
 ReturnOutcome ReturnTokens(int socket, std::span<uint32_t> tokens) {
   ReturnOutcome outcome;
   TokenRanges ranges;
-  if (CountRuns(tokens) > uapi::kMaxDontneedRanges) std::sort(tokens.begin(), tokens.end());
+  bool many = tokens.size() > uapi::kMaxDontneedRanges;
+  if (many && CountRuns(tokens) > uapi::kMaxDontneedRanges) {
+    std::sort(tokens.begin(), tokens.end());
+  }
   for (uint32_t token : tokens) {
     if (ranges.Add(token)) continue;
     Flush(socket, ranges, outcome);

@@ -8,6 +8,7 @@
 namespace devmem {
 
 class BatchWriter;
+struct SlotColumns;
 
 // What a receiver counts, in native memory that JavaScript reads as a
 // Float64Array. The order is part of the contract with src/ts/native.ts.
@@ -53,9 +54,10 @@ class Transport {
   // Reads what is there, bounded by the writer's room and a byte budget.
   virtual FillResult Fill(int socket, BatchWriter& out) = 0;
 
-  // Takes a fragment's memory off the credits of its source, which is not linear.
-  // To be followed by Release of its token.
-  virtual void Unpin(uint32_t source, uint64_t offset, uint32_t size) = 0;
+  // Takes the memory of `count` descriptors from `index` on off the credits of their
+  // sources; those that are linear, or released, have none. To be followed by Release of
+  // their tokens.
+  virtual void Unpin(const SlotColumns& slot, uint32_t index, uint32_t count) = 0;
 
   // Gives fragments back. May reorder `tokens`. Returns -errno of a failed
   // return, or 0.
