@@ -19,13 +19,13 @@ const GiB = 2 ** 30;
 const HOST = '127.0.0.1';
 
 const FULL = {
-  streams: { bytes: 4 * GiB, rounds: 9 },
+  streams: { bytes: 2 * GiB, rounds: 9 },
   growth: { bytes: 100 * GiB, steps: 20 },
   latency: { rounds: 15, trips: 2000 },
   idle: { connections: 1000, seconds: 3, rounds: 3 },
 };
 const QUICK = {
-  streams: { bytes: GiB, rounds: 3 },
+  streams: { bytes: GiB / 2, rounds: 3 },
   growth: { bytes: 8 * GiB, steps: 4 },
   latency: { rounds: 3, trips: 500 },
   idle: { connections: 1000, seconds: 1, rounds: 1 },

@@ -1,7 +1,7 @@
 /*
  * The reference of the devmem path: what the kernel's interface allows with nothing in
- * between. The same pattern of calls as the addon's: wait, recvmsg until the socket is
- * empty or a batch is full, look at each fragment, give all of them back at once.
+ * between. The same pattern of calls as the addon's: wait, recvmsg (again only where
+ * it may have left something), look at each fragment, give all of them back at once.
  *
  *   receiver HOST PORT BYTES CONNECTIONS DMABUF_ID WAIT
  *
@@ -169,6 +169,10 @@ static enum outcome receive_once(int fd, int flags)
 	for (struct cmsghdr *each = CMSG_FIRSTHDR(&message); each;
 	     each = CMSG_NXTHDR(&message, each))
 		take(fd, each);
+	/* With room to spare, that was all. */
+	if ((size_t)got < LINEAR_SIZE &&
+	    message.msg_controllen + CMSG_SPACE(sizeof(struct record)) <= sizeof(control))
+		return DRAINED;
 	return MORE;
 }
 

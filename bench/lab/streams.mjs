@@ -19,8 +19,8 @@ import { request, startSource } from '../peer/source.mjs';
  * @property {string} source    the program, built
  * @property {string} receiver
  * @property {number} memoryMiB
- * @property {{ mtu: number, connections: number, MiB: number, rounds: number }[]} settings
- *   MiB: of all connections together
+ * @property {{ mtu: number, connections: number, MiB: number, rounds: number, warmUps: number }[]} settings
+ *   MiB: of all connections together; warmUps: rounds before, until all code is compiled
  * @property {readonly string[]} contenders
  */
 
@@ -153,12 +153,12 @@ function setMtu(mtu) {
 }
 
 const results = [];
-for (const { mtu, connections, MiB: size, rounds } of plan.settings) {
+for (const { mtu, connections, MiB: size, rounds, warmUps } of plan.settings) {
   setMtu(mtu);
   const bytes = Math.floor((size * MiB) / connections);
   const all = contenders(bytes, connections);
-  // Code compiled, buffers grown.
-  await alternate(contenders(Math.floor(bytes / 4), connections), 1);
+  const { c: _c, cBlocking: _cBlocking, ...compiled } = all;
+  await alternate(compiled, warmUps);
   const samples = await alternate(all, rounds, (name, round) => {
     process.stderr.write(
       `bench: lab: MTU ${mtu}, ${connections} connection(s), round ${round + 1} of ${rounds}: ${name}\n`,

@@ -274,7 +274,7 @@ class Session {
   }
 
   void Run() {
-    constexpr int kMostBatches = 16;
+    constexpr int kMostBatches = 128;
     bool going = true;
     for (int batch = 0; going && batch < kMostBatches; batch++) going = ReceiveBatch();
     bool whole = going && kernel_.drained() && !kernel_.falsified();

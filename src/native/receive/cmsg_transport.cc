@@ -90,7 +90,8 @@ void CmsgTransport::ReceiveOnce(int socket, uint64_t bytes, uint64_t frags, Batc
   message.msg_iov = &io;
   message.msg_iovlen = 1;
   message.msg_control = scratch_.control();
-  message.msg_controllen = std::min(frags * uapi::kRecordSpace, Scratch::kControlSize);
+  size_t control_room = std::min(frags * uapi::kRecordSpace, Scratch::kControlSize);
+  message.msg_controllen = control_room;
 
   ssize_t received;
   do {
@@ -122,6 +123,10 @@ void CmsgTransport::ReceiveOnce(int socket, uint64_t bytes, uint64_t frags, Batc
   }
   Account(out, first, totals);
   result.linear_bytes += totals.linear_bytes;
+  // With room to spare, the kernel gave all there was, and another call would only say
+  // EAGAIN. Readable data behind unreadable, which ends a call too, makes the next wake.
+  bool spare = message.msg_controllen + uapi::kRecordSpace <= control_room;
+  if (spare && static_cast<uint64_t>(received) < bytes) more = false;
 }
 
 void CmsgTransport::Account(const BatchWriter& out, uint32_t first, const RecordTotals& totals) {

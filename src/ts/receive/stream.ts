@@ -10,7 +10,7 @@ import { channel } from 'node:diagnostics_channel';
 
 import { DevmemError, systemError } from '../errors.js';
 import type { DmaBuf } from '../memory/dma-buf.js';
-import { BATCH_END, BATCH_STALLED, type Receiver } from '../native.js';
+import { BATCH_END, BATCH_STALLED, type OnBatch, type Receiver } from '../native.js';
 import { Batch, type Lessor } from './batch.js';
 import type { Binding } from './binding.js';
 import type { Credits, Waiter } from './credits.js';
@@ -77,9 +77,10 @@ export class FragmentStream implements Lessor, Waiter {
    */
   constructor(bindings: readonly [Binding, ...Binding[]], fd: number, name: () => string) {
     this.#name = name;
-    this.#receiver = bindings[0].createReceiver(this.counters, (...news) => {
-      this.#onBatch(...news);
-    });
+    const onBatch: OnBatch = (first, count, flags, error, linear) => {
+      this.#onBatch(first, count, flags, error, linear);
+    };
+    this.#receiver = bindings[0].createReceiver(this.counters, onBatch);
     this.#returns = new ReturnQueue((numbers, count) => {
       this.#returned(this.#receiver.release(numbers, count));
     });
