@@ -3,6 +3,8 @@
  * The real devmem path, in the lab's guest. Emulated code is several times slower than
  * this machine: what is compared is compared inside one guest.
  */
+import { ensureNcdevmem } from '../../kernel/lab/ncdevmem.mjs';
+import { createReporter } from '../../kernel/lab/report.mjs';
 import { compile } from '../lib/compile.mjs';
 import { median, pairedRatio } from '../lib/statistics.mjs';
 import { compileSource } from '../peer/source.mjs';
@@ -13,6 +15,7 @@ import { runInGuest } from './guest.mjs';
 /** @typedef {Record<string, Sample[]>} Samples */
 /** @typedef {{ kernel: string, results: { mtu: number, connections: number, samples: Samples }[] }} Streams */
 /** @typedef {{ devmem: number[], netSocket: number[] }} ColdStarts milliseconds */
+/** @typedef {{ ncdevmem: number[], batches: number[] }} Interop MiB/s */
 
 const MiB = 2 ** 20;
 
@@ -63,14 +66,26 @@ export async function lab({ quick, note }) {
   const cold = /** @type {ColdStarts} */ (
     await runInGuest('cold.mjs', [programs.source, quick ? '3' : '7'])
   );
+  note("the kernel's own ncdevmem");
+  const program = await ensureNcdevmem(createReporter());
+  const ncdevmem = /** @type {Interop} */ (
+    await runInGuest('ncdevmem.mjs', [
+      programs.source,
+      program,
+      quick ? '16' : '64',
+      quick ? '2' : '5',
+    ])
+  );
   return {
     figures: {
       ...mainFigures(streams, counted),
+      vsNcdevmem: pairedRatio(ncdevmem.batches, ncdevmem.ncdevmem),
+      ncdevmemMiBps: median(ncdevmem.ncdevmem),
       ...settingFigures(streams),
       coldStartMs: median(cold.devmem),
       coldStartMsNetSocket: median(cold.netSocket),
     },
-    samples: { streams, counted, cold },
+    samples: { streams, counted, cold, ncdevmem },
   };
 }
 

@@ -2,7 +2,9 @@
  * The other end of every measurement: a server that sends what it is asked for, with as
  * little of its own as can be.
  *
- *   source HOST        listens, and prints the port
+ *   source HOST              listens, and prints the port
+ *   source HOST PORT BYTES   sends BYTES to a server, and prints the seconds until that
+ *                            has closed the connection
  *
  * A client begins with 8 bytes, a number in the machine's byte order: how many bytes it
  * wants. 0 stands for an echo of whatever it sends from then on. Each connection has a
@@ -20,6 +22,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #define PIECE (256 << 10)
@@ -95,13 +98,38 @@ static void serve(int fd)
 		echo(fd);
 }
 
-int main(int argc, char **argv)
+static double now(void)
 {
-	int server = open_server(argc > 1 ? argv[1] : "127.0.0.1");
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
+static int send_to(const char *host, const char *port, uint64_t bytes)
+{
+	struct addrinfo hints = { .ai_socktype = SOCK_STREAM };
+	struct addrinfo *found;
+	double start;
+	int fd;
+
+	if (getaddrinfo(host, port, &hints, &found))
+		fail(host);
+	fd = socket(found->ai_family, found->ai_socktype, 0);
+	start = now();
+	if (fd < 0 || connect(fd, found->ai_addr, found->ai_addrlen))
+		fail("connect");
+	send_bytes(fd, bytes);
+	printf("%.6f\n", now() - start);
+	return 0;
+}
+
+static int listen_on(const char *host)
+{
+	int server = open_server(host);
 	struct pollfd ready[] = { { server, POLLIN, 0 }, { 0, POLLIN, 0 } };
 
 	signal(SIGCHLD, SIG_IGN);
-	memset(piece, 'x', sizeof(piece));
 	while (poll(ready, 2, -1) >= 0) {
 		int fd;
 
@@ -119,4 +147,13 @@ int main(int argc, char **argv)
 		close(fd);
 	}
 	fail("poll");
+	return 1;
+}
+
+int main(int argc, char **argv)
+{
+	memset(piece, 'x', sizeof(piece));
+	if (argc == 4)
+		return send_to(argv[1], argv[2], strtoull(argv[3], NULL, 10));
+	return listen_on(argc > 1 ? argv[1] : "127.0.0.1");
 }
