@@ -96,7 +96,8 @@ describe("a GPU's memory", () => {
     const count = (start: string): number => calls.filter((call) => call.startsWith(start)).length;
     expect(count('cuMemAlloc')).toBeGreaterThanOrEqual(10);
     expect(count('cuMemFree, dma-buf closed')).toBe(count('cuMemAlloc'));
-    expect(calls.at(-1)).toContain('retained 0');
+    // The last worker may have come no further than a call that retains nothing.
+    expect(calls.findLast((call) => call.includes('PrimaryCtx'))).toContain('retained 0');
   });
 
   it.for(['abandon', 'exit'])('is left to the kernel at the end of the process: %s', (scenario) => {

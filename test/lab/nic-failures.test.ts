@@ -188,19 +188,22 @@ describe('a process killed', () => {
     expect(nic('restore').stdout).toBe('nothing to restore\n');
   });
 
-  it.runIf(contexts)('before it could note where rule and context went leaves what is found', async () => {
-    const before = await snapshot();
-    await kill(await prepareElsewhere(options({ queues: [2, 3] })));
-    const file = join(JOURNALS, journals()[0]!);
-    const journal = readFileSync(file, 'utf8');
-    const unnoted = journal
-      .replace('"location": 1', '"location": null')
-      .replace(/("occupied": \[\],\s*"context": )1/, '$1null');
-    expect(unnoted.match(/null/g)).toHaveLength(2);
-    writeFileSync(file, unnoted);
-    expect(nic('restore').status).toBe(0);
-    expect(await snapshot()).toBe(before);
-  });
+  it.runIf(contexts)(
+    'before it could note where rule and context went leaves what is found',
+    async () => {
+      const before = await snapshot();
+      await kill(await prepareElsewhere(options({ queues: [2, 3] })));
+      const file = join(JOURNALS, journals()[0]!);
+      const journal = readFileSync(file, 'utf8');
+      const unnoted = journal
+        .replace('"location": 1', '"location": null')
+        .replace(/("occupied": \[\],\s*"context": )1/, '$1null');
+      expect(unnoted.match(/null/g)).toHaveLength(2);
+      writeFileSync(file, unnoted);
+      expect(nic('restore').status).toBe(0);
+      expect(await snapshot()).toBe(before);
+    },
+  );
 
   it('is cleaned up after by the next preparation', async () => {
     const before = await snapshot();

@@ -132,16 +132,19 @@ describe('a bare interface', () => {
     },
   );
 
-  it.runIf(!contexts)('gives each flow a queue in turn where there are no RSS contexts', async () => {
-    const flows = [{ localPort: PORT }, { localPort: PORT + 1 }];
-    const before = await snapshot();
-    const prepared = await prepareInterface(options({ queues: [2, 3], flows }));
-    expect(prepared.plan.notes.join()).toContain('no RSS contexts: each flow goes to one');
-    const rules = run('ethtool', '-n', INTERFACE);
-    for (const queue of [2, 3]) expect(rules).toContain(`Action: Direct to queue ${queue}`);
-    await prepared.restore();
-    expect(await snapshot()).toBe(before);
-  });
+  it.runIf(!contexts)(
+    'gives each flow a queue in turn where there are no RSS contexts',
+    async () => {
+      const flows = [{ localPort: PORT }, { localPort: PORT + 1 }];
+      const before = await snapshot();
+      const prepared = await prepareInterface(options({ queues: [2, 3], flows }));
+      expect(prepared.plan.notes.join()).toContain('no RSS contexts: each flow goes to one');
+      const rules = run('ethtool', '-n', INTERFACE);
+      for (const queue of [2, 3]) expect(rules).toContain(`Action: Direct to queue ${queue}`);
+      await prepared.restore();
+      expect(await snapshot()).toBe(before);
+    },
+  );
 
   it.runIf(contexts)('spreads the connections of one port over several queues', async () => {
     const before = await snapshot();
