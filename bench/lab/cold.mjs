@@ -9,8 +9,9 @@ import { once } from 'node:events';
 import { performance } from 'node:perf_hooks';
 import { fileURLToPath } from 'node:url';
 
+import { INTERFACE, PEER_ADDRESS, rxQueues } from './interface.mjs';
+
 const MiB = 2 ** 20;
-const PEER_ADDRESS = '192.0.2.2';
 
 /** @type {Record<string, (host: string, port: number) => Promise<void>>} */
 const PROGRAMS = {
@@ -18,8 +19,8 @@ const PROGRAMS = {
     const { bindRx, connect, DmaBuf } = await import('../../dist/index.js');
     const { request } = await import('../peer/source.mjs');
     const memory = await DmaBuf.allocate({ type: 'dma-heap', size: 64 * MiB });
-    const queues = [0, 1, 2, 3];
-    const binding = await bindRx({ interface: 'dms0', queues, memory, mode: 'devmem' });
+    const queues = rxQueues();
+    const binding = await bindRx({ interface: INTERFACE, queues, memory, mode: 'devmem' });
     const socket = await connect({ binding, host, port });
     socket.writable.write(request(MiB));
     await socket.batches().next();

@@ -11,10 +11,9 @@ import { promisify } from 'node:util';
 
 import { bindRx, createServer, DmaBuf } from '../../dist/index.js';
 import { alternate } from '../lib/alternate.mjs';
+import { ADDRESS, INTERFACE } from './interface.mjs';
 
 const MiB = 2 ** 20;
-const INTERFACE = 'dms0';
-const ADDRESS = '192.0.2.1';
 const PORT = 5201;
 const QUEUE = 3;
 // What ncdevmem allocates for itself: 16000 pages.

@@ -8,19 +8,18 @@
 // a list: the more chunks the memory has, the longer that takes.
 import { spawn } from 'node:child_process';
 import { EventEmitter, once } from 'node:events';
-import { readdirSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { release } from 'node:os';
 import { performance } from 'node:perf_hooks';
 import { fileURLToPath } from 'node:url';
 
 import { bindRx, createServer, DmaBuf } from '../../dist/index.js';
+import { ADDRESS, INTERFACE, rxQueues } from './interface.mjs';
 
 const MiB = 2 ** 20;
 const MEMORY = 64 * MiB;
 const HELD = 28 * MiB;
 const STREAM = 192 * MiB;
-const INTERFACE = 'dms0';
-const ADDRESS = '192.0.2.1';
 const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 
 /** @type {Record<string, import('../../dist/index.js').AllocateOptions>} */
@@ -33,9 +32,7 @@ const KINDS = {
 /** @param {import('../../dist/index.js').AllocateOptions} options */
 async function measure(options) {
   const memory = await DmaBuf.allocate(options);
-  const queues = readdirSync(`/sys/class/net/${INTERFACE}/queues`)
-    .filter((name) => name.startsWith('rx-'))
-    .map((name) => Number(name.slice('rx-'.length)));
+  const queues = rxQueues();
   const binding = await bindRx({ interface: INTERFACE, queues, memory, mode: 'devmem' });
   const done = new EventEmitter();
   /** @type {number[]} */

@@ -4,7 +4,6 @@
 //
 //   node --expose-gc bench/lab/streams.mjs PLAN
 import { execFile, execFileSync } from 'node:child_process';
-import { readdirSync } from 'node:fs';
 import { release } from 'node:os';
 import { performance } from 'node:perf_hooks';
 import { promisify } from 'node:util';
@@ -13,6 +12,7 @@ import { bindRx, connect, DmaBuf } from '../../dist/index.js';
 import { alternate } from '../lib/alternate.mjs';
 import { parseJson } from '../lib/json.mjs';
 import { request, startSource } from '../peer/source.mjs';
+import { INTERFACE, PEER_ADDRESS, PEER_INTERFACE, rxQueues } from './interface.mjs';
 
 /**
  * @typedef {object} Plan
@@ -41,17 +41,12 @@ import { request, startSource } from '../peer/source.mjs';
 /** @typedef {import('../../dist/index.js').DevmemSocket} DevmemSocket */
 
 const MiB = 2 ** 20;
-const INTERFACE = 'dms0';
-const PEER_INTERFACE = 'dms1';
-const PEER_ADDRESS = '192.0.2.2';
 
 const execute = promisify(execFile);
 const plan = /** @type {Plan} */ (parseJson(process.argv[2] ?? ''));
 
 const memory = await DmaBuf.allocate({ type: 'dma-heap', size: plan.memoryMiB * MiB });
-const queues = readdirSync(`/sys/class/net/${INTERFACE}/queues`)
-  .filter((name) => name.startsWith('rx-'))
-  .map((name) => Number(name.slice('rx-'.length)));
+const queues = rxQueues();
 const binding = await bindRx({ interface: INTERFACE, queues, memory, mode: 'devmem' });
 const source = await startSource(plan.source, PEER_ADDRESS, ['peer']);
 
