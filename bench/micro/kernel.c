@@ -2,9 +2,10 @@
  * Stands in for the kernel's devmem receive path (LD_PRELOAD), at no cost worth
  * mentioning: what is left to measure is the addon, the event loop and JavaScript.
  *
- * recvmsg(MSG_SOCK_DEVMEM) gives $BENCH_BATCH fragments of 4 KiB, then EAGAIN, and
- * so on in turn; after $BENCH_FRAGS of them the stream ends, and the descriptor may
- * be used for another. SO_DEVMEM_DONTNEED says that it freed all that it was given.
+ * recvmsg(MSG_SOCK_DEVMEM) gives $BENCH_BATCH fragments of 4 KiB at a time, and EAGAIN
+ * to who asks again since there was no room for more; after $BENCH_FRAGS of them the
+ * stream ends, and the descriptor may be used for another. SO_DEVMEM_DONTNEED says that
+ * it freed all that it was given.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -68,7 +69,7 @@ __attribute__((constructor)) static void start(void)
 
 ssize_t recvmsg(int fd, struct msghdr *message, int flags)
 {
-	uint64_t count = batch;
+	uint64_t count = batch, room;
 
 	if (!(flags & SOCK_DEVMEM) || fd < 0 || fd >= MAX_SOCKETS)
 		return next_recvmsg(fd, message, flags);
@@ -82,14 +83,15 @@ ssize_t recvmsg(int fd, struct msghdr *message, int flags)
 		errno = EAGAIN;
 		return -1;
 	}
-	if (count > message->msg_controllen / sizeof(struct record))
-		count = message->msg_controllen / sizeof(struct record);
+	room = message->msg_controllen / sizeof(struct record);
+	if (count > room)
+		count = room;
 	if (count > message->msg_iov->iov_len / PAGE)
 		count = message->msg_iov->iov_len / PAGE;
 	memcpy(message->msg_control, records, count * sizeof(struct record));
 	message->msg_controllen = count * sizeof(struct record);
 	sockets[fd].given += count;
-	sockets[fd].dry = 1;
+	sockets[fd].dry = count == room;
 	return (ssize_t)(count * PAGE);
 }
 
