@@ -77,6 +77,7 @@ export async function withLock(file, body, onWait) {
   const holder = spawn('flock', ['--exclusive', file, 'sh', '-c', 'echo; exec cat'], {
     stdio: ['pipe', 'pipe', 'inherit'],
   });
+  const ended = new Promise((resolve) => holder.once('close', resolve).once('error', resolve));
   const waiting = setTimeout(() => onWait?.(), 300);
   try {
     await new Promise((resolve, reject) => {
@@ -91,5 +92,7 @@ export async function withLock(file, body, onWait) {
   } finally {
     clearTimeout(waiting);
     holder.stdin.end();
+    // Whoever blocks the event loop next must not keep the lock.
+    await ended;
   }
 }
