@@ -1,8 +1,8 @@
 // @ts-check
-// Draws bench/results/*.svg from bench/results/*.json:
+// Draws bench/results/*.svg from those of bench/results/*.json that are there:
 //
 //   npm run bench:plot
-import { writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
 import { readResult, RESULTS } from './lib/report.mjs';
@@ -180,6 +180,7 @@ const CHARTS = {
 };
 
 for (const [name, draw] of Object.entries(CHARTS)) {
+  if (!existsSync(path.join(RESULTS, `${name}.json`))) continue;
   const file = path.join(RESULTS, `${name}.svg`);
   writeFileSync(file, barChart(draw()));
   process.stdout.write(`${path.relative('', file)}\n`);

@@ -109,9 +109,9 @@ static void give_back(int fd)
 
 static void release(int fd, uint32_t token)
 {
-	struct range *last = &batch.ranges[batch.used - 1];
+	struct range *last = batch.used > 0 ? &batch.ranges[batch.used - 1] : NULL;
 
-	if (batch.used > 0 && batch.frags < MAX_FRAGS && token == last->start + last->count) {
+	if (last && batch.frags < MAX_FRAGS && token == last->start + last->count) {
 		last->count++;
 	} else {
 		if (batch.used == MAX_RANGES || batch.frags == MAX_FRAGS)

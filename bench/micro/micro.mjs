@@ -32,7 +32,7 @@ export async function micro({ quick, note }) {
   );
   note('C++');
   const native = /** @type {NativeSamples} */ (await run(compileNative(), [rounds]));
-  const paths = await measurePaths(quick ? 5 : 15, note);
+  const paths = await measurePaths(quick, note);
   return {
     figures: {
       ...javascriptFigures(javascript),
@@ -77,16 +77,17 @@ function pathFigures(paths) {
 }
 
 /**
- * @param {number} rounds
+ * @param {boolean} quick
  * @param {(text: string) => void} note
  */
-async function measurePaths(rounds, note) {
+async function measurePaths(quick, note) {
+  const [rounds, share] = quick ? [3, 8] : [15, 1];
   const kernel = compile('kernel.so', ['bench/micro/kernel.c']);
   /** @type {Record<string, Samples>} */
   const paths = {};
   for (const [batch, fragments] of Object.entries(PATHS)) {
     note(`from the wake to the release, batches of ${batch}`);
-    const env = { LD_PRELOAD: kernel, BENCH_BATCH: batch, BENCH_FRAGS: String(fragments) };
+    const env = { LD_PRELOAD: kernel, BENCH_BATCH: batch, BENCH_FRAGS: String(fragments / share) };
     paths[batch] = /** @type {Samples} */ (await node([script('path.mjs'), rounds], env));
   }
   return paths;
