@@ -6,7 +6,7 @@ import { adopt, bindRx, connect, createServer, DmaBuf } from 'devmem-tcp';
 
 import { ADDRESS, INTERFACE, PEER_ADDRESS, Rule } from './nic.mjs';
 import { codeOf, PlannedError } from './report.mjs';
-import { FIRST_SERVER_PORT, PEER_PORT } from './wire.mjs';
+import { FIRST_SERVER_PORT, KEEP_ALIVE, PEER_PORT } from './wire.mjs';
 
 /**
  * @typedef {import('./stream.mjs').Stream} Stream
@@ -19,9 +19,6 @@ const MEMORY_BYTES = 24 * 2 ** 20;
 const HELD_LIMIT = 8 * 2 ** 20;
 const PORTS = 1000;
 const UNSEEN_MS = 5000;
-// A reset that is lost, because the link is down, is never sent again: only who asks
-// learns that the peer is gone.
-const KEEP_ALIVE = Object.freeze({ keepAlive: true, keepAliveInitialDelay: 5000 });
 
 export class Generation {
   number;

@@ -8,7 +8,7 @@ import net from 'node:net';
 import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
 
-import { pattern, PEER_PORT, replyStartOf, startOf } from './wire.mjs';
+import { KEEP_ALIVE, pattern, PEER_PORT, replyStartOf, startOf } from './wire.mjs';
 
 /** @typedef {import('./plan.mjs').StreamPlan} StreamPlan */
 
@@ -143,7 +143,8 @@ function report(closed) {
 
 /** @param {Open} command */
 function connect({ plan, host, port }) {
-  const socket = net.connect({ host, port, localPort: plan.port, allowHalfOpen: true });
+  const own = { ...KEEP_ALIVE, localPort: plan.port, allowHalfOpen: true };
+  const socket = net.connect({ ...own, host, port });
   const stream = new PeerStream(plan, socket);
   socket.on('connect', () => void stream.run());
 }
@@ -179,7 +180,7 @@ function begin(port) {
   void new PeerStream(plan, socket).run();
 }
 
-const server = net.createServer({ allowHalfOpen: true }, (socket) => {
+const server = net.createServer({ ...KEEP_ALIVE, allowHalfOpen: true }, (socket) => {
   // Reset before it was accepted: a connection of which nothing is known any more.
   const port = socket.remotePort ?? 0;
   socket.on('error', () => {});

@@ -16,6 +16,12 @@ export const FIRST_STREAM_PORT = 10_000;
 export const LAST_STREAM_PORT = 59_999;
 
 /**
+ * For both ends of all connections. A reset that is lost, on its way or because the
+ * link is down, is never sent again: only who asks learns that the other end is gone.
+ */
+export const KEEP_ALIVE = Object.freeze({ keepAlive: true, keepAliveInitialDelay: 5000 });
+
+/**
  * Where in the pattern a stream starts: elsewhere for each, so that bytes of
  * another stream are noticed.
  * @param {number} port the stream's own: the end that connects chose it
