@@ -18,20 +18,12 @@ const KERNEL_FACING = Object.freeze([
   ...['leases', 'memory', 'receive', 'urgent'],
 ]);
 
-/** What has kernel and driver do most, for a kernel that checks all that it does. */
-const KERNEL_ALONE = Object.freeze(['bindings', 'faults', 'leases', 'receive', 'urgent']);
-
 /**
- * The guest's kernels, and the files of test/lab to run there (all, where none are named:
- * `npm run test:lab -- --kernel NAME` does that on any). Those from source take minutes to
- * build the first time.
- * @type {{ kernel: string, files?: readonly string[], fromSource?: boolean }[]}
+ * The guest's kernels, and the files of test/lab to run there: all, where none are named.
+ * `npm run test:lab -- --kernel NAME` does that on any, those built from source included.
+ * @type {{ kernel: string, files?: readonly string[] }[]}
  */
-const LAB = [
-  { kernel: 'debian-6.12' },
-  { kernel: 'debian-7', files: KERNEL_FACING },
-  { kernel: 'debug-6.12', files: KERNEL_ALONE, fromSource: true },
-];
+const LAB = [{ kernel: 'debian-6.12' }, { kernel: 'debian-7', files: KERNEL_FACING }];
 
 /** Guests at a time: one uses little more than one core. */
 const GUESTS = 2;
@@ -86,14 +78,8 @@ function addReport(report) {
 }
 
 /** @param {typeof LAB[number]} run */
-async function labSuite({ kernel, files = [], fromSource = false }) {
+async function labSuite({ kernel, files = [] }) {
   const name = `lab on ${kernel}`;
-  if (fromSource && !inCI) {
-    process.stdout.write(
-      `${name}: only with CI=true, or by 'npm run test:lab -- --kernel ${kernel}'\n`,
-    );
-    return;
-  }
   const paths = files.map((file) => `test/lab/${file}.test.ts`);
   const missing = paths.find((file) => !existsSync(root + file));
   if (missing !== undefined) throw new Error(`there is no ${missing}`);
