@@ -4,6 +4,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline/promises';
 import { fileURLToPath } from 'node:url';
 
@@ -17,6 +18,12 @@ import { receiveStreams, startSender } from './support/transfer.js';
 const MiB = 2 ** 20;
 const BYTES = 4 * MiB;
 const HOSTILE = fileURLToPath(new URL('support/hostile.py', import.meta.url));
+
+// A packet socket on Linux 6.12 panics it: packet_rcv() has pskb_expand_head() take the
+// net_iovs of a shared packet for pages. The receive path of kernel/patches/linux-6.1 has
+// this symbol, and guards what is tried here.
+const guarded = readFileSync('/proc/kallsyms', 'latin1').includes(' net_devmem_page_offset\n');
+if (!guarded) console.warn("skipped: hostile programs. '--kernel patched-6.1' enables them");
 
 let memory: DmaBuf;
 let binding: Binding;
@@ -60,7 +67,7 @@ async function expectUndisturbed(family: Family): Promise<void> {
   expect(await poolsLeftAfterClose(binding)).toBe(0);
 }
 
-describe.each<Family>(['IPv4', 'IPv6'])('over %s', (family) => {
+describe.runIf(guarded).each<Family>(['IPv4', 'IPv6'])('over %s', (family) => {
   const refused = [
     ['reads', 'read', ['EFAULT']],
     ['peeks', 'peek', ['EFAULT']],
