@@ -19,11 +19,9 @@ describeOverTransports('several connections into one small memory', (transport) 
   it('each get their own bytes, in order, while memory goes round', async () => {
     await using bound = await bind(transport, { size: 256 * KiB });
     const received = new Map<number, number>();
-    let stalls = 0;
     const handler = async (socket: DevmemSocket): Promise<void> => {
       const port = socket.remotePort!;
       received.set(port, await readPattern(socket, 'batches', (port % 1000) * APART));
-      stalls += socket.stats.stalls;
     };
     await using server = createServer({ binding: bound.binding }, handler);
     const failures: unknown[] = [];
@@ -45,7 +43,6 @@ describeOverTransports('several connections into one small memory', (transport) 
 
     expect(failures).toEqual([]);
     expect(ports.map((each) => received.get(each))).toEqual(ports.map(() => BYTES));
-    if (transport === 'copy') expect(stalls).toBeGreaterThan(0);
     expect(bound.binding.heldBytes).toBe(0);
   });
 });
