@@ -12,7 +12,6 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
-#include <netdb.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,8 +20,9 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "../peer/client.h"
 
 #define SOCK_DEVMEM 0x2000000
 #define DEVMEM_LINEAR 78
@@ -58,42 +58,6 @@ static struct {
 	struct range ranges[MAX_RANGES];
 	uint32_t used, frags;
 } batch;
-
-static void fail(const char *what)
-{
-	perror(what);
-	exit(1);
-}
-
-static double seconds(struct timeval time)
-{
-	return (double)time.tv_sec + (double)time.tv_usec / 1e6;
-}
-
-static double now(void)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
-}
-
-static int connect_to(const char *host, const char *port, uint64_t bytes)
-{
-	struct addrinfo hints = { .ai_socktype = SOCK_STREAM };
-	struct addrinfo *found;
-	int fd;
-
-	if (getaddrinfo(host, port, &hints, &found))
-		fail(host);
-	fd = socket(found->ai_family, found->ai_socktype, 0);
-	if (fd < 0 || connect(fd, found->ai_addr, found->ai_addrlen))
-		fail("connect");
-	freeaddrinfo(found);
-	if (send(fd, &bytes, sizeof(bytes), 0) != sizeof(bytes))
-		fail("send");
-	return fd;
-}
 
 static void give_back(int fd)
 {
@@ -240,7 +204,7 @@ int main(int argc, char **argv)
 	getrusage(RUSAGE_SELF, &before);
 	start = now();
 	for (int i = 0; i < count; i++)
-		fds[i] = connect_to(argv[1], argv[2], bytes);
+		fds[i] = ask_for(argv[1], argv[2], bytes);
 	if (strcmp(argv[6], "block") == 0 && count == 1)
 		receive_blocking(fds[0]);
 	else

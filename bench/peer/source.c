@@ -22,18 +22,13 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "client.h"
 
 #define PIECE (256 << 10)
 
 static char piece[PIECE];
-
-static void fail(const char *what)
-{
-	perror(what);
-	exit(1);
-}
 
 static int open_server(const char *host)
 {
@@ -98,27 +93,11 @@ static void serve(int fd)
 		echo(fd);
 }
 
-static double now(void)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
-}
-
 static int send_to(const char *host, const char *port, uint64_t bytes)
 {
-	struct addrinfo hints = { .ai_socktype = SOCK_STREAM };
-	struct addrinfo *found;
-	double start;
-	int fd;
+	double start = now();
+	int fd = connect_to(host, port);
 
-	if (getaddrinfo(host, port, &hints, &found))
-		fail(host);
-	fd = socket(found->ai_family, found->ai_socktype, 0);
-	start = now();
-	if (fd < 0 || connect(fd, found->ai_addr, found->ai_addrlen))
-		fail("connect");
 	send_bytes(fd, bytes);
 	printf("%.6f\n", now() - start);
 	return 0;

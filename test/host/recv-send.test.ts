@@ -4,10 +4,14 @@ import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
+import { bindRx, DmaBuf } from 'devmem-tcp';
 import { describe, expect, it, onTestFinished } from 'vitest';
 
+import { Meter } from '../../dist/cli/transfer/meter.js';
+import { receiveAll } from '../../dist/cli/transfer/receive.js';
 import type { ReceiveReport } from '../../dist/cli/transfer/receive-report.js';
 import type { SentConnection } from '../../dist/cli/transfer/send.js';
+import { Stopper } from '../../dist/cli/transfer/stopping.js';
 import { Cli, type Outcome, runCli } from '../support/cli.js';
 import { pattern } from '../support/stream.js';
 
@@ -152,6 +156,21 @@ describe('a transfer ends', () => {
     expect(received).toMatchObject({ status: 0, ended: 'interrupted', verified: true });
     expect(received.perConnection).toHaveLength(2);
     expect(received.bytes).toBeGreaterThan(2 * MiB);
+  });
+
+  it('before it listens, if that is when it was told to', async () => {
+    await using memory = await DmaBuf.allocate({ type: 'host', size: MiB });
+    await using binding = await bindRx({ memory, mode: 'copy' });
+    using stopper = new Stopper();
+    using meter = new Meter({ total: undefined, interval: undefined, quiet: true });
+    const endless = { connections: 0, bytes: undefined, seconds: undefined, pattern: undefined };
+    stopper.stop('interrupted');
+    const results = await receiveAll({
+      ...endless,
+      ...{ binding, meter, stopper },
+      listen: { host: '127.0.0.1', port: 0 },
+    });
+    expect(results).toEqual([]);
   });
 
   it('on SIGINT of the sender, in good order', async () => {

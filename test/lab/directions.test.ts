@@ -5,30 +5,17 @@ import { text } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
-import { type Binding, bindRx, createServer, DmaBuf, type DevmemSocket } from 'devmem-tcp';
-import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { createServer, type DevmemSocket } from 'devmem-tcp';
+import { expect, it } from 'vitest';
 
-import { ADDRESS, INTERFACE, run, steerToQueues } from './support/guest.js';
+import { bindForEachTest } from './support/bound.js';
+import { ADDRESS, run } from './support/guest.js';
 import { poolsLeftAfterClose } from './support/page-pools.js';
 import { patternReader, startSender } from './support/transfer.js';
 
-const MiB = 2 ** 20;
 const ASKER = fileURLToPath(new URL('support/asker.mjs', import.meta.url));
 
-let memory: DmaBuf;
-let binding: Binding;
-
-beforeAll(async () => {
-  memory = await DmaBuf.allocate({ type: 'udmabuf', size: 16 * MiB });
-  return steerToQueues(1, 1);
-});
-
-beforeEach(async () => {
-  binding = await bindRx({ interface: INTERFACE, queues: [1], memory, mode: 'devmem' });
-  return () => binding.close();
-});
-
-afterAll(() => memory.close());
+const bound = bindForEachTest([1]);
 
 /** Waits until the kernel has the peer's FIN, and with it all data: there is no event for it. */
 async function endReceived(peerPort: number): Promise<void> {
@@ -42,10 +29,13 @@ async function serve<T>(
   connect: (port: number) => Promise<unknown>,
 ): Promise<T> {
   let outcome: Promise<T> | undefined;
-  await using server = createServer({ binding, allowHalfOpen: true }, async (socket) => {
-    outcome = handler(socket);
-    await outcome;
-  });
+  await using server = createServer(
+    { binding: bound.binding, allowHalfOpen: true },
+    async (socket) => {
+      outcome = handler(socket);
+      await outcome;
+    },
+  );
   const { port } = await server.listen({ host: ADDRESS.IPv4 });
   await connect(port);
   if (outcome === undefined) throw new Error('the peer never connected');
@@ -70,7 +60,7 @@ it('all data comes before the end, though both were there before anybody read', 
   }, sent(bytes));
   expect(received).toMatchObject({ bytes, firstWrong: -1 });
   expect(received.stats.deviceBytes).toBe(bytes);
-  expect(await poolsLeftAfterClose(binding)).toBe(0);
+  expect(await poolsLeftAfterClose(bound.binding)).toBe(0);
 });
 
 it('a stream of no bytes ends at once', async () => {
@@ -91,7 +81,7 @@ it('the other direction stays open after the end of the stream, with allowHalfOp
   const { heard, reply } = await ask(question);
   expect(heard).toBe(question.join(''));
   expect(reply).toBe(`${16 * 4096} bytes`);
-  expect(await poolsLeftAfterClose(binding)).toBe(0);
+  expect(await poolsLeftAfterClose(bound.binding)).toBe(0);
 });
 
 /** The peer writes all pieces, one by one, ends its direction and waits for the reply. */

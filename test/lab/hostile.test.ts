@@ -8,9 +8,9 @@ import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline/promises';
 import { fileURLToPath } from 'node:url';
 
-import { type Binding, bindRx, DmaBuf } from 'devmem-tcp';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 
+import { bindForEachTest } from './support/bound.js';
 import { ADDRESS, type Family, INTERFACE, run, steerToQueues } from './support/guest.js';
 import { poolsLeftAfterClose } from './support/page-pools.js';
 import { receiveStreams, startSender } from './support/transfer.js';
@@ -21,24 +21,11 @@ const HOSTILE = fileURLToPath(new URL('support/hostile.py', import.meta.url));
 
 // A packet socket on Linux 6.12 panics it: packet_rcv() has pskb_expand_head() take the
 // net_iovs of a shared packet for pages. The receive path of kernel/patches/linux-6.1 has
-// this symbol, and guards what is tried here.
+// this symbol, and guards them.
 const guarded = readFileSync('/proc/kallsyms', 'latin1').includes(' net_devmem_page_offset\n');
-if (!guarded) console.warn("skipped: hostile programs. '--kernel patched-6.1' enables them");
+if (!guarded) console.warn("skipped: packet sockets. '--kernel patched-6.1' enables them");
 
-let memory: DmaBuf;
-let binding: Binding;
-
-beforeAll(async () => {
-  memory = await DmaBuf.allocate({ type: 'udmabuf', size: 16 * MiB });
-  return steerToQueues(1, 1);
-});
-
-beforeEach(async () => {
-  binding = await bindRx({ interface: INTERFACE, queues: [1], memory, mode: 'devmem' });
-  return () => binding.close();
-});
-
-afterAll(() => memory.close());
+const bound = bindForEachTest([1]);
 
 /** Runs hostile.py with a sender at the other end; what came of it. */
 async function outcomeOf(action: string, host: string): Promise<unknown> {
@@ -61,13 +48,13 @@ async function outcomeOf(action: string, host: string): Promise<unknown> {
 
 /** Whoever is well-behaved goes on receiving, and nothing is left behind. */
 async function expectUndisturbed(family: Family): Promise<void> {
-  const [received] = await receiveStreams(binding, family, BYTES);
+  const [received] = await receiveStreams(bound.binding, family, BYTES);
   expect(received).toMatchObject({ firstWrong: -1, bytes: BYTES });
   expect(received!.stats.deviceBytes).toBe(BYTES);
-  expect(await poolsLeftAfterClose(binding)).toBe(0);
+  expect(await poolsLeftAfterClose(bound.binding)).toBe(0);
 }
 
-describe.runIf(guarded).each<Family>(['IPv4', 'IPv6'])('over %s', (family) => {
+describe.each<Family>(['IPv4', 'IPv6'])('over %s', (family) => {
   const refused = [
     ['reads', 'read', ['EFAULT']],
     ['peeks', 'peek', ['EFAULT']],
@@ -82,11 +69,14 @@ describe.runIf(guarded).each<Family>(['IPv4', 'IPv6'])('over %s', (family) => {
     await expectUndisturbed(family);
   });
 
-  it.each(['packet_socket', 'packet_ring'])('a %s captures headers alone', async (action) => {
-    const [cut, headersOnly] = (await outcomeOf(action, ADDRESS[family])) as [boolean, boolean];
-    expect({ cut, headersOnly }).toEqual({ cut: true, headersOnly: true });
-    await expectUndisturbed(family);
-  });
+  it.runIf(guarded).each(['packet_socket', 'packet_ring'])(
+    'a %s captures headers alone',
+    async (action) => {
+      const [cut, headersOnly] = (await outcomeOf(action, ADDRESS[family])) as [boolean, boolean];
+      expect({ cut, headersOnly }).toEqual({ cut: true, headersOnly: true });
+      await expectUndisturbed(family);
+    },
+  );
 
   it('a thread that gives back whatever it can guess harms its own stream at most', async () => {
     expect(await outcomeOf('thieving_thread', ADDRESS[family])).toBe(BYTES);

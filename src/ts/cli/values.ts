@@ -9,6 +9,14 @@ export interface Endpoint {
   port: number;
 }
 
+/** One that can be connected to. */
+export type RemoteEndpoint = Endpoint & { host: string };
+
+/** What the text of an option says, where it was given. */
+export function given<T>(text: string | undefined, parse: (text: string) => T): T | undefined {
+  return text === undefined ? undefined : parse(text);
+}
+
 /** iperf's and ncdevmem's too. */
 export const DEFAULT_PORT = 5201;
 
@@ -33,6 +41,13 @@ export function parseEndpoint(option: string, text: string): Endpoint {
   throw new UsageError(
     `${option} must be HOST:PORT, [ADDRESS]:PORT for IPv6, with a port up to 65535, not '${text}'`,
   );
+}
+
+/** @throws UsageError also where no host is named */
+export function parseRemote(option: string, text: string): RemoteEndpoint {
+  const { host, port } = parseEndpoint(option, text);
+  if (host === undefined) throw new UsageError(`${option} '${text}' names no host`);
+  return { host, port };
 }
 
 /** @throws UsageError unless it is a size such as 64M, of a byte at least */

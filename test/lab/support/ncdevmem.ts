@@ -6,7 +6,8 @@ import { fileURLToPath } from 'node:url';
 
 import { INTERFACE } from './guest.js';
 
-const PROGRAM = process.env.DEVMEM_NCDEVMEM;
+/** The program; undefined where scripts/test-lab.mjs could not build it. */
+export const NCDEVMEM = process.env.DEVMEM_NCDEVMEM;
 const TOOLS = fileURLToPath(new URL('ncdevmem', import.meta.url));
 
 export interface Outcome {
@@ -25,10 +26,10 @@ export class Ncdevmem implements Disposable {
   #stderr = '';
 
   private constructor(args: readonly string[]) {
-    if (PROGRAM === undefined) {
+    if (NCDEVMEM === undefined) {
       throw new Error("There is no ncdevmem: 'npm run test:lab' builds it before the guest boots");
     }
-    this.#process = spawn(PROGRAM, args, {
+    this.#process = spawn(NCDEVMEM, args, {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, PATH: `${TOOLS}:${process.env.PATH}` },
     });

@@ -5,9 +5,11 @@ import { type Command, parseOptions, STATUS, UsageError } from '../command.js';
 import { Meter, round } from '../transfer/meter.js';
 import {
   addressText,
+  given,
   parseCount,
   parseEndpoint,
   parsePatternOption,
+  parseRemote,
   parseSeconds,
   parseSize,
 } from '../values.js';
@@ -64,8 +66,7 @@ Exit status: 0 if all was sent, 1 if a connection failed or Ctrl-C ended it.
     using stopper = new Stopper();
     using meter = new Meter({
       total: asked.bytes === undefined ? undefined : asked.bytes * asked.connections,
-      interval:
-        values.interval === undefined ? undefined : parseSeconds('--interval', values.interval),
+      interval: given(values.interval, (text) => parseSeconds('--interval', text)),
       quiet: values.json,
     });
     const connections = await sendAll({
@@ -103,24 +104,18 @@ function readOptions(values: Values): Omit<SendSetup, 'meter' | 'stopper'> {
   }
   const connections = parseCount('--connections', values.connections ?? '1', 1, MAX_CONNECTIONS);
   return {
-    connect: connect === undefined ? undefined : parseRemote(connect),
-    listen: listen === undefined ? undefined : parseEndpoint('--listen', listen),
+    connect: given(connect, (text) => parseRemote('--connect', text)),
+    listen: given(listen, (text) => parseEndpoint('--listen', text)),
     connections,
     source: readSource(values, connections),
-    bytes: values.bytes === undefined ? undefined : parseSize('--bytes', values.bytes),
-    seconds: values.seconds === undefined ? undefined : parseSeconds('--seconds', values.seconds),
+    bytes: given(values.bytes, (text) => parseSize('--bytes', text)),
+    seconds: given(values.seconds, (text) => parseSeconds('--seconds', text)),
   };
 }
 
-function parseRemote(text: string): NonNullable<SendSetup['connect']> {
-  const { host, port } = parseEndpoint('--connect', text);
-  if (host === undefined) throw new UsageError(`--connect '${text}' names no host`);
-  return { host, port };
-}
-
 function readSource({ pattern, seed, file }: Values, connections: number): Source {
-  const given = [pattern, seed, file].filter((each) => each !== undefined);
-  if (given.length > 1) throw new UsageError('give one of --pattern, --seed and --file');
+  const sources = [pattern, seed, file].filter((each) => each !== undefined);
+  if (sources.length > 1) throw new UsageError('give one of --pattern, --seed and --file');
   if (file === '-') {
     if (connections > 1) throw new UsageError('stdin can be sent over one connection only');
     return stdinSource();

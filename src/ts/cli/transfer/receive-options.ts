@@ -3,10 +3,12 @@ import type { AllocateOptions, HugePageSize, MemoryType, Mode } from '../../inde
 import { type parseOptions, UsageError } from '../command.js';
 import {
   DEFAULT_PORT,
+  given,
   parseCount,
   parseEndpoint,
   parsePatternOption,
   parseQueues,
+  parseRemote,
   parseSeconds,
   parseSize,
 } from '../values.js';
@@ -93,10 +95,6 @@ export function readReceiveOptions(values: Values): Receive {
   };
 }
 
-function given<T>(text: string | undefined, parse: (text: string) => T): T | undefined {
-  return text === undefined ? undefined : parse(text);
-}
-
 function readEndpoint({ listen, connect, connections }: Values): Pick<Run, 'listen' | 'connect'> {
   if (connect === undefined) {
     const text = listen ?? String(DEFAULT_PORT);
@@ -104,9 +102,7 @@ function readEndpoint({ listen, connect, connections }: Values): Pick<Run, 'list
   }
   if (listen !== undefined) throw new UsageError('give --listen or --connect, one of them');
   if (connections === '0') throw new UsageError('--connections 0 is for --listen only');
-  const { host, port } = parseEndpoint('--connect', connect);
-  if (host === undefined) throw new UsageError(`--connect '${connect}' names no host`);
-  return { connect: { host, port } };
+  return { connect: parseRemote('--connect', connect) };
 }
 
 /** `TYPE`, or with a detail: `udmabuf:2M`, `dma-heap:NAME`, `cuda:DEVICE`. */

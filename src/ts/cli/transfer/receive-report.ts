@@ -4,24 +4,17 @@ import { release } from 'node:os';
 import type { Binding } from '../../index.js';
 import { formatBytes, formatRate } from '../format.js';
 import { type Interval, type Meter, round } from './meter.js';
-import type { ConnectionResult } from './receive.js';
+import type { ConnectionResult, Received } from './receive.js';
 import type { Reason } from './stopping.js';
 
 /** What `recv --json` prints. docs/cli.md describes it. */
-export interface ReceiveReport {
+export interface ReceiveReport extends Received {
   transport: string;
   /** The kernel's release. */
   kernel: string;
   interface?: string;
   queues: readonly number[];
   memory: { type: string; size: number };
-  bytes: number;
-  seconds: number;
-  frags: number;
-  deviceBytes: number;
-  linearBytes: number;
-  copiedBytes: number;
-  stalls: number;
   /** Every byte was what it should be; absent where nobody looked. */
   verified?: boolean;
   /** Why it is not the devmem path, if it is not. */

@@ -1,7 +1,7 @@
 /** Receiving connections on a binding until they, or something else, end it. */
 import { type Binding, connect, createServer, type DevmemSocket } from '../../index.js';
 import { type Meter, round } from './meter.js';
-import { addressText, type Endpoint } from '../values.js';
+import { addressText, type Endpoint, type RemoteEndpoint } from '../values.js';
 import type { Pattern } from './pattern.js';
 import { type Reading, readStream } from './reader.js';
 import type { Stopper } from './stopping.js';
@@ -10,7 +10,7 @@ export interface ReceiveSetup {
   binding: Binding;
   /** Where to accept connections, or to connect to. */
   listen?: Endpoint | undefined;
-  connect?: (Endpoint & { host: string }) | undefined;
+  connect?: RemoteEndpoint | undefined;
   /** Ends after so many; 0: never. */
   connections: number;
   /** Ends after so many bytes of all connections together. */
@@ -23,10 +23,8 @@ export interface ReceiveSetup {
   onListening?: (address: string, port: number) => void;
 }
 
-/** What came over one connection. */
-export interface ConnectionResult {
-  /** The peer's address and port. */
-  remote: string;
+/** What came, over one connection or all of them. */
+export interface Received {
   bytes: number;
   seconds: number;
   frags: number;
@@ -35,6 +33,12 @@ export interface ConnectionResult {
   copiedBytes: number;
   /** Times reading stood still because too much memory was held. */
   stalls: number;
+}
+
+/** What came over one connection. */
+export interface ConnectionResult extends Received {
+  /** The peer's address and port. */
+  remote: string;
   /** Whether every byte was the pattern's; undefined where nobody looked. */
   verified?: boolean;
   /** Position of the first byte that was not. */
@@ -47,6 +51,8 @@ export interface ConnectionResult {
 export async function receiveAll(setup: ReceiveSetup): Promise<ConnectionResult[]> {
   const { stopper, meter } = setup;
   const results: ConnectionResult[] = [];
+  // While all was set up.
+  if (stopper.signal.aborted) return results;
   const handle = async (socket: DevmemSocket): Promise<void> => {
     meter.start();
     stopper.stopAfter(setup.seconds);
@@ -63,7 +69,7 @@ export async function receiveAll(setup: ReceiveSetup): Promise<ConnectionResult[
 
 async function connectAll(
   setup: ReceiveSetup,
-  to: Endpoint & { host: string },
+  to: RemoteEndpoint,
   handle: (socket: DevmemSocket) => Promise<void>,
 ): Promise<void> {
   const { binding, stopper } = setup;

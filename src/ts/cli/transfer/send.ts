@@ -4,13 +4,13 @@ import net from 'node:net';
 import { finished, pipeline } from 'node:stream/promises';
 
 import { type Meter, round } from './meter.js';
-import { addressText, type Endpoint } from '../values.js';
+import { addressText, type Endpoint, type RemoteEndpoint } from '../values.js';
 import { limited, type Source } from './sources.js';
 import type { Stopper } from './stopping.js';
 
 export interface SendSetup {
   /** Where to connect to, or to accept connections. */
-  connect?: (Endpoint & { host: string }) | undefined;
+  connect?: RemoteEndpoint | undefined;
   listen?: Endpoint | undefined;
   connections: number;
   source: Source;
@@ -43,13 +43,15 @@ export async function sendAll(setup: SendSetup): Promise<SentConnection[]> {
   }
 }
 
-async function connected(
-  { stopper }: SendSetup,
-  to: Endpoint & { host: string },
-): Promise<net.Socket> {
+async function connected({ stopper }: SendSetup, to: RemoteEndpoint): Promise<net.Socket> {
   const socket = net.connect(to);
-  await once(socket, 'connect', { signal: stopper.signal });
-  return socket;
+  try {
+    await once(socket, 'connect', { signal: stopper.signal });
+    return socket;
+  } catch (error) {
+    socket.destroy();
+    throw error;
+  }
 }
 
 /** Waits for as many connections as are wanted: all of them begin at the same time. */
