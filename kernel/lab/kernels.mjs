@@ -105,14 +105,14 @@ const DEBUG_GUEST = { memoryMiB: 3072, timeoutSeconds: 2400 };
 /** @type {Readonly<Record<string, KernelRecipe>>} Kernels that the lab builds itself. */
 export const KERNEL_RECIPES = Object.freeze({
   'patched-6.1': {
-    about: "Debian 12's 6.1 with kernel/patches/linux-6.1, built here (6 minutes once)",
+    about: "Debian 12's 6.1 with kernel/patches/linux-6.1, built here (minutes, once)",
     source: 'linux-6.1',
     fragments: ['base.config', 'linux-6.1.config'],
     patches: 'linux-6.1',
     guest: STOCK_GUEST,
   },
   'debug-6.1': {
-    about: 'patched-6.1 with KASAN, lockdep and other checks (10 minutes once)',
+    about: 'patched-6.1 with KASAN, lockdep and other checks (minutes, once)',
     source: 'linux-6.1',
     fragments: ['base.config', 'linux-6.1.config', 'debug.config'],
     patches: 'linux-6.1',
