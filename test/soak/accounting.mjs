@@ -66,8 +66,25 @@ export function ring() {
   return { slots, used };
 }
 
-/** Frees what can be; finalizers of native memory run between the rounds. */
-export async function collectGarbage() {
+/**
+ * @template {object} Closed
+ * @param {readonly WeakRef<Closed>[]} closed
+ * @param {number} most that may be left
+ * @returns {Promise<WeakRef<Closed>[]>} those that are not garbage, for good where more than `most`
+ */
+export async function notCollected(closed, most) {
+  /** @type {WeakRef<Closed>[]} */
+  let left = [];
+  await eventually(async () => {
+    await collectGarbage();
+    left = closed.filter((each) => each.deref() !== undefined);
+    return left.length > most ? 'more' : undefined;
+  });
+  return left;
+}
+
+// Finalizers of native memory run between the rounds.
+async function collectGarbage() {
   for (let round = 0; round < 4; round++) {
     globalThis.gc?.();
     await delay(10);

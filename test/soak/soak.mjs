@@ -3,10 +3,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
 import {
-  collectGarbage,
   descriptors,
   descriptorsLeft,
   memoryUse,
+  notCollected,
   poolsLeft,
   ring,
 } from './accounting.mjs';
@@ -310,9 +310,8 @@ export class Soak {
     const left = await descriptorsLeft(this.#descriptors);
     if (left !== undefined) this.#journal.violate(`descriptors left: ${left}`);
     const counted = performance.now();
-    await collectGarbage();
+    this.#bindings = await notCollected(this.#bindings, MOST_NOT_COLLECTED);
     this.memory.push(memoryUse());
-    this.#bindings = this.#bindings.filter((each) => each.deref() !== undefined);
     if (this.#bindings.length > MOST_NOT_COLLECTED) {
       this.#journal.violate(`${this.#bindings.length} closed bindings are not garbage: a leak`);
     }
