@@ -1,7 +1,12 @@
 // @ts-check
+import { availableParallelism } from 'node:os';
+
 import { defineConfig } from 'vitest/config';
 
 // Tests run against dist/, the product as it ships; `npm test` builds it first.
+// Vitest's own choice leaves a core to itself, of two the half: these mostly wait.
+const maxWorkers = Math.max(2, availableParallelism() - 1);
+
 /**
  * @param {string} name
  * @param {import('vitest/config').ViteUserConfig['test']} more
@@ -16,8 +21,8 @@ export default defineConfig({
   test: {
     pool: 'forks',
     projects: [
-      project('unit'),
-      project('host', { testTimeout: 60_000 }),
+      project('unit', { maxWorkers }),
+      project('host', { maxWorkers, testTimeout: 60_000 }),
       // One interface pair for all: one file at a time. Emulation takes its time.
       project('lab', { testTimeout: 300_000, hookTimeout: 120_000, fileParallelism: false }),
       project('package', { testTimeout: 300_000, hookTimeout: 300_000 }),

@@ -72,7 +72,7 @@ function buildAddon() {
   }
   say('building the addon with sanitizers');
   nodeGyp('configure', '--', '-Dsanitize=address,undefined,float-cast-overflow');
-  nodeGyp('build');
+  nodeGyp('build', '--jobs', 'max');
 }
 
 /** @param {string} logs folder for the sanitizers' reports, a file per process */

@@ -15,18 +15,25 @@ const inCI = process.env.CI === 'true';
 /** What kernels differ in most: binding, receiving, what is held, what changes underneath. */
 const KERNEL_FACING = Object.freeze([
   ...['bind-errors', 'binding', 'bindings', 'faults', 'kernel-answers'],
-  ...['leases', 'memory', 'receive', 'urgent'],
+  ...['leases', 'receive', 'urgent'],
 ]);
 
-/**
- * The guest's kernels, and the files of test/lab to run there: all, where none are named.
- * `npm run test:lab -- --kernel NAME` does that on any, those built from source included.
- * @type {{ kernel: string, files?: readonly string[] }[]}
- */
-const LAB = [{ kernel: 'debian-6.12' }, { kernel: 'debian-7', files: KERNEL_FACING }];
+/** What starts many processes, which takes most of the time. */
+const OF_PROCESSES = Object.freeze(['broker', 'doctor', 'interop', 'nic', 'nic-failures', 'recv']);
 
-/** Guests at a time: one uses little more than one core. */
-const GUESTS = 2;
+/**
+ * The guest's kernels, and what of test/lab runs there: `files` alone, or all but `others`.
+ * `npm run test:lab -- --kernel NAME` runs all on any, those built from source included.
+ * @type {{ kernel: string, files?: readonly string[], others?: readonly string[] }[]}
+ */
+const LAB = [
+  { kernel: 'debian-6.12', files: OF_PROCESSES },
+  { kernel: 'debian-6.12', others: OF_PROCESSES },
+  { kernel: 'debian-7', files: KERNEL_FACING },
+];
+
+/** What runs at a time beside each other: a guest uses little more than one core. */
+const AT_A_TIME = 2;
 
 /** The lab's exit status where something that it needs cannot be had. */
 const LAB_UNAVAILABLE = 69;
@@ -77,25 +84,32 @@ function addReport(report) {
   totals.skipped += numPendingTests;
 }
 
-/** @param {typeof LAB[number]} run */
-async function labSuite({ kernel, files = [] }) {
-  const name = `lab on ${kernel}`;
-  const paths = files.map((file) => `test/lab/${file}.test.ts`);
-  const missing = paths.find((file) => !existsSync(root + file));
+/** @param {readonly string[]} names of files in test/lab */
+function labFiles(names) {
+  const paths = names.map((name) => `test/lab/${name}.test.ts`);
+  const missing = paths.find((path) => !existsSync(root + path));
   if (missing !== undefined) throw new Error(`there is no ${missing}`);
-  const command = [`${root}scripts/test-lab.mjs`, '--kernel', kernel, ...paths];
+  return paths;
+}
+
+/** @param {typeof LAB[number]} run */
+async function labSuite({ kernel, files = [], others = [] }) {
+  const name = `lab on ${kernel}${files === OF_PROCESSES ? ', processes' : ''}`;
+  const which = [...labFiles(files), ...labFiles(others).flatMap((path) => ['--exclude', path])];
+  const command = [`${root}scripts/test-lab.mjs`, '--kernel', kernel, ...which];
   if ((await suite(name, command, true)) !== LAB_UNAVAILABLE) return;
   process.stdout.write(`${name}: ${inCI ? 'FAILED' : 'skipped'}, for the reason above\n`);
   if (inCI) totals.failed++;
   else totals.skipped++;
 }
 
-async function labSuites() {
-  const queue = [...LAB];
-  const guests = Array.from({ length: GUESTS }, async () => {
-    for (let run = queue.shift(); run !== undefined; run = queue.shift()) await labSuite(run);
+/** @param {(() => Promise<unknown>)[]} suites */
+async function besideEachOther(suites) {
+  const queue = [...suites];
+  const runners = Array.from({ length: AT_A_TIME }, async () => {
+    for (let run = queue.shift(); run !== undefined; run = queue.shift()) await run();
   });
-  await Promise.all(guests);
+  await Promise.all(runners);
 }
 
 mkdirSync(results, { recursive: true });
@@ -103,8 +117,10 @@ const vitest = [`${root}node_modules/vitest/vitest.mjs`, 'run'];
 await suite('unit, host', [...vitest, '--project', 'unit', '--project', 'host']);
 // A worker's teardown shows other faults than a process's end.
 await suite('host in threads', [...vitest, '--project', 'host', '--pool', 'threads']);
-await suite('package', [...vitest, '--project', 'package']);
-await labSuites();
+await besideEachOther([
+  ...LAB.map((run) => () => labSuite(run)),
+  () => suite('package', [...vitest, '--project', 'package'], true),
+]);
 
 const { passed, failed, skipped } = totals;
 process.stdout.write(`\n${passed} passed, ${failed} failed, ${skipped} skipped\n`);
