@@ -33,6 +33,13 @@ it('warns first of urgent data, unless the kernel is patched', async () => {
   expect(patched).toBe(/^(patched|debug)-/.test(process.env.DEVMEM_LAB_KERNEL ?? ''));
 });
 
+it('warns of packet sockets where the kernel takes net_iovs for pages', async () => {
+  const { report } = await doctor();
+  // Kernels by name, as above.
+  const harmless = process.env.DEVMEM_LAB_KERNEL !== 'debian-6.12';
+  expect(find(report, 'kernel.packet-sockets')?.status).toBe(harmless ? 'ok' : 'warning');
+});
+
 it('is right about the interface that it is asked for', async () => {
   const { status, report } = await doctor('--interface', INTERFACE);
   expect(status).toBe(0);

@@ -11,7 +11,7 @@ import { fileURLToPath } from 'node:url';
 import { type Binding, bindRx, createServer, type DevmemSocket, DmaBuf } from 'devmem-tcp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
-import { dropUrgentData } from '../../dist/doctor/checks/kernel.js';
+import { dropUrgentData } from '../../dist/doctor/checks/hazards.js';
 import {
   ADDRESS,
   type Family,

@@ -32,6 +32,29 @@ describe('a machine that lacks nothing', () => {
     expect(old.findings.some(({ id }) => id === 'kernel.urgent-data')).toBe(false);
   });
 
+  it('warns of packet sockets, of those that are open most of all', async () => {
+    const find = async (files: Record<string, string>): Promise<Finding | undefined> => {
+      const { findings } = await examine(machine({}, { ...GOOD_FILES, ...files }), {});
+      return findings.find(({ id }) => id === 'kernel.packet-sockets');
+    };
+    const none = 'sk               RefCnt Type Proto  Iface R Rmem   User   Inode\n';
+    const one = `${none}0000000000000000 3      3    0003   2     1 0      0      41523\n`;
+    const closed = await find({ '/proc/net/packet': none });
+    expect(closed).toMatchObject({ status: 'warning', commands: ['ss --packet --processes'] });
+    expect(closed?.title).not.toContain('open');
+    expect((await find({ '/proc/net/packet': one }))?.title).toMatch(/, and one is open$/);
+    expect((await find({ '/proc/net/packet': one + one.split('\n')[1]! }))?.title).toMatch(
+      /, and 2 are open$/,
+    );
+    for (const name of ['get_netmem', 'skb_net_iov_ref', 'net_devmem_page_offset']) {
+      const kallsyms = `0000000000000000 T ${name}\n`;
+      expect(await find({ '/proc/kallsyms': kallsyms })).toMatchObject({ status: 'ok' });
+    }
+    expect(await find({ '/proc/kallsyms': '0000000000000000 T get_netmem_count\n' })).toMatchObject(
+      { status: 'warning' },
+    );
+  });
+
   it('is ready although another interface cannot', async () => {
     const eth0 = { ...ETH1, name: 'eth0', index: 2 };
     const report = await examine(machine({ links: () => Promise.resolve([eth0, ETH1]) }), {});

@@ -1,9 +1,10 @@
-/** Whether the kernel has the path, and whether it is safe. */
+/** Whether the kernel has the path. */
 import { constants } from 'node:os';
 
 import type { KernelFacts } from '../facts/kernel.js';
 import type { Finding, Part } from '../report.js';
 import { atLeast, parseVersion } from '../version.js';
+import { hazards } from './hazards.js';
 
 const { EINVAL, ENOPROTOOPT } = constants.errno;
 
@@ -14,7 +15,7 @@ const BOOT_NEWER =
 export function checkKernel(facts: KernelFacts, name = 'IF'): Finding[] {
   const parts =
     facts.platform === 'linux'
-      ? [urgent(facts, name), addon(facts), bindRx(facts), dontneed(facts), config(facts)]
+      ? [...hazards(facts, name), addon(facts), bindRx(facts), dontneed(facts), config(facts)]
       : [notLinux(facts)];
   return parts.filter((part) => part !== undefined).map((part) => ({ area: 'kernel', ...part }));
 }
@@ -27,32 +28,6 @@ function notLinux({ platform }: KernelFacts): Part {
     why: 'Device memory TCP is a feature of the Linux kernel.',
     fix: "'devmem-tcp send' works here; receive on Linux.",
   };
-}
-
-/** First among the findings: what may take the machine down. */
-function urgent({ urgentFixed, canBindRx }: KernelFacts, name: string): Part | undefined {
-  if (canBindRx === false) return undefined;
-  const id = 'kernel.urgent-data';
-  if (urgentFixed === true) {
-    return { id, status: 'ok', title: 'Urgent data in device memory does no harm (patched)' };
-  }
-  return {
-    id,
-    status: 'warning',
-    title: 'A peer can panic this kernel with one segment of urgent data',
-    why: 'tcp_urg() reads the urgent byte, and BUG()s where it lies in device memory (all of mainline, up to at least 7.3): whoever can reach a bound queue can take the machine down.',
-    fix: 'Boot a kernel with the fix of kernel/patches, or let only peers that you trust reach bound queues, or drop such segments before TCP sees them:',
-    commands: [dropUrgentData(name)],
-  };
-}
-
-/** The command that keeps urgent data away from an interface; in lines that fit a terminal. */
-export function dropUrgentData(interfaceName: string): string {
-  return [
-    "nft 'table netdev devmem { chain ingress {",
-    `  type filter hook ingress device "${interfaceName}" priority 0;`,
-    "  tcp flags & urg == urg counter drop; }; }'",
-  ].join('\n');
 }
 
 function addon({ supported }: KernelFacts): Part | undefined {

@@ -13,6 +13,10 @@ export interface KernelFacts {
   config: KernelConfig | undefined;
   /** Whether urgent data in device memory is harmless; undefined: it does not tell. */
   urgentFixed: boolean | undefined;
+  /** Whether packet sockets beside device memory are harmless; undefined: it does not tell. */
+  packetSocketsFixed: boolean | undefined;
+  /** Those open in this network namespace. */
+  packetSockets: number | undefined;
 }
 
 /** What the kernel was built with, from the first file that tells. */
@@ -33,6 +37,8 @@ export async function kernelFacts(machine: Machine): Promise<KernelFacts> {
     dontneedError: machine.dontneedError(),
     config: readConfig(files, release),
     urgentFixed: hasSymbol(files, URGENT_FIX),
+    packetSocketsFixed: hasSymbol(files, PACKET_FIX),
+    packetSockets: countPacketSockets(files),
   };
 }
 
@@ -42,11 +48,20 @@ export async function kernelFacts(machine: Machine): Promise<KernelFacts> {
  */
 const URGENT_FIX = 'tcp_urg_unreadable';
 
+/** Those that tell pages from net_iovs: mainline's, later than 6.12, and kernel/patches' own. */
+const PACKET_FIX = '(get_netmem|skb_net_iov_ref|net_devmem_page_offset)';
+
+/** The file has a line of headings, and one per socket. */
+function countPacketSockets(files: Files): number | undefined {
+  const sockets = files.text('/proc/net/packet');
+  return sockets === undefined ? undefined : sockets.split('\n').length - 1;
+}
+
 // Without privilege the addresses are zeros; the names are there.
-function hasSymbol(files: Files, name: string): boolean | undefined {
+function hasSymbol(files: Files, pattern: string): boolean | undefined {
   const symbols = files.text('/proc/kallsyms');
   if (!symbols) return undefined;
-  return new RegExp(` [tT] ${name}$`, 'm').test(symbols);
+  return new RegExp(` [tT] ${pattern}$`, 'm').test(symbols);
 }
 
 // A kernel's configuration is some 300 KiB of text.

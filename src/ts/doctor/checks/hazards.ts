@@ -1,0 +1,50 @@
+/** What takes a machine down where its kernel is not patched; first among the findings. */
+import type { KernelFacts } from '../facts/kernel.js';
+import type { Part } from '../report.js';
+
+/** @param name - an interface that could receive, for commands to name */
+export function hazards(facts: KernelFacts, name: string): Part[] {
+  return facts.canBindRx === false ? [] : [urgentData(facts, name), packetSockets(facts)];
+}
+
+function urgentData({ urgentFixed }: KernelFacts, name: string): Part {
+  const id = 'kernel.urgent-data';
+  if (urgentFixed === true) {
+    return { id, status: 'ok', title: 'Urgent data in device memory does no harm (patched)' };
+  }
+  return {
+    id,
+    status: 'warning',
+    title: 'A peer can panic this kernel with one segment of urgent data',
+    why: 'tcp_urg() reads the urgent byte, and BUG()s where it lies in device memory (all of mainline, up to at least 7.3): whoever can reach a bound queue can take the machine down.',
+    fix: 'Boot a kernel with the fix of kernel/patches, or let only peers that you trust reach bound queues, or drop such segments before TCP sees them:',
+    commands: [dropUrgentData(name)],
+  };
+}
+
+/** The command that keeps urgent data away from an interface; in lines that fit a terminal. */
+export function dropUrgentData(interfaceName: string): string {
+  return [
+    "nft 'table netdev devmem { chain ingress {",
+    `  type filter hook ingress device "${interfaceName}" priority 0;`,
+    "  tcp flags & urg == urg counter drop; }; }'",
+  ].join('\n');
+}
+
+function packetSockets({ packetSocketsFixed, packetSockets: open = 0 }: KernelFacts): Part {
+  const id = 'kernel.packet-sockets';
+  if (packetSocketsFixed === true) {
+    return { id, status: 'ok', title: 'Packet sockets (tcpdump) do no harm beside device memory' };
+  }
+  const now = open === 0 ? '' : `, and ${howMany(open)} open`;
+  return {
+    id,
+    status: 'warning',
+    title: `A packet socket (tcpdump, a DHCP client, LLDP) can panic this kernel${now}`,
+    why: 'packet_rcv() trims packets that TCP has too, for which pskb_expand_head() takes device memory for pages (Linux 6.12): a stream that comes into device memory meanwhile takes the machine down.',
+    fix: 'Boot a kernel with the fix of kernel/patches, or have none open in the network namespace of a bound interface; these are:',
+    commands: ['ss --packet --processes'],
+  };
+}
+
+const howMany = (sockets: number): string => (sockets === 1 ? 'one is' : `${sockets} are`);
