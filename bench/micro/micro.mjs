@@ -28,7 +28,12 @@ export async function micro({ quick, note }) {
   const javascript = /** @type {Samples} */ (await node([script('javascript.mjs'), rounds]));
   note('JavaScript, its heap');
   const heap = /** @type {{ near: HeapUse, far: HeapUse }} */ (
-    await node(['--expose-gc', '--max-semi-space-size=256', script('heap.mjs')])
+    await node([
+      '--expose-gc',
+      '--min-semi-space-size=256',
+      '--max-semi-space-size=256',
+      script('heap.mjs'),
+    ])
   );
   note('C++');
   const native = /** @type {NativeSamples} */ (await run(compileNative(), [rounds]));
