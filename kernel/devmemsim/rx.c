@@ -28,7 +28,7 @@ static unsigned int dms_linear_len(const struct dms_port *port,
  * TCP and GRO join packets by making the head of one a fragment of the other,
  * if the head lies in a page, and do so even where the other fragments are
  * unreadable and have to stay the only kind. So payload beside the headers
- * goes to a head from the slab.
+ * goes to a head from the slab, unless that is what shall be tried.
  */
 static struct sk_buff *dms_alloc_head(struct dms_queue *q, unsigned int headers,
 				      unsigned int payload)
@@ -36,8 +36,8 @@ static struct sk_buff *dms_alloc_head(struct dms_queue *q, unsigned int headers,
 	unsigned int pad = NET_SKB_PAD + NET_IP_ALIGN;
 	struct sk_buff *skb;
 
-	if (!payload)
-		return napi_alloc_skb(&q->napi, headers);
+	if (!payload || READ_ONCE(dms_careless))
+		return napi_alloc_skb(&q->napi, headers + payload);
 
 	skb = alloc_skb(pad + headers + payload, GFP_ATOMIC | __GFP_NOWARN);
 	if (skb)
@@ -175,7 +175,7 @@ static struct sk_buff *dms_split(struct dms_queue *q, struct sk_buff *from)
 	struct sk_buff *skb;
 
 	/* The stack would have to read the payload to find out for itself. */
-	if (bad && dms_mem_unreadable(&q->mem)) {
+	if (bad && dms_mem_unreadable(&q->mem) && !READ_ONCE(dms_careless)) {
 		dms_rx_add(q, DMS_RX_CSUM_BAD, 1);
 		return NULL;
 	}
@@ -222,7 +222,7 @@ static struct sk_buff *dms_pass(struct dms_queue *q, struct sk_buff *skb)
 static bool dms_may_gro(const struct dms_queue *q, const struct sk_buff *skb,
 			const struct dms_cb *cb)
 {
-	if (!dms_mem_unreadable(&q->mem))
+	if (!dms_mem_unreadable(&q->mem) || READ_ONCE(dms_careless))
 		return true;
 	return !READ_ONCE(dms_linear_bytes) &&
 	       skb_headlen(skb) == cb->payload_off;

@@ -4,7 +4,6 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline/promises';
 import { fileURLToPath } from 'node:url';
 
@@ -12,20 +11,26 @@ import { describe, expect, it } from 'vitest';
 
 import { bindForEachTest } from './support/bound.js';
 import { ADDRESS, type Family, INTERFACE, run, steerToQueues } from './support/guest.js';
+import { mended, sayIfUnmended } from './support/mended.js';
 import { poolsLeftAfterClose } from './support/page-pools.js';
 import { receiveStreams, startSender } from './support/transfer.js';
 
 const MiB = 2 ** 20;
 const BYTES = 4 * MiB;
 const HOSTILE = fileURLToPath(new URL('support/hostile.py', import.meta.url));
+const PEERS = fileURLToPath(new URL('support/peers.py', import.meta.url));
+/** Actions that take a peer of their own kind. */
+const SPECIAL = new Set(['md5', 'mptcp']);
 
-// A packet socket on Linux 6.12 panics it: packet_rcv() has pskb_expand_head() take the
-// net_iovs of a shared packet for pages. The receive path of kernel/patches/linux-6.1 has
-// this symbol, and guards them.
-const guarded = readFileSync('/proc/kallsyms', 'latin1').includes(' net_devmem_page_offset\n');
-if (!guarded) console.warn("skipped: packet sockets. '--kernel patched-6.1' enables them");
+sayIfUnmended('packet sockets, sockmap, TCP-MD5 and MPTCP');
 
 const bound = bindForEachTest([1]);
+
+function startPeer(action: string, host: string, port: number): ChildProcess {
+  if (!SPECIAL.has(action)) return startSender(host, port, BYTES, 'ignore');
+  const args = ['python3', PEERS, action, host, String(port)];
+  return spawn('peer', args, { stdio: ['ignore', 'ignore', 'inherit'] });
+}
 
 /** Runs hostile.py with a sender at the other end; what came of it. */
 async function outcomeOf(action: string, host: string): Promise<unknown> {
@@ -37,7 +42,7 @@ async function outcomeOf(action: string, host: string): Promise<unknown> {
     for await (const line of createInterface({ input: program.stdout })) {
       const said = JSON.parse(line) as { port?: number; outcome?: unknown };
       if (said.port === undefined) return said.outcome;
-      sender = startSender(host, said.port, BYTES, 'ignore');
+      sender = startPeer(action, host, said.port);
     }
     throw new Error(`hostile.py ${action} said nothing`);
   } finally {
@@ -69,7 +74,22 @@ describe.each<Family>(['IPv4', 'IPv6'])('over %s', (family) => {
     await expectUndisturbed(family);
   });
 
-  it.runIf(guarded).each(['packet_socket', 'packet_ring'])(
+  it.runIf(mended)('who has sockmap hand it the payload gets nothing', async () => {
+    expect(['EFAULT', 'EAGAIN']).toContain(await outcomeOf('sockmap', ADDRESS[family]));
+    await expectUndisturbed(family);
+  });
+
+  it.runIf(mended)('no payload is taken of which a TCP-MD5 hash is required', async () => {
+    expect(await outcomeOf('md5', ADDRESS[family])).toBe('EAGAIN');
+    await expectUndisturbed(family);
+  });
+
+  it.runIf(mended)('an MPTCP connection takes payload with a checksum for damaged', async () => {
+    expect(await outcomeOf('mptcp', ADDRESS[family])).toEqual(['EFAULT', true]);
+    await expectUndisturbed(family);
+  });
+
+  it.runIf(mended).each(['packet_socket', 'packet_ring'])(
     'a %s captures headers alone',
     async (action) => {
       const [cut, headersOnly] = (await outcomeOf(action, ADDRESS[family])) as [boolean, boolean];

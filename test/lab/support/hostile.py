@@ -13,6 +13,9 @@ import socket
 import struct
 import sys
 import threading
+import time
+
+from peers import IPPROTO_MPTCP, family_of, require_md5
 
 MSG_SOCK_DEVMEM = 0x2000000
 SCM_DEVMEM_DMABUF = 79
@@ -27,9 +30,15 @@ PACKET_AUXDATA = 8
 PACKET_VERSION = 10
 TPACKET_V2 = 1
 ETH_P_ALL = 3
+BPF_MAP_CREATE = 0
+BPF_MAP_UPDATE_ELEM = 2
 BPF_PROG_LOAD = 5
+BPF_PROG_ATTACH = 8
 BPF_LINK_CREATE = 28
 BPF_PROG_TYPE_XDP = 6
+BPF_PROG_TYPE_SK_SKB = 14
+BPF_MAP_TYPE_SOCKMAP = 15
+BPF_SK_SKB_STREAM_VERDICT = 5
 BPF_XDP = 37
 XDP_FLAGS_SKB_MODE = 2
 SYS_BPF = 321
@@ -195,21 +204,66 @@ def packet_ring(end, port):
             return verdict(length, captured)
 
 
+def bpf(command, *parts):
+    attributes = b"".join(parts)
+    result = libc.syscall(SYS_BPF, command, attributes, len(attributes))
+    if result < 0:
+        raise OSError(ctypes.get_errno(), f"bpf {command}")
+    return result
+
+
+def load_program(kind, answer):
+    """A program that gives the same answer about each packet."""
+    code = ctypes.create_string_buffer(
+        struct.pack("BBhiBBhi", 0xB7, 0, 0, answer, 0x95, 0, 0, 0)
+    )
+    name = ctypes.create_string_buffer(b"GPL")
+    addresses = (ctypes.addressof(code), ctypes.addressof(name))
+    return bpf(BPF_PROG_LOAD, struct.pack("IIQQ", kind, 2, *addresses), bytes(96))
+
+
+def sockmap(connection):
+    """Has a program pass everything to whoever reads the socket."""
+    sockets = bpf(BPF_MAP_CREATE, struct.pack("IIII", BPF_MAP_TYPE_SOCKMAP, 4, 4, 1), bytes(56))
+    program = load_program(BPF_PROG_TYPE_SK_SKB, 1)
+    attach = (sockets, program, BPF_SK_SKB_STREAM_VERDICT, 0)
+    bpf(BPF_PROG_ATTACH, struct.pack("IIII", *attach))
+    key = ctypes.create_string_buffer(struct.pack("I", 0))
+    value = ctypes.create_string_buffer(struct.pack("I", connection.fileno()))
+    entry = (sockets, ctypes.addressof(key), ctypes.addressof(value), 0)
+    bpf(BPF_MAP_UPDATE_ELEM, struct.pack("I4xQQQ", *entry))
+    wait_for(connection)
+    connection.setblocking(False)
+    return attempt(lambda: len(connection.recv(4096)))
+
+
+def counter(table, name):
+    """A counter of the network namespace, by the names of nstat's tables."""
+    with open("/proc/net/netstat") as file:
+        lines = [line.split() for line in file if line.startswith(f"{table}: ")]
+    names, values = lines
+    return int(values[names.index(name)])
+
+
+def md5(connection):
+    """Whether segments with payload were refused, and what could be read of them."""
+    while counter("TcpExt", "TCPMD5Failure") == 0:
+        time.sleep(0.05)
+    connection.setblocking(False)
+    return attempt(lambda: len(connection.recv(4096)))
+
+
+def mptcp(connection):
+    """What could be read, and whether checksums were compared."""
+    return [read(connection), counter("MPTcpExt", "DataCsumErr") > 0]
+
+
 def xdp(interface):
     """Attaches a program that passes everything."""
-    code = ctypes.create_string_buffer(struct.pack("BBhiBBhi", 0xB7, 0, 0, 2, 0x95, 0, 0, 0))
-    name = ctypes.create_string_buffer(b"GPL")
-    load = struct.pack(
-        "IIQQ", BPF_PROG_TYPE_XDP, 2, ctypes.addressof(code), ctypes.addressof(name)
-    ) + bytes(96)
-    program = libc.syscall(SYS_BPF, BPF_PROG_LOAD, load, len(load))
-    if program < 0:
-        raise OSError(ctypes.get_errno(), "BPF_PROG_LOAD")
+    program = load_program(BPF_PROG_TYPE_XDP, 2)
     index = socket.if_nametoindex(interface)
-    link = struct.pack("IIII", program, index, BPF_XDP, XDP_FLAGS_SKB_MODE) + bytes(32)
-    if libc.syscall(SYS_BPF, BPF_LINK_CREATE, link, len(link)) < 0:
-        return errno.errorcode[ctypes.get_errno()]
-    return "attached"
+    link = struct.pack("IIII", program, index, BPF_XDP, XDP_FLAGS_SKB_MODE)
+    return attempt(lambda: bpf(BPF_LINK_CREATE, link, bytes(32)) and "attached")
 
 
 ACTIONS = {
@@ -220,12 +274,17 @@ ACTIONS = {
         splice,
         zerocopy,
         ktls,
+        sockmap,
+        md5,
+        mptcp,
         forged_tokens,
         thieving_thread,
         fork_with_tokens,
         end_with_tokens,
     )
 }
+
+PEER = {socket.AF_INET: "192.0.2.2", socket.AF_INET6: "2001:db8::2"}
 
 CAPTURES = {each.__name__: each for each in (packet_socket, packet_ring)}
 
@@ -238,15 +297,21 @@ def main(host, action):
     if action == "xdp":
         say({"outcome": xdp(host)})
         return
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    server = socket.create_server((host, 0), family=family)
+    protocol = IPPROTO_MPTCP if action == "mptcp" else 0
+    server = socket.socket(family_of(host), socket.SOCK_STREAM, protocol)
+    if action == "md5":
+        require_md5(server, PEER[server.family])
+    server.bind((host, 0))
+    server.listen()
     port = server.getsockname()[1]
     if action in CAPTURES:
         end = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
         end.bind(("dms0", ETH_P_ALL))
     say({"port": port})
     connection, _ = server.accept()
-    wait_for(connection)
+    # Nothing gets as far as the socket where hashes are required.
+    if action != "md5":
+        wait_for(connection)
     if action in CAPTURES:
         say({"outcome": CAPTURES[action](end, port)})
     else:

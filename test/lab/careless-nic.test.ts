@@ -1,0 +1,102 @@
+/**
+ * A NIC that leaves to the kernel what devmemsim otherwise spares it: packets split and
+ * not, payload in pages beside the headers, wrong checksums; and all of it to GRO.
+ */
+import { readFileSync } from 'node:fs';
+import { setImmediate as turn } from 'node:timers/promises';
+
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+
+import { bindForEachTest } from './support/bound.js';
+import { type Family, PEER_INTERFACE, run, setParameter } from './support/guest.js';
+import { mended, sayIfUnmended } from './support/mended.js';
+import { poolsLeftAfterClose } from './support/page-pools.js';
+import { type Received, receiveStreams } from './support/transfer.js';
+
+const MiB = 2 ** 20;
+const BYTES = 8 * MiB;
+
+sayIfUnmended('a NIC that spares the kernel nothing');
+
+const bound = bindForEachTest([1]);
+
+beforeAll(() => setParameter('careless', 1));
+
+const undo: (() => void)[] = [];
+afterEach(() => {
+  for (const step of undo.splice(0).reverse()) step();
+});
+
+/** Has the peer send segments, not super-packets, from now on. */
+function sendSegments(on: boolean): void {
+  const state = on ? 'off' : 'on';
+  run('peer', 'ethtool', '-K', PEER_INTERFACE, 'tso', state, 'gso', state);
+}
+
+async function receiveWhole(family: Family): Promise<Received> {
+  const [received] = await receiveStreams(bound.binding, family, BYTES);
+  expect(received).toMatchObject({ firstWrong: -1, bytes: BYTES });
+  expect(received!.stats.deviceBytes).toBeGreaterThan(0);
+  expect(await poolsLeftAfterClose(bound.binding)).toBe(0);
+  return received!;
+}
+
+/** TCP segments that were dropped for their checksums. */
+function checksumErrors(): number {
+  const [names, values] = readFileSync('/proc/net/snmp', 'utf8')
+    .split('\n')
+    .filter((line) => line.startsWith('Tcp: '))
+    .map((line) => line.split(' '));
+  return Number(values![names!.indexOf('InCsumErrors')]);
+}
+
+describe.runIf(mended).each<Family>(['IPv4', 'IPv6'])('over %s', (family) => {
+  it('super-packets with payload beside the headers come whole', async () => {
+    undo.push(setParameter('linear_bytes', 1024));
+    const { stats } = await receiveWhole(family);
+    expect(stats.linearBytes).toBeGreaterThan(0);
+  });
+
+  describe('in single segments', () => {
+    beforeAll(() => {
+      sendSegments(true);
+    });
+    afterAll(() => {
+      sendSegments(false);
+    });
+
+    it('payload beside the headers comes whole', async () => {
+      undo.push(setParameter('linear_bytes', 512));
+      const { stats } = await receiveWhole(family);
+      expect(stats.linearBytes).toBeGreaterThan(0);
+    });
+
+    it('packets split and not come in their order', async () => {
+      undo.push(setParameter('linear_bytes', 0));
+      const over = new AbortController();
+      const switching = (async () => {
+        for (let on = false; !over.signal.aborted; on = !on) {
+          setParameter('linear_bytes', on ? 2048 : 0);
+          await turn();
+        }
+      })();
+      try {
+        const { stats } = await receiveWhole(family);
+        expect(stats.linearBytes).toBeGreaterThan(0);
+      } finally {
+        over.abort();
+        await switching;
+      }
+    });
+
+    it('damaged packets are dropped and sent again', async () => {
+      const qdisc = ['dev', PEER_INTERFACE, 'root'];
+      run('peer', 'tc', 'qdisc', 'add', ...qdisc, 'netem', 'limit', '10000', 'corrupt', '1%');
+      undo.push(() => run('peer', 'tc', 'qdisc', 'del', ...qdisc));
+      const before = checksumErrors();
+      const { stats } = await receiveWhole(family);
+      expect(stats.deviceBytes).toBe(BYTES);
+      expect(checksumErrors()).toBeGreaterThan(before);
+    });
+  });
+});

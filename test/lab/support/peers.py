@@ -1,0 +1,72 @@
+"""`peers.py KIND HOST PORT`: a peer that is more than a plain TCP sender.
+
+Sends until it is killed, or for as long as the receiver takes it.
+"""
+
+import ipaddress
+import socket
+import struct
+import sys
+
+IPPROTO_MPTCP = 262
+TCP_MD5SIG = 14
+MD5_KEY = b"known to both"
+
+
+def socket_address(host):
+    """A struct sockaddr_storage without a port."""
+    address = ipaddress.ip_address(host)
+    if address.version == 4:
+        return struct.pack("=H2x4s120x", socket.AF_INET, address.packed)
+    return struct.pack("=H6x16s104x", socket.AF_INET6, address.packed)
+
+
+def require_md5(end, peer):
+    """Has segments from and to an address carry hashes."""
+    key = struct.pack("=128sBBHi80s", socket_address(peer), 0, 0, len(MD5_KEY), 0, MD5_KEY)
+    end.setsockopt(socket.IPPROTO_TCP, TCP_MD5SIG, key)
+
+
+def stream(end):
+    while True:
+        end.sendall(bytes(65536))
+
+
+def family_of(host):
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
+def md5(host, port):
+    end = socket.socket(family_of(host))
+    require_md5(end, host)
+    end.connect((host, port))
+    stream(end)
+
+
+def mptcp(host, port):
+    """Asks for checksums over the data."""
+    with open("/proc/sys/net/mptcp/checksum_enabled", "w") as setting:
+        setting.write("1")
+    end = socket.socket(family_of(host), socket.SOCK_STREAM, IPPROTO_MPTCP)
+    end.connect((host, port))
+    stream(end)
+
+
+def fragmentable(host, port):
+    """TCP segments that belong to no connection, and may be fragmented on their way."""
+    end = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_TCP)
+    # IP_MTU_DISCOVER, IP_PMTUDISC_DONT
+    end.setsockopt(socket.IPPROTO_IP, 10, 0)
+    segment = struct.pack("!HHIIBBHHH", 4321, port, 1, 1, 5 << 4, 0x10, 1024, 0, 0) + bytes(1200)
+    for _ in range(16):
+        end.sendto(segment, (host, 0))
+
+
+KINDS = {each.__name__: each for each in (md5, mptcp, fragmentable)}
+
+if __name__ == "__main__":
+    kind, host, port = sys.argv[1:]
+    try:
+        KINDS[kind](host, int(port))
+    except (ConnectionError, BrokenPipeError):
+        pass
