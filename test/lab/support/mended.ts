@@ -5,7 +5,7 @@ const symbols = readFileSync('/proc/kallsyms', 'latin1');
 
 /**
  * The last patches of linux-6.12, by a function that 0005 adds, or the receive path of
- * linux-6.1, which has all of it. A kernel without them panics at some of what is tested.
+ * linux-6.1, which has all of it. A kernel without them panics at some of what is tested, or never frees memory.
  */
 export const mended = ['skb_net_iov_ref', 'net_devmem_page_offset'].some((name) =>
   symbols.includes(` ${name}\n`),
@@ -15,5 +15,7 @@ export const mended = ['skb_net_iov_ref', 'net_devmem_page_offset'].some((name) 
 export function sayIfUnmended(what: string): void {
   if (mended) return;
   const kernels = "'--kernel patched-6.12' and '--kernel patched-6.1'";
-  console.warn(`skipped: ${what}, which panics this kernel. ${kernels} are mended`);
+  console.warn(
+    `skipped: ${what}, which panics this kernel, or makes it leak. ${kernels} are mended`,
+  );
 }
