@@ -50,13 +50,14 @@ const queues = rxQueues();
 const binding = await bindRx({ interface: INTERFACE, queues, memory, mode: 'devmem' });
 const source = await startSource(plan.source, PEER_ADDRESS, ['peer']);
 
-let consumed = 0;
+// In a typed array: each new value of a variable is a number on the heap.
+const consumed = new Float64Array(1);
 /**
  * @param {number} offset
  * @param {number} size
  */
 const consume = (offset, size) => {
-  consumed += offset + size;
+  consumed[0] = (consumed[0] ?? 0) + offset + size;
 };
 const ignore = () => {};
 
@@ -162,7 +163,7 @@ for (const { mtu, connections, MiB: size, rounds, warmUps } of plan.settings) {
   });
   results.push({ mtu, connections, samples });
 }
-if (!(consumed > 0)) throw new Error('nothing was consumed');
+if (!((consumed[0] ?? 0) > 0)) throw new Error('nothing was consumed');
 await source.close();
 await binding.close();
 await memory.close();
