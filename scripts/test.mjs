@@ -45,10 +45,11 @@ const totals = { passed: 0, failed: 0, skipped: 0 };
  *
  * @param {string} name
  * @param {string[]} command a script and its arguments, then vitest's
- * @param {boolean} [aside] shows what it prints at the end, since others run meanwhile
+ * @param {{ aside?: boolean, env?: Record<string, string> }} [options] `aside`: shows what
+ *   it prints at the end, since others run meanwhile
  * @returns {Promise<number>} exit status
  */
-async function suite(name, command, aside = false) {
+async function suite(name, command, { aside = false, env = {} } = {}) {
   const report = `${results}/${name.replaceAll(/[^\w.-]+/g, '-')}.json`;
   rmSync(report, { force: true });
   const title = `\n── ${name}\n`;
@@ -56,7 +57,11 @@ async function suite(name, command, aside = false) {
   const child = spawn(
     process.execPath,
     [...command, '--reporter=default', '--reporter=json', `--outputFile.json=${report}`],
-    { cwd: root, stdio: ['ignore', aside ? 'pipe' : 'inherit', aside ? 'pipe' : 'inherit'] },
+    {
+      cwd: root,
+      env: { ...process.env, ...env },
+      stdio: ['ignore', aside ? 'pipe' : 'inherit', aside ? 'pipe' : 'inherit'],
+    },
   );
   /** @type {Buffer[]} */
   const printed = [];
@@ -97,7 +102,7 @@ async function labSuite({ kernel, files = [], others = [] }) {
   const name = `lab on ${kernel}${files === OF_PROCESSES ? ', processes' : ''}`;
   const which = [...labFiles(files), ...labFiles(others).flatMap((path) => ['--exclude', path])];
   const command = [`${root}scripts/test-lab.mjs`, '--kernel', kernel, ...which];
-  if ((await suite(name, command, true)) !== LAB_UNAVAILABLE) return;
+  if ((await suite(name, command, { aside: true })) !== LAB_UNAVAILABLE) return;
   process.stdout.write(`${name}: ${inCI ? 'FAILED' : 'skipped'}, for the reason above\n`);
   if (inCI) totals.failed++;
   else totals.skipped++;
@@ -115,11 +120,14 @@ async function besideEachOther(suites) {
 mkdirSync(results, { recursive: true });
 const vitest = [`${root}node_modules/vitest/vitest.mjs`, 'run'];
 await suite('unit, host', [...vitest, '--project', 'unit', '--project', 'host']);
-// A worker's teardown shows other faults than a process's end.
-await suite('host in threads', [...vitest, '--project', 'host', '--pool', 'threads']);
+// A worker's teardown shows other faults than a process's end. One at a time: they count
+// descriptors, which are their process's.
+await suite('host in threads', [...vitest, '--project', 'host', '--pool', 'threads'], {
+  env: { VITEST_MAX_WORKERS: '1' },
+});
 await besideEachOther([
   ...LAB.map((run) => () => labSuite(run)),
-  () => suite('package', [...vitest, '--project', 'package'], true),
+  () => suite('package', [...vitest, '--project', 'package'], { aside: true }),
 ]);
 
 const { passed, failed, skipped } = totals;
