@@ -36,7 +36,7 @@ afterEach(() => {
 /** Applies a rule to all TCP that comes from the peer, for this test. */
 function addRule(verdict: string): void {
   const rule = `iifname "${INTERFACE}" meta l4proto tcp ${verdict}`;
-  const chain = `chain input { type filter hook input priority 0; ${rule}; }`;
+  const chain = `chain input { type filter hook input priority 0; ${rule}; };`;
   run('nft', `table inet bystander { ${chain} }`);
   undo.push(() => run('nft', 'delete', 'table', 'inet', 'bystander'));
 }

@@ -52,14 +52,30 @@ def mptcp(host, port):
     stream(end)
 
 
+def checksum(data):
+    """Of the Internet, over an even number of bytes."""
+    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    while total > 0xFFFF:
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF
+
+
 def fragmentable(host, port):
     """TCP segments that belong to no connection, and may be fragmented on their way."""
     end = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_TCP)
     # IP_MTU_DISCOVER, IP_PMTUDISC_DONT
     end.setsockopt(socket.IPPROTO_IP, 10, 0)
-    segment = struct.pack("!HHIIBBHHH", 4321, port, 1, 1, 5 << 4, 0x10, 1024, 0, 0) + bytes(1200)
+    end.connect((host, 0))
+    payload = bytes(1200)
+    addresses = b"".join(map(socket.inet_aton, (end.getsockname()[0], host)))
+    pseudo = addresses + struct.pack("!HH", socket.IPPROTO_TCP, 20 + len(payload))
+
+    def header(check):
+        return struct.pack("!HHIIBBHHH", 4321, port, 1, 1, 5 << 4, 0x10, 1024, check, 0)
+
+    segment = header(checksum(pseudo + header(0) + payload)) + payload
     for _ in range(16):
-        end.sendto(segment, (host, 0))
+        end.send(segment)
 
 
 KINDS = {each.__name__: each for each in (md5, mptcp, fragmentable)}
