@@ -112,7 +112,7 @@ async function planBuild(recipe, source) {
 
   const hash = createHash('sha256');
   hash.update(JSON.stringify([RECIPE_FORMAT, compiler, renderConfiguration(configuration)]));
-  for (const patch of patches) hash.update(readFileSync(patch)).update('\0');
+  for (const patch of patches) hash.update(changesOf(patch)).update('\0');
   const version = `${source.version}-${hash.digest('hex').slice(0, 12)}`;
   return { version, source, patches, configuration };
 }
@@ -139,6 +139,15 @@ export function patchesOf(recipe) {
   if (!existsSync(folder)) return [];
   const names = readdirSync(folder).filter((name) => PATCH.test(name));
   return names.sort().map((name) => join(folder, name));
+}
+
+/**
+ * What a patch changes: another message makes no other kernel.
+ * @param {string} patch
+ */
+function changesOf(patch) {
+  const text = readFileSync(patch, 'utf8');
+  return text.slice(text.indexOf('\ndiff --git '));
 }
 
 /**
