@@ -15,7 +15,7 @@ const command = [
   `${root}kernel/lab/lab.mjs`,
   ...kernel,
   '--timeout',
-  '1500',
+  '2700',
   '--',
   process.execPath,
   `${root}node_modules/vitest/vitest.mjs`,
