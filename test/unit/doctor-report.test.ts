@@ -46,7 +46,12 @@ describe('a machine that lacks nothing', () => {
     expect((await find({ '/proc/net/packet': one + one.split('\n')[1]! }))?.title).toMatch(
       /, and 2 are open$/,
     );
-    for (const name of ['get_netmem', 'skb_net_iov_ref', 'net_devmem_page_offset']) {
+    for (const name of [
+      'get_netmem',
+      '__get_netmem',
+      'skb_net_iov_ref',
+      'net_devmem_page_offset',
+    ]) {
       const kallsyms = `0000000000000000 T ${name}\n`;
       expect(await find({ '/proc/kallsyms': kallsyms })).toMatchObject({ status: 'ok' });
     }

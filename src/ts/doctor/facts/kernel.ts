@@ -49,7 +49,7 @@ export async function kernelFacts(machine: Machine): Promise<KernelFacts> {
 const URGENT_FIX = 'tcp_urg_unreadable';
 
 /** Those that tell pages from net_iovs: mainline's, later than 6.12, and kernel/patches' own. */
-const PACKET_FIX = '(get_netmem|skb_net_iov_ref|net_devmem_page_offset)';
+const PACKET_FIX = '((__)?get_netmem|skb_net_iov_ref|net_devmem_page_offset)';
 
 /** The file has a line of headings, and one per socket. */
 function countPacketSockets(files: Files): number | undefined {
