@@ -5,7 +5,8 @@ const symbols = readFileSync('/proc/kallsyms', 'latin1');
 
 /**
  * The last patches of linux-6.12, by a function that 0005 adds, or the receive path of
- * linux-6.1, which has all of it. A kernel without them panics at some of what is tested, or never frees memory.
+ * linux-6.1, which has all of it. A kernel without them panics at some of what is tested,
+ * or never frees memory.
  */
 export const mended = has('skb_net_iov_ref', 'net_devmem_page_offset');
 
