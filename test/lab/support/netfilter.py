@@ -1,8 +1,8 @@
 """`netfilter.py log|queue|pieces GROUP`: takes what a rule logs, or queues, to a group.
 
 Asks for whole packets, lets each pass, and prints a line of JSON once it is ready. At
-the end of stdin it prints another: the packets seen, and the bytes of the longest. With
-`pieces`, super-packets are cut before they are queued.
+the end of stdin it prints another: the packets seen of connections that began meanwhile, and the
+bytes of the longest. With `pieces`, super-packets are cut before they are queued.
 """
 
 import errno
@@ -100,16 +100,38 @@ class Pieces(Queue):
     flags = 0
 
 
+SYN = 2
+
+
+class Connections:
+    """Those that begin from now on: who was killed before may still be sending."""
+
+    def __init__(self):
+        self.begun = set()
+
+    def has(self, packet):
+        """Whether a packet, from its IP header on, is of one of them."""
+        six = packet[0] >> 4 == 6
+        at = 40 if six else (packet[0] & 0xF) * 4
+        addresses = packet[8:40] if six else packet[12:20]
+        ends = addresses + packet[at : at + 4]
+        if packet[at + 13] & SYN:
+            self.begun.add(ends)
+        return ends in self.begun
+
+
 def main(kind, number):
     group = {"log": Log, "queue": Queue, "pieces": Pieces}[kind](int(number))
+    connections = Connections()
     print(json.dumps("ready"), flush=True)
     seen = longest = 0
     while True:
         readable, _, _ = select.select([group.end, sys.stdin], [], [])
         if group.end in readable:
-            for packet in group.receive():
-                seen += 1
-                longest = max(longest, len(group.handle(packet)))
+            for packet in map(group.handle, group.receive()):
+                if connections.has(packet):
+                    seen += 1
+                    longest = max(longest, len(packet))
         elif not sys.stdin.readline():
             break
     print(json.dumps({"seen": seen, "longest": longest}), flush=True)
