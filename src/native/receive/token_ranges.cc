@@ -16,20 +16,13 @@ bool Follows(uint32_t token, uint32_t previous) {
 
 }  // namespace
 
-bool TokenRanges::Add(uint32_t token) {
-  if (tokens_ == uapi::kMaxDontneedFrags) return false;
-  if (used_ > 0) {
-    uapi::DmabufToken& last = ranges_[used_ - 1];
-    if (Follows(token, last.token_start + last.token_count - 1)) {
-      last.token_count++;
-      tokens_++;
-      return true;
-    }
-  }
-  if (used_ == uapi::kMaxDontneedRanges) return false;
-  ranges_[used_++] = {token, 1};
-  tokens_++;
-  return true;
+uint32_t TokenRanges::Add(uint32_t first, uint32_t count) {
+  if (used_ == uapi::kMaxDontneedRanges) return 0;
+  uint32_t taken = std::min(count, uapi::kMaxDontneedFrags - tokens_);
+  if (taken == 0) return 0;
+  ranges_[used_++] = {first, taken};
+  tokens_ += taken;
+  return taken;
 }
 
 void TokenRanges::Clear() {
@@ -58,10 +51,18 @@ void Flush(int socket, TokenRanges& ranges, ReturnOutcome& outcome) {
   ranges.Clear();
 }
 
+// How many of the tokens follow each other from the first on: as the kernel issues
+// them, all of a batch's do.
+size_t RunLength(std::span<const uint32_t> tokens) {
+  size_t length = 1;
+  while (length < tokens.size() && Follows(tokens[length], tokens[length - 1])) length++;
+  return length;
+}
+
 // How many ranges the tokens make in their present order.
 size_t CountRuns(std::span<const uint32_t> tokens) {
-  size_t runs = tokens.empty() ? 0 : 1;
-  for (size_t i = 1; i < tokens.size(); i++) runs += !Follows(tokens[i], tokens[i - 1]);
+  size_t runs = 0;
+  for (; !tokens.empty(); runs++) tokens = tokens.subspan(RunLength(tokens));
   return runs;
 }
 
@@ -74,10 +75,10 @@ ReturnOutcome ReturnTokens(int socket, std::span<uint32_t> tokens) {
   if (many && CountRuns(tokens) > uapi::kMaxDontneedRanges) {
     std::sort(tokens.begin(), tokens.end());
   }
-  for (uint32_t token : tokens) {
-    if (ranges.Add(token)) continue;
-    Flush(socket, ranges, outcome);
-    ranges.Add(token);
+  while (!tokens.empty()) {
+    uint32_t taken = ranges.Add(tokens.front(), static_cast<uint32_t>(RunLength(tokens)));
+    if (taken == 0) Flush(socket, ranges, outcome);
+    tokens = tokens.subspan(taken);
   }
   Flush(socket, ranges, outcome);
   return outcome;

@@ -8,12 +8,12 @@
 
 namespace devmem {
 
-// Coalesces tokens into (start, count) ranges within the kernel's limits for
-// one call. Tokens in rising order, as the kernel issues them, need one pass.
+// (start, count) ranges within the kernel's limits for one call.
 class TokenRanges {
  public:
-  // False where the token belongs into the next call.
-  bool Add(uint32_t token);
+  // Adds `count` tokens from `first` on, of which none follows on the last one added.
+  // Returns how many: the others belong into the next call.
+  uint32_t Add(uint32_t first, uint32_t count);
   void Clear();
 
   std::span<const uapi::DmabufToken> ranges() const { return {ranges_, used_}; }
