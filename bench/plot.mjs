@@ -33,6 +33,21 @@ function bar(label, samples, more = {}) {
   };
 }
 
+/**
+ * Figures that are ratios, with the targets that they have.
+ * @param {Record<string, number>} figures
+ * @param {string} suite
+ * @param {string} title
+ * @param {readonly (readonly [label: string, name: string])[]} rows
+ */
+const ratios = (figures, suite, title, rows) => ({
+  title,
+  bars: rows.map(([label, name]) => {
+    const { [name]: value = NaN } = figures;
+    return bar(label, [value], { target: target(`${suite}.${name}`), color: 4 });
+  }),
+});
+
 /** @param {Environment} environment */
 const where = ({ cpu, kernel, node, commit, date }) =>
   `${cpu}, Linux ${kernel}, Node.js ${node}, ${commit}, ${date.slice(0, 10)}. Lines: quartiles; red: target.`;
@@ -74,7 +89,7 @@ function drawMicro({ environment, samples: { javascript, native, paths } }) {
         ],
       },
       {
-        title: 'ns per fragment, from wake to release without the kernel; 164 is 200 Gbit/s',
+        title: 'ns per fragment, wake to release, kernel aside (red: 200 Gbit/s)',
         bars: Object.entries(paths).flatMap(([batch, path]) => [
           bar(`batches of ${batch}`, path.batches ?? [], { target: 164 }),
           bar(`the same, for await`, path.fragments ?? [], { target: 164, color: 2 }),
@@ -87,7 +102,7 @@ function drawMicro({ environment, samples: { javascript, native, paths } }) {
 
 /** @typedef {import('./host/receiver.mjs').Sample} StreamSample */
 /** @typedef {Record<string, StreamSample[]>} StreamSamples */
-/** @typedef {{ environment: Environment, samples: { streams: { one: StreamSamples, eight: StreamSamples } } }} HostResult */
+/** @typedef {Record<string, number> & { environment: Environment, samples: { streams: { one: StreamSamples, eight: StreamSamples } } }} HostResult */
 
 /** @type {readonly [kind: string, label: string, color: number][]} */
 const HOST_KINDS = [
@@ -103,7 +118,9 @@ const HOST_KINDS = [
  * @param {HostResult} result
  * @returns {Chart}
  */
-function drawHost({ environment, samples: { streams } }) {
+function drawHost(result) {
+  const { environment, samples } = result;
+  const { streams } = samples;
   /**
    * @param {string} title
    * @param {StreamSamples} samples
@@ -126,6 +143,11 @@ function drawHost({ environment, samples: { streams } }) {
       panel('GB/s, 8 connections', streams.eight, rate),
       panel('CPU seconds per GB, 1 connection', streams.one, cpu),
       panel('CPU seconds per GB, 8 connections', streams.eight, cpu),
+      ratios(result, 'host', 'Ratios of neighbouring samples, batches, 1 connection', [
+        ["throughput, of C's", 'copyVsC'],
+        ["throughput, of net.Socket's", 'copyVsNetSocket'],
+        ["CPU per GB, of net.Socket's", 'cpuVsNetSocket'],
+      ]),
     ],
     note: where(environment),
   };
@@ -134,7 +156,7 @@ function drawHost({ environment, samples: { streams } }) {
 /** @typedef {import('./lab/streams.mjs').Sample} LabSample */
 /** @typedef {{ mtu: number, connections: number, samples: Record<string, LabSample[]> }} Setting */
 /** @typedef {{ kernel: string, results: Setting[] }} LabStreams */
-/** @typedef {{ environment: Environment, samples: { streams: LabStreams, counted: LabStreams } }} LabResult */
+/** @typedef {Record<string, number> & { environment: Environment, samples: { streams: LabStreams, counted: LabStreams, ncdevmem: Record<string, number[]> } }} LabResult */
 
 /** @type {readonly [kind: string, label: string, color: number][]} */
 const LAB_KINDS = [
@@ -147,7 +169,9 @@ const LAB_KINDS = [
  * @param {LabResult} result
  * @returns {Chart}
  */
-function drawLab({ environment, samples: { streams, counted } }) {
+function drawLab(result) {
+  const { environment, samples } = result;
+  const { streams, counted, ncdevmem } = samples;
   const rate = (/** @type {LabSample} */ { bytes, seconds }) => bytes / 2 ** 20 / seconds;
   const throughput = streams.results.map(({ mtu, connections, samples }) => ({
     title: `MiB/s, MTU ${mtu}, ${connections === 1 ? '1 connection' : `${connections} connections`}`,
@@ -167,8 +191,23 @@ function drawLab({ environment, samples: { streams, counted } }) {
   return {
     title: 'The devmem path in the lab',
     legend: [],
-    panels: [...throughput, ...cost],
-    note: `Emulated on ${environment.cpu}: guest Linux ${streams.kernel}, Node.js ${environment.node}, ${environment.commit}, ${environment.date.slice(0, 10)}. Lines: quartiles.`,
+    panels: [
+      ...throughput,
+      {
+        title: 'MiB/s as the sender sees it, 1 queue, 64 MiB of memory',
+        bars: [
+          bar('ncdevmem', ncdevmem.ncdevmem ?? [], { color: 1 }),
+          bar('devmem-tcp, batches', ncdevmem.batches ?? []),
+        ],
+      },
+      ...cost,
+      ratios(result, 'lab', 'Ratios of neighbouring samples, batches', [
+        ["throughput, of C's", 'batchVsC'],
+        ["instructions, of C's", 'cpuVsC'],
+        ["throughput, of ncdevmem's", 'vsNcdevmem'],
+      ]),
+    ],
+    note: `Emulated on ${environment.cpu}: guest Linux ${streams.kernel}, Node.js ${environment.node}, ${environment.commit}, ${environment.date.slice(0, 10)}. Lines: quartiles; red: target.`,
   };
 }
 

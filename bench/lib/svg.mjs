@@ -46,6 +46,9 @@ const PLOT = WIDTH - LABELS - VALUES;
 const ROW = 22;
 const BAR = 14;
 const GAP = 34;
+const NOTE = 16;
+// Of a note's line: what fits in WIDTH with the widest of fonts.
+const CHARACTERS = 115;
 
 /**
  * @param {Chart} chart
@@ -63,8 +66,11 @@ export function barChart({ title, panels, legend, note }) {
     shapes.push(drawPanel(panel, y));
     y += GAP + panel.bars.length * ROW;
   }
-  shapes.push(write('note', 0, y + 18, note));
-  const height = y + 28;
+  for (const row of wrap(note)) {
+    y += NOTE;
+    shapes.push(write('note', 0, y, row));
+  }
+  const height = y + 10;
   return `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${height}" viewBox="0 0 ${WIDTH} ${height}" role="img" aria-label="${escape(title)}">
 <title>${escape(title)}</title>
 <style>${STYLE}
@@ -173,6 +179,21 @@ function line(kind, x1, y1, x2, y2) {
  */
 function write(kind, x, y, text, anchor = 'start') {
   return `<text class="${kind}" x="${pixels(x)}" y="${pixels(y)}" text-anchor="${anchor}">${escape(text)}</text>`;
+}
+
+/**
+ * In lines that fit.
+ * @param {string} text
+ */
+function wrap(text) {
+  /** @type {string[]} */
+  const lines = [];
+  for (const word of text.split(' ')) {
+    const longer = `${lines.at(-1) ?? ''} ${word}`;
+    if (lines.length > 0 && longer.length <= CHARACTERS) lines[lines.length - 1] = longer;
+    else lines.push(word);
+  }
+  return lines;
 }
 
 /** @param {string} text */
