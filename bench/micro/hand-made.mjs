@@ -95,6 +95,15 @@ export class ReadyStream {
 
   /** @returns {Promise<Batch | undefined>} */
   next() {
-    return Promise.resolve(this.#left-- > 0 ? this.#source.next() : undefined);
+    return this.nextAs((batch) => batch);
+  }
+
+  /**
+   * @template Made
+   * @param {(batch: Batch | undefined) => Made} make
+   * @returns {Promise<Made>}
+   */
+  nextAs(make) {
+    return Promise.resolve(make(this.#left-- > 0 ? this.#source.next() : undefined));
   }
 }

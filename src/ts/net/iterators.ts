@@ -15,17 +15,20 @@ export class BatchIterator implements AsyncIterableIterator<Batch, undefined> {
   readonly #stream: FragmentStream;
   readonly #close: Close;
   #ended = false;
+  readonly #step = (batch: Batch | undefined): IteratorResult<Batch, undefined> => {
+    if (batch !== undefined) return { done: false, value: batch };
+    this.#ended = true;
+    return DONE;
+  };
 
   constructor(stream: FragmentStream, close: Close) {
     this.#stream = stream;
     this.#close = close;
   }
 
-  async next(): Promise<IteratorResult<Batch, undefined>> {
-    const batch = await this.#stream.next();
-    if (batch !== undefined) return { done: false, value: batch };
-    this.#ended = true;
-    return DONE;
+  // Not async: that would make another promise, and wait once more, for each batch.
+  next(): Promise<IteratorResult<Batch, undefined>> {
+    return this.#stream.nextAs(this.#step);
   }
 
   async return(): Promise<IteratorReturnResult<undefined>> {

@@ -117,19 +117,29 @@ export class FragmentStream implements Lessor, Waiter {
 
   /** The next batch; undefined after the end. An error rejects one call, once. */
   next(): Promise<Batch | undefined> {
+    return this.nextAs(asItIs);
+  }
+
+  /** As next(), with what is made of the batch at the moment that it is there. */
+  nextAs<T>(make: (batch: Batch | undefined) => T): Promise<T> {
     const batch = this.#ready.shift();
     if (batch !== undefined) {
       this.#poll();
-      return Promise.resolve(batch);
+      return Promise.resolve(make(batch));
     }
     if (this.#error !== undefined) {
       const error = this.#error;
       this.#error = undefined;
       return Promise.reject(error);
     }
-    if (this.#over) return Promise.resolve(undefined);
+    if (this.#over) return Promise.resolve(make(undefined));
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ resolve, reject });
+      this.#waiting.push({
+        resolve: (next) => {
+          resolve(make(next));
+        },
+        reject,
+      });
       this.#poll();
     });
   }
@@ -331,6 +341,8 @@ export class FragmentStream implements Lessor, Waiter {
     this.#missed = missed;
   }
 }
+
+const asItIs = (batch: Batch | undefined) => batch;
 
 const TOKENS_MISSED = COUNTER_NAMES.indexOf('tokensMissed');
 
