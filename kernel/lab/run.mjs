@@ -109,6 +109,34 @@ export async function prepareLab(options = {}) {
  * @throws the signal's reason, where that ended it
  */
 export async function runInLab(options) {
+  const result = await runOnce(options);
+  if (!lostToEmulation(result)) return result;
+  const { reporter = createReporter() } = options;
+  reporter.note('the emulation lost a race with a kernel that patches itself; booting once more');
+  return runOnce(options);
+}
+
+/**
+ * Whether the kernel died of a breakpoint before the command began. A kernel that boots
+ * puts breakpoints into its code while it patches it, and QEMU's threads may see one that
+ * is gone already; on a processor, or later, it is the kernel's own fault.
+ *
+ * @param {RunResult} result
+ */
+export function lostToEmulation({ bootSeconds, splats }) {
+  return (
+    bootSeconds === undefined &&
+    splats.flatMap(({ lines }) => lines).some((line) => BREAKPOINT.test(line))
+  );
+}
+
+const BREAKPOINT = /Oops: int3/;
+
+/**
+ * @param {RunOptions} options
+ * @returns {Promise<RunResult>}
+ */
+async function runOnce(options) {
   // virtiofsd acts for the guest's root, who owns files of every user.
   if (process.getuid?.() !== 0) {
     throw new LabError('booting a guest takes root so far: run it with sudo');
