@@ -126,11 +126,11 @@ export async function runInLab(options) {
 export function lostToEmulation({ bootSeconds, splats }) {
   return (
     bootSeconds === undefined &&
-    splats.flatMap(({ lines }) => lines).some((line) => BREAKPOINT.test(line))
+    splats.flatMap(({ lines }) => lines).some((line) => line.includes(BREAKPOINT))
   );
 }
 
-const BREAKPOINT = /Oops: int3/;
+const BREAKPOINT = 'Oops: int3';
 
 /**
  * @param {RunOptions} options
