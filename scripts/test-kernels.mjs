@@ -6,7 +6,7 @@
 //   node scripts/test-kernels.mjs --print             the table of what has run already
 //   node scripts/test-kernels.mjs [KERNEL…] -- FILE…  these files of test/lab alone
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -25,6 +25,7 @@ const reportOf = (kernel) => `${results}/kernel-${kernel}.json`;
  * @returns {boolean} whether all passed
  */
 function run(kernel, files) {
+  rmSync(reportOf(kernel), { force: true });
   const script = [`${root}scripts/test-lab.mjs`, '--kernel', kernel, ...files];
   const reporters = ['--reporter=default', '--reporter=json'];
   const { status } = spawnSync(

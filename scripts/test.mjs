@@ -24,10 +24,10 @@ const OF_PROCESSES = Object.freeze(['broker', 'doctor', 'interop', 'nic', 'nic-f
 /**
  * The guest's kernels, and what of test/lab runs there: `files` alone, or all but `others`.
  * `npm run test:lab -- --kernel NAME` runs all on any, those built from source included.
- * @type {{ kernel: string, files?: readonly string[], others?: readonly string[] }[]}
+ * @type {{ kernel: string, part?: string, files?: readonly string[], others?: readonly string[] }[]}
  */
 const LAB = [
-  { kernel: 'debian-6.12', files: OF_PROCESSES },
+  { kernel: 'debian-6.12', part: 'processes', files: OF_PROCESSES },
   { kernel: 'debian-6.12', others: OF_PROCESSES },
   { kernel: 'debian-7', files: KERNEL_FACING },
 ];
@@ -98,8 +98,8 @@ function labFiles(names) {
 }
 
 /** @param {typeof LAB[number]} run */
-async function labSuite({ kernel, files = [], others = [] }) {
-  const name = `lab on ${kernel}${files === OF_PROCESSES ? ', processes' : ''}`;
+async function labSuite({ kernel, part, files = [], others = [] }) {
+  const name = part === undefined ? `lab on ${kernel}` : `lab on ${kernel}, ${part}`;
   const which = [...labFiles(files), ...labFiles(others).flatMap((path) => ['--exclude', path])];
   const command = [`${root}scripts/test-lab.mjs`, '--kernel', kernel, ...which];
   if ((await suite(name, command, { aside: true })) !== LAB_UNAVAILABLE) return;

@@ -119,7 +119,7 @@ export async function runInLab(options) {
 /**
  * Whether the kernel died of a breakpoint before the command began. A kernel that boots
  * puts breakpoints into its code while it patches it, and QEMU's threads may see one that
- * is gone already; on a processor, or later, it is the kernel's own fault.
+ * is gone already. Of a fault of the kernel's own, the second boot dies too.
  *
  * @param {RunResult} result
  */

@@ -85,7 +85,14 @@ describe.each<Family>(['IPv4', 'IPv6'])('over %s', (family) => {
   });
 
   it.runIf(mended)('an MPTCP connection takes payload with a checksum for damaged', async () => {
-    expect(await outcomeOf('mptcp', ADDRESS[family])).toEqual(['EFAULT', true]);
+    const setChecksums = (to: number): string =>
+      run('peer', 'sysctl', '-q', `net.mptcp.checksum_enabled=${to}`);
+    setChecksums(1);
+    try {
+      expect(await outcomeOf('mptcp', ADDRESS[family])).toEqual(['EFAULT', true]);
+    } finally {
+      setChecksums(0);
+    }
     await expectUndisturbed(family);
   });
 

@@ -53,14 +53,6 @@ CmsgTransport::Room CmsgTransport::Available() const {
   return least;
 }
 
-// There are very few, and mostly it is the first.
-const Source* CmsgTransport::Find(uint32_t id) const {
-  for (const Source& each : sources_) {
-    if (each.id == id) return &each;
-  }
-  return nullptr;
-}
-
 FillResult CmsgTransport::Fill(int socket, BatchWriter& out) {
   FillResult result;
   if (!scratch_.Ready()) {
@@ -141,7 +133,7 @@ void CmsgTransport::Charge(const SlotColumns& slot, uint32_t index, uint32_t cou
   uint32_t end = index + count;
   while (index < end) {
     uint32_t id = slot.sources[index];
-    const Source* source = Find(id);
+    const Source* source = FindSource(sources_, id);
     uint64_t pages = 0;
     for (; index < end && slot.sources[index] == id; index++) {
       if (source != nullptr) pages += PagesHeld(*source, slot.offsets[index], slot.sizes[index]);

@@ -33,8 +33,6 @@ class CmsgTransport : public Transport {
   // What one call may deliver without passing any source's limit: in which of
   // them a fragment lies is known only once it is there.
   Room Available() const;
-  // Null for an id that is none of the sources'.
-  const Source* Find(uint32_t id) const;
   // What `count` descriptors from `index` on hold is added to the credits of their
   // sources, or taken off.
   enum class Sign { kAdd = 1, kSubtract = -1 };

@@ -16,15 +16,6 @@ bool IsRecord(const cmsghdr& header) {
          (header.cmsg_type == uapi::kSoDevmemDmabuf || header.cmsg_type == uapi::kSoDevmemLinear);
 }
 
-// The source of this id. No dma-buf may pass for a mark of the source column.
-const Source* FindSource(std::span<const Source> sources, uint32_t id) {
-  if (id == kLinearSource || id == kReleasedSource) return nullptr;
-  for (const Source& source : sources) {
-    if (source.id == id) return &source;
-  }
-  return nullptr;
-}
-
 // Whether a record of the source tells of bytes inside it.
 bool Inside(const uapi::DmabufCmsg& record, const Source& source) {
   return record.frag_size > 0 && record.frag_size <= source.size &&
@@ -121,6 +112,15 @@ bool TakeRecords(std::span<const uint8_t> control, uint64_t linear_offset,
 }
 
 }  // namespace
+
+const Source* FindSource(std::span<const Source> sources, uint32_t id) {
+  // No dma-buf may pass for a mark of the source column.
+  if (id == kLinearSource || id == kReleasedSource) return nullptr;
+  for (const Source& source : sources) {
+    if (source.id == id) return &source;
+  }
+  return nullptr;
+}
 
 int ParseRecords(std::span<const uint8_t> control, uint64_t received, uint64_t linear_offset,
                  std::span<const Source> sources, BatchWriter& out, RecordTotals& totals) {

@@ -21,6 +21,10 @@ struct Source {
   uint32_t page_shift = 12;  // of its rx pages' size, a power of two
 };
 
+// The source of this id, or null, which a mark of the source column always gets. There
+// are very few, and mostly it is the first.
+const Source* FindSource(std::span<const Source> sources, uint32_t id);
+
 struct RecordTotals {
   uint64_t device_bytes = 0;
   uint64_t linear_bytes = 0;

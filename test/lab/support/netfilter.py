@@ -1,8 +1,8 @@
 """`netfilter.py log|queue|pieces GROUP`: takes what a rule logs, or queues, to a group.
 
 Asks for whole packets, lets each pass, and prints a line of JSON once it is ready. At
-the end of stdin it prints another: the packets seen of connections that began meanwhile, and the
-bytes of the longest. With `pieces`, super-packets are cut before they are queued.
+the end of stdin it prints another: the packets seen of connections that began meanwhile,
+and the bytes of the longest. With `pieces`, super-packets are cut before they are queued.
 """
 
 import errno

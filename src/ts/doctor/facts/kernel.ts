@@ -29,6 +29,7 @@ export interface KernelConfig {
 
 export async function kernelFacts(machine: Machine): Promise<KernelFacts> {
   const { platform, release, supported, files } = machine;
+  const symbols = files.text('/proc/kallsyms');
   return {
     platform,
     release,
@@ -36,8 +37,8 @@ export async function kernelFacts(machine: Machine): Promise<KernelFacts> {
     canBindRx: await machine.canBindRx(),
     dontneedError: machine.dontneedError(),
     config: readConfig(files, release),
-    urgentFixed: hasSymbol(files, URGENT_FIX),
-    packetSocketsFixed: hasSymbol(files, PACKET_FIX),
+    urgentFixed: hasSymbol(symbols, URGENT_FIX),
+    packetSocketsFixed: hasSymbol(symbols, PACKET_FIX),
     packetSockets: countPacketSockets(files),
   };
 }
@@ -58,8 +59,7 @@ function countPacketSockets(files: Files): number | undefined {
 }
 
 // Without privilege the addresses are zeros; the names are there.
-function hasSymbol(files: Files, pattern: string): boolean | undefined {
-  const symbols = files.text('/proc/kallsyms');
+function hasSymbol(symbols: string | undefined, pattern: string): boolean | undefined {
   if (!symbols) return undefined;
   return new RegExp(` [tT] ${pattern}$`, 'm').test(symbols);
 }
