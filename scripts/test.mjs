@@ -120,14 +120,16 @@ async function besideEachOther(suites) {
 mkdirSync(results, { recursive: true });
 const vitest = [`${root}node_modules/vitest/vitest.mjs`, 'run'];
 await suite('unit, host', [...vitest, '--project', 'unit', '--project', 'host']);
-// A worker's teardown shows other faults than a process's end. One at a time: they count
-// descriptors, which are their process's.
-await suite('host in threads', [...vitest, '--project', 'host', '--pool', 'threads'], {
-  env: { VITEST_MAX_WORKERS: '1' },
-});
 await besideEachOther([
   ...LAB.map((run) => () => labSuite(run)),
   () => suite('package', [...vitest, '--project', 'package'], { aside: true }),
+  // A worker's teardown shows other faults than a process's end. One at a time: they
+  // count descriptors, which are their process's.
+  () =>
+    suite('host in threads', [...vitest, '--project', 'host', '--pool', 'threads'], {
+      aside: true,
+      env: { VITEST_MAX_WORKERS: '1' },
+    }),
 ]);
 
 const { passed, failed, skipped } = totals;
