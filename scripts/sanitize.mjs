@@ -133,7 +133,9 @@ function ownFaults(report) {
  * @param {string} report
  */
 function searchDied(report) {
-  return report.includes('LeakSanitizer has encountered a fatal error') && !report.includes('ERROR: ');
+  return (
+    report.includes('LeakSanitizer has encountered a fatal error') && !report.includes('ERROR: ')
+  );
 }
 
 const SEARCHES_MAY_DIE = 2;
