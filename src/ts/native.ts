@@ -112,7 +112,8 @@ export const BATCH_END = 1;
 export const BATCH_STALLED = 2;
 
 /**
- * One wake's worth of news from a socket.
+ * One wake's worth of news from a socket. What follows `count` is left out where there
+ * is none of it.
  *
  * @param first - number of the first descriptor: slot * SLOT_CAPACITY + index
  * @param count - descriptors in the batch, possibly 0
@@ -123,9 +124,9 @@ export const BATCH_STALLED = 2;
 export type OnBatch = (
   first: number,
   count: number,
-  flags: number,
-  error: number,
-  linear: Buffer | undefined,
+  flags?: number,
+  error?: number,
+  linear?: Buffer,
 ) => void;
 
 /** The receiving side of one socket; src/native/receive/receiver.h tells the rest. */

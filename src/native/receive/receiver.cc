@@ -131,15 +131,20 @@ void Receiver::Deliver(Napi::Env env, const BatchWriter& batch, const FillResult
     counters_->frags += batch.count();
   }
   if (result.stalled) counters_->stalls++;
-  Napi::Value linear = env.Undefined();
+  uint32_t flags = (result.end ? kEnd : 0) | (result.stalled ? kStalled : 0);
+  napi_value arguments[5] = {Napi::Number::New(env, batch.first_number()),
+                             Napi::Number::New(env, batch.count())};
+  // Under load there is nothing else to tell, and each value costs.
+  if (flags == 0 && result.error == 0 && result.linear_bytes == 0) {
+    return CallFromLoop(env, *context_, Value(), on_batch_.Value(), std::span(arguments, 2));
+  }
+  arguments[2] = Napi::Number::New(env, flags);
+  arguments[3] = Napi::Number::New(env, result.error);
+  arguments[4] = env.Undefined();
   if (result.linear_bytes > 0) {
-    linear =
+    arguments[4] =
         Napi::Buffer<uint8_t>::Copy(env, EnvData::Of(env)->scratch->linear(), result.linear_bytes);
   }
-  uint32_t flags = (result.end ? kEnd : 0) | (result.stalled ? kStalled : 0);
-  napi_value arguments[] = {Napi::Number::New(env, batch.first_number()),
-                            Napi::Number::New(env, batch.count()), Napi::Number::New(env, flags),
-                            Napi::Number::New(env, result.error), linear};
   CallFromLoop(env, *context_, Value(), on_batch_.Value(), arguments);
 }
 

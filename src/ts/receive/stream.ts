@@ -220,13 +220,7 @@ export class FragmentStream implements Lessor, Waiter {
     this.#poll();
   }
 
-  #onBatch(
-    first: number,
-    count: number,
-    flags: number,
-    error: number,
-    linear: Buffer | undefined,
-  ): void {
+  #onBatch(first: number, count: number, flags = 0, error = 0, linear?: Buffer): void {
     if (count > 0) this.#take(first, count, linear);
     if ((flags & BATCH_STALLED) !== 0) this.#stall();
     if (error !== 0) this.fail(receiveError(error));
