@@ -10,7 +10,6 @@ import {
   mkdirSync,
   readFileSync,
   readdirSync,
-  renameSync,
   rmSync,
   utimesSync,
   writeFileSync,
@@ -23,6 +22,7 @@ import { keepNewest, publishFolder, withLock } from './cache.mjs';
 import { runLogged } from './children.mjs';
 import { ensureHostPackages } from './hostpackages.mjs';
 import { differences, mergeFragments, renderConfiguration } from './kconfig.mjs';
+import { KERNEL_RECIPES } from './kernels.mjs';
 import { KEPT_VERSIONS, cachedKernel, kernelHome, pointTo } from './layout.mjs';
 import { runTool } from './process.mjs';
 import { LabError, since } from './report.mjs';
@@ -59,7 +59,7 @@ const MODULE_BUILD_FILES = Object.freeze([
  * @typedef {object} Plan
  * @property {string} version   of the result: the source's, and a hash of all that goes in
  * @property {import('./source.mjs').Source} source
- * @property {string[]} patches paths, in the order in which they apply
+ * @property {readonly string[]} patches paths, in the order in which they apply
  * @property {import('./kconfig.mjs').Configuration} configuration
  */
 
@@ -106,15 +106,49 @@ export async function ensureBuilt(name, recipe, { update, reporter }) {
  * @returns {Promise<Plan>}
  */
 async function planBuild(recipe, source) {
-  const configuration = configurationOf(recipe);
-  const patches = patchesOf(recipe);
-  const compiler = (await runTool('gcc', ['--version'])).split('\n')[0];
+  return planOf(source, patchesOf(recipe), configurationOf(recipe));
+}
 
+/**
+ * @param {import('./source.mjs').Source} source
+ * @param {readonly string[]} patches paths, in the order in which they apply
+ * @param {import('./kconfig.mjs').Configuration} configuration
+ * @returns {Promise<Plan>}
+ */
+async function planOf(source, patches, configuration) {
+  const compiler = (await runTool('gcc', ['--version'])).split('\n')[0];
   const hash = createHash('sha256');
   hash.update(JSON.stringify([RECIPE_FORMAT, compiler, renderConfiguration(configuration)]));
   for (const patch of patches) hash.update(changesOf(patch)).update('\0');
   const version = `${source.version}-${hash.digest('hex').slice(0, 12)}`;
   return { version, source, patches, configuration };
+}
+
+/**
+ * Puts into the cache what was built elsewhere, where it is a kernel of the lab's.
+ *
+ * @param {import('./source.mjs').Source} source
+ * @param {readonly string[]} patches those that it has
+ * @param {import('./kconfig.mjs').Configuration} configuration
+ * @param {string} tree where it was built; stays as it is
+ * @param {string} log
+ * @param {import('./report.mjs').Reporter} reporter
+ */
+export async function adoptBuild(source, patches, configuration, tree, log, reporter) {
+  const { version } = await planOf(source, patches, configuration);
+  for (const [name, recipe] of Object.entries(KERNEL_RECIPES)) {
+    const plan = await planBuild(recipe, source);
+    const home = kernelHome(name);
+    const folder = join(home, version);
+    if (plan.version !== version || existsSync(folder)) continue;
+    await withLock(join(home, 'lock'), async () => {
+      if (existsSync(folder)) return;
+      await publishFolder(folder, (draft) => keepResult(tree, draft, log));
+      pointTo(home, version);
+      keepNewest(home, KEPT_VERSIONS);
+      reporter.note(`this is ${name}: kept`);
+    });
+  }
 }
 
 /**
@@ -294,6 +328,6 @@ async function keepResult(tree, folder, log) {
   await runTool('tar', ['-C', tree, ...without, '-cf', archive, ...MODULE_BUILD_FILES]);
   await runTool('tar', ['-C', headers, '-xf', archive]);
   rmSync(archive);
-  renameSync(join(tree, 'System.map'), join(folder, 'System.map'));
+  cpSync(join(tree, 'System.map'), join(folder, 'System.map'));
   writeFileSync(join(folder, 'release'), `${release}\n`);
 }

@@ -80,6 +80,7 @@ const NEEDS = {
     { what: 'PyYAML', there: pythonPackage('yaml'), packages: ['python3-yaml'] },
     { what: 'jsonschema', there: pythonPackage('jsonschema'), packages: ['python3-jsonschema'] },
   ],
+  sparse: [{ what: 'sparse', there: tool('sparse'), packages: ['sparse'] }],
   checkpatch: [{ what: 'perl', there: tool('perl'), packages: ['perl'] }],
 };
 

@@ -118,6 +118,20 @@ export const KERNEL_RECIPES = Object.freeze({
     patches: 'linux-6.1',
     guest: DEBUG_GUEST,
   },
+  'plain-6.1': {
+    about: "Debian 12's 6.1 as it is, in patched-6.1's configuration: to compare with",
+    source: 'linux-6.1',
+    fragments: ['base.config', 'linux-6.1.config', 'devmem-off.config'],
+    patches: 'none',
+    guest: STOCK_GUEST,
+  },
+  'off-6.1': {
+    about: "patched-6.1 with the patches' own symbol off: to compare with",
+    source: 'linux-6.1',
+    fragments: ['base.config', 'linux-6.1.config', 'devmem-off.config'],
+    patches: 'linux-6.1',
+    guest: STOCK_GUEST,
+  },
   'patched-6.12': {
     about: '6.12 with kernel/patches/linux-6.12, built here (6 minutes once)',
     source: 'linux-6.12',

@@ -1,26 +1,146 @@
 // @ts-check
 /**
  * Builds a kernel after each single patch of a series, with the series' symbol on and
- * off, and with more of the compiler's warnings for the files that the patch changes.
+ * off, and tells which warnings of `make W=1` and sparse were not there before.
  *
  *   node kernel/lab/series.mjs RECIPE [SYMBOL]      such as: patched-6.1 NET_DEVMEM
  *
- * Takes hours: whoever changes a header changes half of the kernel. Nothing is kept.
+ * Takes an hour: whoever changes a header changes half of the kernel. What comes by that
+ * is a kernel of the lab goes into its cache; nothing else is kept.
  */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 
-import { applyPatches, configurationOf, configure, linkTree, make, patchesOf } from './build.mjs';
+import {
+  adoptBuild,
+  applyPatches,
+  configurationOf,
+  configure,
+  linkTree,
+  make,
+  patchesOf,
+} from './build.mjs';
 import { ensureHostPackages } from './hostpackages.mjs';
 import { KERNEL_RECIPES } from './kernels.mjs';
+import { runTool } from './process.mjs';
 import { LabError, createReporter, since } from './report.mjs';
 import { ensureSource, withSourceLock } from './source.mjs';
 
-/** Warnings that make(1) was asked to show, and the linker's of sections. */
-const WARNING = /^.*(?:: warning: |WARNING: modpost: ).*$/gm;
+/** What gcc, sparse and modpost complain of. */
+const WARNING = /^.*(?:: warning: |: error: |WARNING: modpost: ).*$/gm;
 
 const reporter = createReporter();
+
+/** A tree with the first patches of a series, built. */
+class Series {
+  /** @type {string[]} */
+  #applied = [];
+  /** @type {Set<string> | undefined} of the unpatched source */
+  #warnings;
+
+  /**
+   * @param {import('./kernels.mjs').KernelRecipe} recipe
+   * @param {import('./source.mjs').Source} source
+   * @param {string} tree
+   * @param {string | undefined} symbol that the series adds, without CONFIG_
+   * @param {'y' | 'n'} setting of it
+   */
+  constructor(recipe, source, tree, symbol, setting) {
+    this.recipe = recipe;
+    this.source = source;
+    this.tree = tree;
+    this.symbol = symbol;
+    this.setting = setting;
+  }
+
+  get log() {
+    return `${this.tree}.log`;
+  }
+
+  /** Whether the patches so far have the symbol. */
+  get hasSymbol() {
+    if (this.symbol === undefined) return false;
+    const text = readFileSync(join(this.tree, 'net/Kconfig'), 'utf8');
+    return text.includes(`config ${this.symbol}\n`);
+  }
+
+  /** @returns {string[]} patches to come */
+  get left() {
+    return patchesOf(this.recipe).slice(this.#applied.length);
+  }
+
+  /**
+   * Applies the next patches, up to one, or none; builds and looks at what it changed.
+   *
+   * @param {string | undefined} patch
+   * @returns {Promise<void>}
+   */
+  async step(patch) {
+    const startedAt = performance.now();
+    const known = patch === undefined ? undefined : await this.#sparse(objectsOf(patch));
+    if (patch !== undefined) {
+      await applyPatches([patch], this.tree);
+      this.#applied.push(patch);
+    }
+    const configuration = configurationOf(this.recipe);
+    if (this.symbol !== undefined) {
+      configuration.set(this.symbol, this.hasSymbol ? this.setting : 'n');
+    }
+    await configure(configuration, this.tree);
+    const found = await this.#make(['vmlinux', 'modules']);
+    this.#tell(patch, startedAt);
+    if (patch === undefined) {
+      this.#warnings = found;
+    } else {
+      for (const each of (await this.#sparse(objectsOf(patch))) ?? []) found.add(each);
+      const fresh = [...found].filter((each) => !known?.has(each) && !this.#warnings?.has(each));
+      for (const warning of fresh) reporter.alert(`  new: ${warning}`);
+    }
+    await adoptBuild(this.source, this.#applied, configuration, this.tree, this.log, reporter);
+  }
+
+  /**
+   * The same in another folder, to go on with another setting.
+   *
+   * @param {string} tree
+   * @param {'y' | 'n'} setting
+   */
+  async copy(tree, setting) {
+    await runTool('cp', ['--archive', this.tree, tree]);
+    const copy = new Series(this.recipe, this.source, tree, this.symbol, setting);
+    copy.#applied = [...this.#applied];
+    copy.#warnings = this.#warnings;
+    return copy;
+  }
+
+  /**
+   * @param {string | undefined} patch
+   * @param {number} startedAt
+   */
+  #tell(patch, startedAt) {
+    const what = patch === undefined ? 'without patches' : basename(patch);
+    const how = this.hasSymbol ? `, ${this.symbol ?? ''}=${this.setting}` : '';
+    reporter.note(`${what}${how}: builds, ${since(startedAt)}`);
+  }
+
+  /** @param {readonly string[]} objects those that there are yet are checked */
+  async #sparse(objects) {
+    const there = objects.filter((object) => existsSync(join(this.tree, object)));
+    return there.length === 0 ? undefined : this.#make(['C=2', '--keep-going', ...there]);
+  }
+
+  /**
+   * @param {readonly string[]} targets
+   * @returns {Promise<Set<string>>} warnings, without the numbers of their lines
+   */
+  async #make(targets) {
+    rmSync(this.log, { force: true });
+    await make(this.tree, ['W=1', ...targets], this.log);
+    const warnings = readFileSync(this.log, 'utf8').match(WARNING) ?? [];
+    return new Set(warnings.map((line) => line.replace(/:\d+(:\d+)?: /, ': ')));
+  }
+}
 
 /**
  * @param {string} patch
@@ -38,44 +158,25 @@ function objectsOf(patch) {
 async function buildSeries(name, symbol) {
   const recipe = KERNEL_RECIPES[name];
   if (!recipe) throw new LabError(`no recipe is called ${name}`);
-  await ensureHostPackages(reporter, ['kernelBuild']);
+  await ensureHostPackages(reporter, ['kernelBuild', 'sparse']);
   const source = await ensureSource(recipe.source, { update: false, reporter });
-  const settings = symbol === undefined ? ['y'] : ['y', 'n'];
   const work = mkdtempSync(join(tmpdir(), 'series-'));
   try {
-    for (const setting of settings) {
-      const tree = join(work, setting);
-      const log = join(work, `${setting}.log`);
-      await withSourceLock(recipe.source, () => linkTree(source.folder, tree), reporter);
-      const configuration = configurationOf(recipe);
-      if (symbol !== undefined) configuration.delete(symbol);
-      for (const patch of patchesOf(recipe)) {
-        const startedAt = performance.now();
-        await applyPatches([patch], tree);
-        if (symbol !== undefined && hasSymbol(tree, symbol)) configuration.set(symbol, setting);
-        await configure(configuration, tree);
-        await make(tree, ['vmlinux', 'modules'], log);
-        rmSync(log);
-        await make(tree, ['W=1', '--keep-going', ...objectsOf(patch)], log);
-        const warnings = readFileSync(log, 'utf8').match(WARNING) ?? [];
-        const what = symbol === undefined ? '' : `, ${symbol}=${setting}`;
-        reporter.note(`${basename(patch)}${what}: builds, ${since(startedAt)}`);
-        for (const warning of new Set(warnings)) reporter.alert(warning);
-      }
-      rmSync(tree, { recursive: true });
+    const tree = join(work, 'y');
+    await withSourceLock(recipe.source, () => linkTree(source.folder, tree), reporter);
+    const on = new Series(recipe, source, tree, symbol, 'y');
+    // What is built before there is the symbol serves both settings.
+    const [first] = on.left;
+    await on.step(undefined);
+    if (symbol !== undefined && first !== undefined) await on.step(first);
+    const off = symbol === undefined ? undefined : await on.copy(join(work, 'n'), 'n');
+    for (const series of off === undefined ? [on] : [off, on]) {
+      for (const patch of series.left) await series.step(patch);
+      rmSync(series.tree, { recursive: true });
     }
   } finally {
     rmSync(work, { recursive: true, force: true });
   }
-}
-
-/**
- * @param {string} tree
- * @param {string} symbol
- * @returns {boolean} whether the patches so far have it
- */
-function hasSymbol(tree, symbol) {
-  return readFileSync(join(tree, 'net/Kconfig'), 'utf8').includes(`config ${symbol}\n`);
 }
 
 const [name, symbol] = process.argv.slice(2);
