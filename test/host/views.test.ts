@@ -1,4 +1,6 @@
-import { COUNTER_NAMES } from 'devmem-tcp';
+import { Readable } from 'node:stream';
+
+import { type Batch, COUNTER_NAMES } from 'devmem-tcp';
 import { expect, it } from 'vitest';
 
 import { expectNoLeaks } from '../support/leaks.js';
@@ -54,5 +56,36 @@ describeOverTransports('a socket as a web stream', (transport) => {
     await gone;
     expect(pair.socket.closed).toBe(true);
     expect(bound.binding.heldBytes).toBe(0);
+  });
+});
+
+describeOverTransports('a stream.Readable made of the batches of a socket', (transport) => {
+  expectNoLeaks();
+
+  it('yields them all, and ends', async () => {
+    await using bound = await bind(transport);
+    await using pair = await openPair(bound.binding);
+    const sent = send(pair.peer, 4 * MiB).then(() => pair.peer.end());
+    const verifier = new Verifier();
+    for await (const batch of Readable.from(pair.socket.batches()) as AsyncIterable<Batch>) {
+      eachPiece(batch, bound.memory, (piece) => verifier.look(piece));
+      batch.release();
+    }
+    await sent;
+    expect(verifier.bytes).toBe(4 * MiB);
+  });
+
+  it('closes the connection when it is destroyed', async () => {
+    await using bound = await bind(transport);
+    await using pair = await openPair(bound.binding);
+    void send(pair.peer, 32 * MiB).catch(() => {});
+    const gone = closing(pair.peer);
+    const readable = Readable.from(pair.socket.batches(), { highWaterMark: 1 });
+    const [first] = (await readable.take(1).toArray()) as Batch[];
+    first!.release();
+    readable.destroy();
+    pair.peer.end();
+    await gone;
+    expect(pair.socket.closed).toBe(true);
   });
 });
