@@ -4,9 +4,10 @@
 //
 //   node scripts/test-kernels.mjs [KERNEL…]           the table's kernels, or these alone
 //   node scripts/test-kernels.mjs --print             the table of what has run already
-//   node scripts/test-kernels.mjs [KERNEL…] -- FILE…  these files of test/lab alone
+//   node scripts/test-kernels.mjs [KERNEL…] -- FILE…  these files of test/lab alone; of the
+//                                                     others, the table has what came before
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -16,8 +17,11 @@ const KERNELS = Object.freeze(['debian-6.12', 'debian-7', 'patched-6.1', 'patche
 
 /** @typedef {{ passed: number, failed: number, skipped: number }} Count */
 
-/** @param {string} kernel */
-const reportOf = (kernel) => `${results}/kernel-${kernel}.json`;
+/**
+ * Where what came of each file is kept.
+ * @param {string} kernel
+ */
+const countsFile = (kernel) => `${results}/kernel-${kernel}.json`;
 
 /**
  * @param {string} kernel
@@ -25,30 +29,30 @@ const reportOf = (kernel) => `${results}/kernel-${kernel}.json`;
  * @returns {boolean} whether all passed
  */
 function run(kernel, files) {
-  rmSync(reportOf(kernel), { force: true });
+  const report = `${results}/vitest-${kernel}.json`;
+  rmSync(report, { force: true });
   const script = [`${root}scripts/test-lab.mjs`, '--kernel', kernel, ...files];
-  const reporters = ['--reporter=default', '--reporter=json'];
-  const { status } = spawnSync(
-    process.execPath,
-    [...script, ...reporters, `--outputFile.json=${reportOf(kernel)}`],
-    { cwd: root, stdio: ['ignore', 2, 2] },
-  );
+  const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
+  const { status } = spawnSync(process.execPath, [...script, ...reporters], {
+    cwd: root,
+    stdio: ['ignore', 2, 2],
+  });
+  const before = files.length === 0 ? {} : countsOf(kernel);
+  const counts = existsSync(report) ? { ...before, ...countsIn(report) } : before;
+  writeFileSync(countsFile(kernel), JSON.stringify(counts));
   return status === 0;
 }
 
 /**
- * What came of each file.
- * @param {string} kernel
- * @returns {Map<string, Count> | undefined} undefined where it has not run
+ * @param {string} report vitest's
+ * @returns {Record<string, Count>} by file
  */
-function countsOf(kernel) {
-  const file = reportOf(kernel);
-  if (!existsSync(file)) return undefined;
+function countsIn(report) {
   const { testResults } =
     /** @type {{ testResults: { name: string, assertionResults: { status: string }[] }[] }} */ (
-      JSON.parse(readFileSync(file, 'utf8'))
+      JSON.parse(readFileSync(report, 'utf8'))
     );
-  return new Map(
+  return Object.fromEntries(
     testResults.map(({ name, assertionResults }) => {
       /** @param {string} which */
       const count = (which) => assertionResults.filter(({ status }) => status === which).length;
@@ -57,6 +61,16 @@ function countsOf(kernel) {
       return [basename(name, '.test.ts'), { passed, failed, skipped }];
     }),
   );
+}
+
+/**
+ * @param {string} kernel
+ * @returns {Record<string, Count>} what came of each file; nothing where none has run
+ */
+function countsOf(kernel) {
+  const file = countsFile(kernel);
+  if (!existsSync(file)) return {};
+  return /** @type {Record<string, Count>} */ (JSON.parse(readFileSync(file, 'utf8')));
 }
 
 /** @param {Count | undefined} count */
@@ -72,11 +86,11 @@ function cell(count) {
 /** @param {readonly string[]} kernels */
 function table(kernels) {
   const counts = kernels.map(countsOf);
-  const files = [...new Set(counts.flatMap((each) => [...(each?.keys() ?? [])]))].sort();
+  const files = [...new Set(counts.flatMap((each) => Object.keys(each)))].sort();
   const rows = [
     ['test/lab', ...kernels],
     ['---', ...kernels.map(() => '---')],
-    ...files.map((file) => [file, ...counts.map((each) => cell(each?.get(file)))]),
+    ...files.map((file) => [file, ...counts.map((each) => cell(each[file]))]),
   ];
   return rows.map((row) => `| ${row.join(' | ')} |\n`).join('');
 }
