@@ -57,6 +57,7 @@ const NEEDS = {
     { what: 'ip', there: tool('ip'), packages: ['iproute2'] },
     { what: 'ethtool', there: tool('ethtool'), packages: ['ethtool'] },
     { what: 'nft', there: tool('nft'), packages: ['nftables'] },
+    { what: 'iptables', there: tool('iptables'), packages: ['iptables'] },
   ],
   moduleBuild: [
     { what: 'make', there: tool('make'), packages: ['make'] },

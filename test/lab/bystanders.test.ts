@@ -2,7 +2,7 @@
  * Others who look at packets on their way into device memory, or have to send them on.
  * They get headers alone, or nothing; who is to have the payload gets it unharmed.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
@@ -12,7 +12,7 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, it } from 'vitest';
 
 import { bindForEachTest } from './support/bound.js';
-import { ADDRESS, type Family, INTERFACE, run } from './support/guest.js';
+import { ADDRESS, type Family, INTERFACE, run, statistic } from './support/guest.js';
 import { mended, sayIfUnmended } from './support/mended.js';
 import { poolsLeftAfterClose } from './support/page-pools.js';
 import { receiveStreams } from './support/transfer.js';
@@ -22,6 +22,7 @@ const KiB = 2 ** 10;
 const LONGEST_HEADERS = 14 + 40 + 60;
 const GROUP = '7';
 const NETFILTER = fileURLToPath(new URL('support/netfilter.py', import.meta.url));
+const RAW_IP = fileURLToPath(new URL('support/raw_ip.py', import.meta.url));
 const PEERS = fileURLToPath(new URL('support/peers.py', import.meta.url));
 
 sayIfUnmended('NFQUEUE without super-packets, and fragmentation');
@@ -41,14 +42,12 @@ function addRule(verdict: string): void {
   undo.push(() => run('nft', 'delete', 'table', 'inet', 'bystander'));
 }
 
-/** Runs netfilter.py while `action` runs; what it saw. */
+/** Runs a program that watches while `action` runs; what it saw. */
 async function watch(
-  kind: 'log' | 'queue' | 'pieces',
+  watcher: readonly string[],
   action: () => Promise<void>,
 ): Promise<{ seen: number; longest: number }> {
-  const program = spawn('python3', [NETFILTER, kind, GROUP], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-  });
+  const program = spawn('python3', watcher, { stdio: ['pipe', 'pipe', 'inherit'] });
   try {
     const lines = createInterface({ input: program.stdout });
     await once(lines, 'line');
@@ -71,7 +70,7 @@ async function expectWholeStream(family: Family, bytes: number): Promise<void> {
 
 describe.each<Family>(['IPv4', 'IPv6'])('over %s', (family) => {
   it('who logs packets sees headers alone', async () => {
-    const { seen, longest } = await watch('log', async () => {
+    const { seen, longest } = await watch([NETFILTER, 'log', GROUP], async () => {
       addRule(`log group ${GROUP} snaplen 65535`);
       await expectWholeStream(family, 512 * KiB);
     });
@@ -80,7 +79,7 @@ describe.each<Family>(['IPv4', 'IPv6'])('over %s', (family) => {
   });
 
   it('who queues packets sees headers alone, and can let them pass', async () => {
-    const { seen, longest } = await watch('queue', async () => {
+    const { seen, longest } = await watch([NETFILTER, 'queue', GROUP], async () => {
       addRule(`queue num ${GROUP}`);
       await expectWholeStream(family, 512 * KiB);
     });
@@ -89,48 +88,131 @@ describe.each<Family>(['IPv4', 'IPv6'])('over %s', (family) => {
   });
 
   it.runIf(mended)('no zeroes come instead where queued packets have to be cut', async () => {
-    const { seen, longest } = await watch('pieces', async () => {
+    const { seen, longest } = await watch([NETFILTER, 'pieces', GROUP], async () => {
       addRule(`queue num ${GROUP}`);
       await expectWholeStream(family, 8 * KiB);
     });
     expect(seen).toBeGreaterThan(0);
     expect(longest).toBeLessThanOrEqual(LONGEST_HEADERS);
   });
+
+  it('who reads all TCP by a raw socket gets headers alone', async () => {
+    const { seen, longest } = await watch([RAW_IP, ADDRESS[family]], () =>
+      expectWholeStream(family, 512 * KiB),
+    );
+    expect(seen).toBeGreaterThan(8);
+    expect(longest).toBeLessThanOrEqual(LONGEST_HEADERS);
+  });
+
+  it('who matches by u32 what lies behind the headers finds it in readable packets alone', async () => {
+    const matches = countU32(family, '200=0:0xffffffff');
+    run('peer', 'bash', '-c', `printf %300s > /dev/udp/${ADDRESS[family]}/9`);
+    while (matches.count() < 1) await delay(50);
+    const before = statistic('rx_split_packets');
+    const stream = expectWholeStream(family, 512 * KiB);
+    // Since 6.12 no packet comes by of which the match cannot tell; before, all do.
+    while (statistic('rx_split_packets') < before + 3) await delay(50);
+    expect(matches.count()).toBe(1);
+    matches.stop();
+    await stream;
+  });
 });
 
-/** A counter of IPv4 in this network namespace. */
-function ipCounter(name: string): number {
-  const [names, values] = readFileSync('/proc/net/snmp', 'utf8')
-    .split('\n')
-    .filter((line) => line.startsWith('Ip: '))
-    .map((line) => line.split(' '));
-  return Number(values![names!.indexOf(name)]);
+/** Counts packets from the peer that a u32 expression matches, until it is stopped. */
+function countU32(family: Family, expression: string): { count(): number; stop(): void } {
+  const iptables = family === 'IPv4' ? 'iptables' : 'ip6tables';
+  const rule = ['INPUT', '-i', INTERFACE, '-m', 'u32', '--u32', expression];
+  let stopped = false;
+  const stop = (): void => {
+    if (stopped) return;
+    stopped = true;
+    run(iptables, '-D', ...rule);
+  };
+  run(iptables, '-A', ...rule);
+  undo.push(stop);
+  return {
+    // A line for the chain, one for columns, one for the rule.
+    count: () => Number(/^\s*(\d+)/.exec(run(iptables, '-nvxL', 'INPUT').split('\n')[2]!)![1]),
+    stop,
+  };
 }
 
-/** Makes this end a router to 198.51.100.2, for this test. */
-function forwardToDummy(mtu: number): void {
+/** Networks beyond this end, and how it is made their router. */
+const BEYOND = {
+  IPv4: {
+    address: '198.51.100.2',
+    network: '198.51.100.0/24',
+    own: ['198.51.100.1/24'],
+    forwarding: 'net.ipv4.ip_forward',
+  },
+  IPv6: {
+    address: '2001:db8:1::2',
+    network: '2001:db8:1::/64',
+    own: ['2001:db8:1::1/64', 'nodad'],
+    forwarding: 'net.ipv6.conf.all.forwarding',
+  },
+} as const;
+/** Segments that peers.py sends, and bytes of payload of each. */
+const SEGMENTS = 16;
+const SEGMENT_BYTES = 1300;
+
+/** Makes this end a router to the network beyond, for this test. */
+function forwardToDummy(family: Family, mtu: number): void {
+  const { network, own, forwarding } = BEYOND[family];
   run('ip', 'link', 'add', 'beyond', 'mtu', String(mtu), 'type', 'dummy');
   undo.push(() => run('ip', 'link', 'del', 'beyond'));
-  run('ip', 'address', 'add', '198.51.100.1/24', 'dev', 'beyond');
+  run('ip', 'address', 'add', ...own, 'dev', 'beyond');
   run('ip', 'link', 'set', 'beyond', 'up');
-  run('sysctl', '-q', 'net.ipv4.ip_forward=1');
-  undo.push(() => run('sysctl', '-q', 'net.ipv4.ip_forward=0'));
-  const route = ['198.51.100.0/24', 'via', ADDRESS.IPv4];
+  run('sysctl', '-q', `${forwarding}=1`);
+  undo.push(() => run('sysctl', '-q', `${forwarding}=0`));
+  const route = [network, 'via', ADDRESS[family]];
   run('peer', 'ip', 'route', 'add', ...route);
   undo.push(() => run('peer', 'ip', 'route', 'del', ...route));
 }
 
-function sendFragmentable(): ChildProcess {
-  const args = ['python3', PEERS, 'fragmentable', '198.51.100.2', '4321'];
-  return spawn('peer', args, { stdio: ['ignore', 'ignore', 'inherit'] });
+/** Has the peer send segments to the network beyond; returns when all are sent. */
+async function sendBeyond(family: Family): Promise<void> {
+  const args = ['python3', PEERS, 'segments', BEYOND[family].address, '4321'];
+  const peer = spawn('peer', args, { stdio: ['ignore', 'ignore', 'inherit'] });
+  expect(await once(peer, 'exit')).toEqual([0, null]);
 }
 
+/** What the interface to the network beyond counts. */
+function countBeyond(name: 'tx_dropped' | 'tx_bytes'): number {
+  return Number(readFileSync(`/sys/class/net/beyond/statistics/${name}`, 'utf8'));
+}
+
+/** A counter of a protocol in this network namespace, e.g. Ip6FragFails. */
+function counter(name: string): number {
+  const match = new RegExp(`^${name}\\s+(\\d+)`, 'm').exec(run('nstat', '-asz', name));
+  return Number(match![1]);
+}
+
+describe.each<Family>(['IPv4', 'IPv6'])('a router of %s', (family) => {
+  it('drops what it cannot read, and so cannot send', async () => {
+    forwardToDummy(family, 1500);
+    await sendBeyond(family);
+    while (countBeyond('tx_dropped') < SEGMENTS) await delay(50);
+    // Neighbours are looked for all the same.
+    expect(countBeyond('tx_bytes')).toBeLessThan(SEGMENT_BYTES);
+    await expectWholeStream(family, 512 * KiB);
+  });
+});
+
 it.runIf(mended)('a router drops what it would have to fragment', async () => {
-  forwardToDummy(600);
-  const before = ipCounter('FragFails');
-  const [status] = (await once(sendFragmentable(), 'exit')) as [number];
-  expect(status).toBe(0);
-  while (ipCounter('FragFails') < before + 16) await delay(50);
-  expect(ipCounter('FragCreates')).toBe(0);
+  forwardToDummy('IPv4', 600);
+  const before = counter('IpFragFails');
+  await sendBeyond('IPv4');
+  while (counter('IpFragFails') < before + SEGMENTS) await delay(50);
+  expect(counter('IpFragCreates')).toBe(0);
   await expectWholeStream('IPv4', 512 * KiB);
+});
+
+it('a router of IPv6, which fragments nothing, refuses what is too big', async () => {
+  forwardToDummy('IPv6', 1280);
+  const before = counter('Ip6InTooBigErrors');
+  await sendBeyond('IPv6');
+  while (counter('Ip6InTooBigErrors') < before + SEGMENTS) await delay(50);
+  expect(countBeyond('tx_bytes')).toBeLessThan(SEGMENT_BYTES);
+  await expectWholeStream('IPv6', 512 * KiB);
 });

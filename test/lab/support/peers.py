@@ -57,15 +57,18 @@ def checksum(data):
     return ~total & 0xFFFF
 
 
-def fragmentable(host, port):
-    """TCP segments that belong to no connection, and may be fragmented on their way."""
-    end = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_TCP)
-    # IP_MTU_DISCOVER, IP_PMTUDISC_DONT
-    end.setsockopt(socket.IPPROTO_IP, 10, 0)
+def segments(host, port):
+    """TCP segments that belong to no connection, and over IPv4 may be fragmented."""
+    end = socket.socket(family_of(host), socket.SOCK_RAW, socket.IPPROTO_TCP)
+    if end.family == socket.AF_INET:
+        # IP_MTU_DISCOVER, IP_PMTUDISC_DONT
+        end.setsockopt(socket.IPPROTO_IP, 10, 0)
     end.connect((host, 0))
-    payload = bytes(1200)
-    addresses = b"".join(map(socket.inet_aton, (end.getsockname()[0], host)))
-    pseudo = addresses + struct.pack("!HH", socket.IPPROTO_TCP, 20 + len(payload))
+    payload = bytes(1300)
+    addresses = [socket.inet_pton(end.family, each) for each in (end.getsockname()[0], host)]
+    # IPv6 has wider fields there, of which the rest are zeroes.
+    lengths = struct.pack("!HH", socket.IPPROTO_TCP, 20 + len(payload))
+    pseudo = b"".join(addresses) + lengths
 
     def header(check):
         return struct.pack("!HHIIBBHHH", 4321, port, 1, 1, 5 << 4, 0x10, 1024, check, 0)
@@ -75,7 +78,7 @@ def fragmentable(host, port):
         end.send(segment)
 
 
-KINDS = {each.__name__: each for each in (md5, mptcp, fragmentable)}
+KINDS = {each.__name__: each for each in (md5, mptcp, segments)}
 
 if __name__ == "__main__":
     kind, host, port = sys.argv[1:]
