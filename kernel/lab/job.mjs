@@ -120,8 +120,10 @@ export function writeJob(folder, job) {
 
   writeFileSync(join(folder, 'settings'), assignments(settings));
   writeFileSync(join(folder, 'command'), renderCommand({ ...job, env }));
-  const init = join(folder, 'init.sh');
-  copyFileSync(join(GUEST_FOLDER, 'init.sh'), init);
-  // Not every checkout keeps the mode.
-  chmodSync(init, 0o755);
+  for (const name of ['init.sh', 'nic.sh']) {
+    const script = join(folder, name);
+    copyFileSync(join(GUEST_FOLDER, name), script);
+    // Not every checkout keeps the mode.
+    chmodSync(script, 0o755);
+  }
 }

@@ -8,6 +8,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { NetdevNetlink } from '../../dist/nic/netlink/netdev.js';
 import { Recorder } from '../support/diagnostics.js';
 import { InternalBinding } from '../support/internals.js';
+import { becomes } from './support/bound.js';
 import { ADDRESS, INTERFACE, run, steerToQueues } from './support/guest.js';
 import { startSender } from './support/transfer.js';
 
@@ -28,18 +29,6 @@ beforeEach(async () => {
 });
 
 afterAll(() => memory.close());
-
-/** The next change to the given state. */
-function becomes(state: InterfaceMessage['state']): Promise<InterfaceMessage> {
-  return new Promise((resolve) => {
-    const look = (message: InterfaceMessage): void => {
-      if (message.state !== state) return;
-      binding.off('interface', look);
-      resolve(message);
-    };
-    binding.on('interface', look);
-  });
-}
 
 function setUp(): void {
   run('ip', 'link', 'set', INTERFACE, 'up');
@@ -76,7 +65,7 @@ describe('a binding', () => {
 
   it('tells when its interface goes down and up, and survives it', async () => {
     using channel = new Recorder<InterfaceMessage>('devmem-tcp:interface');
-    const down = becomes('down');
+    const down = becomes(binding, 'down');
     run('ip', 'link', 'set', INTERFACE, 'down');
     const expected = {
       bindingId: binding.id,
@@ -84,7 +73,7 @@ describe('a binding', () => {
       interfaceIndex: binding.interfaceIndex,
     };
     expect(await down).toEqual({ ...expected, state: 'down', carrier: false });
-    const up = becomes('up');
+    const up = becomes(binding, 'up');
     setUp();
     expect(await up).toMatchObject({ ...expected, state: 'up' });
     expect(channel.messages.map((message) => message.state).slice(0, 2)).toEqual(['down', 'up']);
@@ -94,11 +83,11 @@ describe('a binding', () => {
   it('tells when its interface moves to another namespace, and when it is back', async () => {
     run('ip', 'netns', 'add', ELSEWHERE);
     try {
-      const gone = becomes('gone');
+      const gone = becomes(binding, 'gone');
       run('ip', 'link', 'set', INTERFACE, 'netns', ELSEWHERE);
       expect(await gone).toMatchObject({ interface: INTERFACE, state: 'gone', carrier: false });
       expect(await binding.rxQueues()).toEqual([]);
-      const up = becomes('up');
+      const up = becomes(binding, 'up');
       run('ip', '-n', ELSEWHERE, 'link', 'set', INTERFACE, 'netns', String(process.pid));
       setUp();
       await up;
@@ -116,7 +105,7 @@ describe('a binding', () => {
     run('ip', 'link', 'set', 'other0', 'up');
     run('ip', 'link', 'delete', 'other0');
     run('ip', 'link', 'set', INTERFACE, 'mtu', '1500');
-    const down = becomes('down');
+    const down = becomes(binding, 'down');
     run('ip', 'link', 'set', INTERFACE, 'down');
     await down;
     expect(messages.map((message) => message.state)).toEqual(['down']);

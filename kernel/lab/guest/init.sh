@@ -4,7 +4,7 @@
 # reports. The host ends the guest once it has read the report.
 #
 # LAB_JOB, on the kernel's command line, names the folder that the lab made for
-# this run: `settings` (read here), `command` (run in the end) and this script.
+# this run: `settings` (read here), `command` (run in the end), nic.sh and this script.
 set -u
 
 LAB=/run/lab
@@ -48,7 +48,8 @@ make_root() {
 
 	must mount -t tmpfs -o mode=755 run "$ROOT/run"
 	mkdir -p "$ROOT$LAB/bin" "$ROOT/run/old"
-	cp "$LAB_JOB/command" "$ROOT$LAB/"
+	cp "$LAB_JOB/settings" "$LAB_JOB/command" "$ROOT$LAB/"
+	cp "$LAB_JOB/nic.sh" "$ROOT$LAB/bin/lab-nic"
 	# The modules of this kernel, where modprobe looks for them.
 	if [ -d "$LAB_KERNEL_FOLDER/lib/modules" ]; then
 		mkdir -p "$ROOT/lib/modules"
@@ -76,26 +77,16 @@ finish_system() {
 	ln -sf fd/2 /dev/stderr
 }
 
-# One end of the software NIC pair: its own network namespace, because two ends in
-# one namespace would let the kernel short-cut the traffic over loopback.
-add_end() {
-	namespace=$1 interface=$2 address=$3 address6=$4
-	must ip netns add "$namespace"
-	must ip link set "$interface" netns "$namespace"
-	must ip -n "$namespace" link set lo up
-	must ip -n "$namespace" address add "$address/24" dev "$interface"
-	must ip -n "$namespace" address add "$address6/64" dev "$interface" nodad
-	must ip -n "$namespace" link set "$interface" up
-}
-
+# Each end of the software NIC pair has a network namespace of its own, because two ends
+# in one namespace would let the kernel short-cut the traffic over loopback.
 wire_network() {
 	ip link set lo up
 	[ -n "$LAB_DRIVER" ] || return 0
-	# Unquoted: one word per module parameter.
-	# shellcheck disable=SC2086
-	must insmod "$LAB_DRIVER" $LAB_DRIVER_PARAMETERS
-	add_end rx "$DEVMEM_LAB_INTERFACE" "$DEVMEM_LAB_ADDRESS" "$DEVMEM_LAB_ADDRESS6"
-	add_end tx "$DEVMEM_LAB_PEER_INTERFACE" "$DEVMEM_LAB_PEER_ADDRESS" "$DEVMEM_LAB_PEER_ADDRESS6"
+	for namespace in rx tx; do
+		must ip netns add "$namespace"
+		must ip -n "$namespace" link set lo up
+	done
+	must lab-nic
 	printf '#!/bin/sh\nexec ip netns exec tx "$@"\n' >"$LAB/bin/peer"
 	chmod +x "$LAB/bin/peer"
 }

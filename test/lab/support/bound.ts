@@ -1,5 +1,5 @@
-/** What most files of tests begin with: a binding. */
-import { type Binding, bindRx, DmaBuf } from 'devmem-tcp';
+/** What most files of tests begin with: a binding; and what it tells. */
+import { type Binding, bindRx, DmaBuf, type InterfaceMessage } from 'devmem-tcp';
 import { afterAll, beforeAll, beforeEach } from 'vitest';
 
 import { INTERFACE, steerToQueues } from './guest.js';
@@ -28,4 +28,19 @@ export function bindForEachTest(queues: readonly number[]): Bound {
   });
   afterAll(() => bound.memory.close());
   return bound;
+}
+
+/** The next change of a binding's interface to the given state. */
+export function becomes(
+  binding: Binding,
+  state: InterfaceMessage['state'],
+): Promise<InterfaceMessage> {
+  return new Promise((resolve) => {
+    const look = (message: InterfaceMessage): void => {
+      if (message.state !== state) return;
+      binding.off('interface', look);
+      resolve(message);
+    };
+    binding.on('interface', look);
+  });
 }

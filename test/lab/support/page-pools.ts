@@ -9,10 +9,10 @@ import { run } from './guest.js';
 
 const PATIENCE_MS = 10_000;
 
-async function poolsOf(bindingId: number): Promise<PagePool[]> {
+async function poolsOf(bindingId?: number): Promise<PagePool[]> {
   using netdev = await NetdevNetlink.open();
-  const pools = await netdev.pagePools();
-  return pools.filter((pool) => pool.dmabufId === bindingId);
+  const pools = (await netdev.pagePools()).filter((pool) => pool.dmabufId !== undefined);
+  return pools.filter((pool) => bindingId === undefined || pool.dmabufId === bindingId);
 }
 
 /**
@@ -27,11 +27,24 @@ function flushDeferredFrees(): void {
 }
 
 /**
- * Closes a binding and returns how many of its page pools the kernel cannot free:
- * a pool stays in the dump for as long as a single fragment of it is held by
- * anyone. (Of a pool in use the kernel's count includes what it keeps for reuse,
- * so it proves nothing.) A freed pool lingers for about a second, for which there
- * is no event; hence the patience.
+ * How many page pools of a closed binding, or of all where none is named, the kernel cannot free: a pool stays in the
+ * dump for as long as a single fragment of it is held by anyone. A freed pool lingers
+ * for about a second, for which there is no event; hence the patience.
+ */
+export async function poolsLeft(bindingId?: number): Promise<number> {
+  const deadline = Date.now() + PATIENCE_MS;
+  let left = (await poolsOf(bindingId)).length;
+  while (left > 0 && Date.now() < deadline) {
+    flushDeferredFrees();
+    await delay(100);
+    left = (await poolsOf(bindingId)).length;
+  }
+  return left;
+}
+
+/**
+ * Closes a binding and returns how many of its page pools are left. (Of a pool in use
+ * the kernel's count includes what it keeps for reuse, so it proves nothing.)
  */
 export async function poolsLeftAfterClose(binding: Binding): Promise<number> {
   // Those of before a restart of the queue may linger as well, detached.
@@ -40,12 +53,5 @@ export async function poolsLeftAfterClose(binding: Binding): Promise<number> {
     throw new Error(`${binding.queues.length} queues bound, but ${inUse} page pools in use`);
   }
   await binding.close();
-  const deadline = Date.now() + PATIENCE_MS;
-  let left = (await poolsOf(binding.id)).length;
-  while (left > 0 && Date.now() < deadline) {
-    flushDeferredFrees();
-    await delay(100);
-    left = (await poolsOf(binding.id)).length;
-  }
-  return left;
+  return poolsLeft(binding.id);
 }
