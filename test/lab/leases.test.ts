@@ -6,6 +6,7 @@ import { type Batch, type Binding, bindRx, createServer, DmaBuf } from 'devmem-t
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 
 import { Pattern } from '../../dist/cli/transfer/pattern.js';
+import { ownDescriptors } from '../support/inherited.js';
 import { ADDRESS, INTERFACE, statistic, steerToQueues } from './support/guest.js';
 import { poolsLeftAfterClose } from './support/page-pools.js';
 import { startSender } from './support/transfer.js';
@@ -111,5 +112,31 @@ it('holds the sender back while nothing is released, with no drop in the NIC', a
   expect(received).toBe(bytes);
   expect(stalls).toBeGreaterThan(1);
   expect(statistic('rx_pool_empty')).toBe(dropsBefore);
+  expect(await poolsLeftAfterClose(binding)).toBe(0);
+});
+
+it('comes into memory whose descriptors were closed as soon as it was bound', async () => {
+  const ofMemory = (): number =>
+    ownDescriptors().filter(({ target }) => /dmabuf|memfd/.test(target)).length;
+  await binding.close();
+  const before = ofMemory();
+  const unheld = await DmaBuf.allocate({ type: 'udmabuf', size: 16 * MiB });
+  expect(ofMemory()).toBe(before + 2);
+  const view = unheld.map();
+  binding = await bindRx({ interface: INTERFACE, queues: [1], memory: unheld, mode: 'devmem' });
+  await unheld.close();
+  expect(ofMemory()).toBe(before);
+
+  const pattern = new Pattern(1);
+  let position = 0;
+  let wrong = 0;
+  await receive(4 * MiB, (batch) => {
+    batch.forEach((offset, size) => {
+      if (pattern.mismatch(position, view.subarray(offset, offset + size)) !== -1) wrong++;
+      position += size;
+    });
+    batch.release();
+  });
+  expect({ position, wrong }).toEqual({ position: 4 * MiB, wrong: 0 });
   expect(await poolsLeftAfterClose(binding)).toBe(0);
 });
