@@ -52,15 +52,16 @@ function countsIn(report) {
     /** @type {{ testResults: { name: string, assertionResults: { status: string }[] }[] }} */ (
       JSON.parse(readFileSync(report, 'utf8'))
     );
-  return Object.fromEntries(
-    testResults.map(({ name, assertionResults }) => {
-      /** @param {string} which */
-      const count = (which) => assertionResults.filter(({ status }) => status === which).length;
-      const [passed, failed] = [count('passed'), count('failed')];
-      const skipped = assertionResults.length - passed - failed;
-      return [basename(name, '.test.ts'), { passed, failed, skipped }];
-    }),
-  );
+  /** @type {Record<string, Count>} */
+  const counts = {};
+  for (const { name, assertionResults } of testResults) {
+    /** @param {string} which */
+    const count = (which) => assertionResults.filter(({ status }) => status === which).length;
+    const [passed, failed] = [count('passed'), count('failed')];
+    const skipped = assertionResults.length - passed - failed;
+    counts[basename(name, '.test.ts')] = { passed, failed, skipped };
+  }
+  return counts;
 }
 
 /**

@@ -74,6 +74,14 @@ describe.each<Family>(['IPv4', 'IPv6'])('over %s', (family) => {
     await expectUndisturbed(family);
   });
 
+  it('who sends the payload on as a file gets nothing', async () => {
+    const [toPipe, toFile] = (await outcomeOf('sendfile', ADDRESS[family])) as unknown[];
+    expect(['EFAULT', 'EAGAIN', 0]).toContain(toPipe);
+    // Linux wants a file that can be read at any position.
+    expect(toFile).toBe('EINVAL');
+    await expectUndisturbed(family);
+  });
+
   it.runIf(mended)('who has sockmap hand it the payload gets nothing', async () => {
     expect(['EFAULT', 'EAGAIN']).toContain(await outcomeOf('sockmap', ADDRESS[family]));
     await expectUndisturbed(family);

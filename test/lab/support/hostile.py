@@ -12,14 +12,13 @@ import select
 import socket
 import struct
 import sys
+import tempfile
 import threading
 import time
 
+from devmem import attempt, give_back, libc, receive
 from peers import IPPROTO_MPTCP, family_of, require_md5
 
-MSG_SOCK_DEVMEM = 0x2000000
-SCM_DEVMEM_DMABUF = 79
-SO_DEVMEM_DONTNEED = 80
 TCP_ULP = 31
 TCP_ZEROCOPY_RECEIVE = 35
 SOL_TLS = 282
@@ -43,42 +42,9 @@ BPF_XDP = 37
 XDP_FLAGS_SKB_MODE = 2
 SYS_BPF = 321
 
-libc = ctypes.CDLL(None, use_errno=True)
-
-
-def attempt(call):
-    """What a call returned, or the name of its error."""
-    try:
-        return call()
-    except OSError as error:
-        return errno.errorcode.get(error.errno, str(error.errno))
-
 
 def wait_for(end):
     select.select([end], [], [])
-
-
-def give_back(connection, start, count):
-    """The number of tokens that stood for something."""
-    ranges = ctypes.create_string_buffer(struct.pack("II", start, count))
-    result = libc.setsockopt(
-        connection.fileno(), socket.SOL_SOCKET, SO_DEVMEM_DONTNEED, ranges, 8
-    )
-    if result < 0:
-        raise OSError(ctypes.get_errno(), "setsockopt")
-    return result
-
-
-def receive(connection, room=1 << 16):
-    """Bytes and tokens of one recvmsg."""
-    data, messages, _, _ = connection.recvmsg(room, 1 << 14, MSG_SOCK_DEVMEM)
-    fragments = [
-        struct.unpack("QIIII", content)
-        for _, kind, content in messages
-        if kind == SCM_DEVMEM_DMABUF
-    ]
-    count = sum(size for _, size, _, _, _ in fragments)
-    return count or len(data), [token for _, _, token, _, _ in fragments]
 
 
 def read(connection):
@@ -93,6 +59,18 @@ def splice(connection):
     _, pipe = os.pipe()
     connection.setblocking(False)
     return attempt(lambda: os.splice(connection.fileno(), pipe, 65536))
+
+
+def sendfile(connection):
+    """What came of sending it to a pipe, which is the socket's own splice, and to a file."""
+    _, pipe = os.pipe()
+    os.set_blocking(pipe, False)
+    connection.setblocking(False)
+    with tempfile.TemporaryFile() as file:
+        return [
+            attempt(lambda: os.sendfile(out, connection.fileno(), None, 65536))
+            for out in (pipe, file.fileno())
+        ]
 
 
 def zerocopy(connection):
@@ -272,6 +250,7 @@ ACTIONS = {
         read,
         peek,
         splice,
+        sendfile,
         zerocopy,
         ktls,
         sockmap,
