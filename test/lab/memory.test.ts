@@ -67,6 +67,15 @@ describe.each(KINDS)('%s', (_, exporter, make) => {
     expect(end).toBe('the end');
   });
 
+  it('stays mapped elsewhere when whoever made it is gone', async () => {
+    const memory = await make(2 * MiB);
+    memory.write(2 * MiB - 7, Buffer.from('the end'));
+    await using other = await DmaBuf.import({ fd: memory.fd });
+    const view = other.map();
+    await memory.close();
+    expect(Buffer.from(view.subarray(-7)).toString()).toBe('the end');
+  });
+
   it('leaves nothing behind, a thousand times', async () => {
     const descriptors = (): number => readdirSync('/proc/self/fd').length;
     const before = descriptors();
