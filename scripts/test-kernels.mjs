@@ -71,7 +71,8 @@ function countsIn(report) {
 function countsOf(kernel) {
   const file = countsFile(kernel);
   if (!existsSync(file)) return {};
-  return /** @type {Record<string, Count>} */ (JSON.parse(readFileSync(file, 'utf8')));
+  const kept = /** @type {Record<string, Count>} */ (JSON.parse(readFileSync(file, 'utf8')));
+  return kept;
 }
 
 /** @param {Count | undefined} count */
