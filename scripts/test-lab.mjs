@@ -4,18 +4,20 @@ import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
 import { ensureNcdevmem } from '../kernel/lab/ncdevmem.mjs';
+import { DEFAULT_KERNEL, guestNeeds } from '../kernel/lab/kernels.mjs';
 import { createReporter, LabError } from '../kernel/lab/report.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const args = process.argv.slice(2);
 const at = args.indexOf('--kernel');
-const kernel = at < 0 ? [] : args.splice(at, 2);
+const [, kernel = DEFAULT_KERNEL] = at < 0 ? [] : args.splice(at, 2);
+
+/** All of test/lab takes longer than what one command is expected to. */
+const timeoutSeconds = Math.max(2700, 3 * guestNeeds(kernel).timeoutSeconds);
 
 const command = [
   `${root}kernel/lab/lab.mjs`,
-  ...kernel,
-  '--timeout',
-  '2700',
+  ...['--kernel', kernel, '--timeout', String(timeoutSeconds)],
   '--',
   process.execPath,
   `${root}node_modules/vitest/vitest.mjs`,
