@@ -12,7 +12,7 @@ import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const results = `${root}build/test-results`;
+const results = `${root}test-results`;
 const KERNELS = Object.freeze(['debian-6.12', 'debian-7', 'patched-6.1', 'patched-6.12']);
 
 /** @typedef {{ passed: number, failed: number, skipped: number }} Count */

@@ -9,7 +9,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const results = `${root}build/test-results`;
+const results = `${root}test-results`;
 const inCI = process.env.CI === 'true';
 
 /** What kernels differ in most: binding, receiving, what is held, what changes underneath. */
