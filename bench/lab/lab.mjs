@@ -39,8 +39,8 @@ export async function lab({ quick, note }) {
         connections,
         MiB: quick ? 64 : 192,
         rounds: quick ? 2 : 5,
-        // Emulated, and beside a sender, a compiler takes its time.
-        warmUps: quick || mtu === 9000 ? 1 : 3,
+        // Emulated, and beside a sender, a compiler takes its time: 2 GiB or so.
+        warmUps: quick || mtu === 9000 || connections > 1 ? 1 : 8,
       })),
     ),
   });
@@ -56,7 +56,7 @@ export async function lab({ quick, note }) {
           connections: 1,
           MiB: quick ? 64 : 256,
           rounds: quick ? 2 : 5,
-          warmUps: quick ? 1 : 6,
+          warmUps: quick ? 1 : 9,
         },
       ],
     },

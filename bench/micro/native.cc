@@ -84,7 +84,8 @@ struct Bench {
   std::vector<uint32_t> shuffled;
   std::vector<uint32_t> tokens;
 
-  Bench() : tokens(kSlotCapacity) {
+  Bench() {
+    tokens.reserve(kSlotCapacity);
     transport.AddSource({kId, 1 << 30, &credits});
     for (uint32_t i = 0; i < kSlotCapacity; i++) {
       in_order.push_back(i + 1);
@@ -100,7 +101,8 @@ struct Bench {
     slot.used = 0;
     BatchWriter out(slot, 0);
     RecordTotals totals;
-    Source sources[] = {{kId, 1 << 30, &credits}};
+    Credits charged;
+    Source sources[] = {{kId, 1 << 30, &charged}};
     int status = ParseRecords(Records().bytes, kBatch * kPage, 0, sources, out, totals);
     if (status != 0) std::abort();
     sink = sink + totals.device_bytes;
@@ -112,13 +114,13 @@ struct Bench {
     BatchWriter out(slot, 0);
     FillResult result = transport.Fill(kSocket, out);
     if (result.error != 0 || out.count() != kBatch) std::abort();
-    transport.Unpin(slot, 0, kBatch);
-    for (uint32_t i = 0; i < kBatch; i++) tokens[i] = out.token(i);
-    if (transport.Release(kSocket, {tokens.data(), kBatch}) != 0) std::abort();
+    tokens.clear();
+    if (transport.Unpin(slot, 0, kBatch, tokens) != kBatch) std::abort();
+    if (transport.Release(kSocket, tokens) != 0) std::abort();
   }
 
   void Return(const std::vector<uint32_t>& order) {
-    std::copy(order.begin(), order.end(), tokens.begin());
+    tokens = order;
     sink = sink + ReturnTokens(kSocket, tokens).freed;
   }
 };

@@ -13,6 +13,7 @@
 #include "check.h"
 #include "columns.h"
 #include "control.h"
+#include "receive/transport.h"
 
 extern "C" size_t LLVMFuzzerMutate(uint8_t* data, size_t size, size_t max_size);
 
@@ -35,6 +36,12 @@ struct Parameters {
 };
 static_assert(sizeof(Parameters) == 56);
 
+// The credits of all sources.
+Credits& Charged() {
+  static Credits credits;
+  return credits;
+}
+
 struct Input {
   Parameters parameters;
   Bytes control;
@@ -42,7 +49,8 @@ struct Input {
   std::vector<Source> sources() const {
     std::vector<Source> table;
     for (size_t i = 0; i < parameters.sources % (kMaxSources + 1); i++) {
-      table.push_back({parameters.source_id[i], parameters.source_size[i] & kMaxSafeInteger});
+      uint64_t size = parameters.source_size[i] & kMaxSafeInteger;
+      table.push_back({parameters.source_id[i], size, &Charged()});
     }
     return table;
   }
@@ -57,6 +65,7 @@ void CheckAccepted(const BatchWriter& out, const Input& input, const RecordTotal
   uint64_t linear_offset = input.parameters.linear_offset;
   uint64_t linear = 0;
   uint64_t device = 0;
+  uint64_t pages = 0;
   uint32_t frags = 0;
   std::vector<Source> sources = input.sources();
   for (uint32_t i = 0; i < out.count(); i++) {
@@ -71,6 +80,7 @@ void CheckAccepted(const BatchWriter& out, const Input& input, const RecordTotal
         return source.id == out.source(i) && out.offset(i) + out.size(i) <= source.size;
       }));
       device += out.size(i);
+      pages += PagesHeld(out.offset(i), out.size(i), Source{}.page_shift);
       frags++;
     }
   }
@@ -78,6 +88,7 @@ void CheckAccepted(const BatchWriter& out, const Input& input, const RecordTotal
   DEMAND(totals.linear_bytes == linear);
   DEMAND(totals.device_bytes == device);
   DEMAND(totals.device_frags == frags);
+  DEMAND(Charged().held == static_cast<double>(pages << Source{}.page_shift));
 }
 
 // The tokens that the caller can give back, accepted or not.
@@ -111,6 +122,7 @@ void Run(const Input& input) {
   std::copy(input.control.begin(), input.control.end(), control.get());
 
   columns.used = used;
+  Charged() = {};
   BatchWriter out(columns, used);
   RecordTotals totals;
   int status = ParseRecords({control.get(), input.control.size()}, parameters.received,

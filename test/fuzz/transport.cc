@@ -362,7 +362,6 @@ class Session {
 
   void Release(std::vector<Piece>& pieces) {
     std::vector<uint32_t> tokens;
-    for (const Piece& piece : pieces) tokens.push_back(piece.token);
     for (size_t first = 0; first < pieces.size(); first += kSlotCapacity) {
       uint32_t count =
           static_cast<uint32_t>(std::min<size_t>(pieces.size() - first, kSlotCapacity));
@@ -371,9 +370,12 @@ class Session {
         unpinned_.offsets[i] = static_cast<double>(piece.offset);
         unpinned_.sizes[i] = piece.size;
         unpinned_.sources[i] = piece.source;
+        unpinned_.tokens[i] = piece.token;
       }
-      transport_.Unpin(unpinned_, 0, count);
+      DEMAND(transport_.Unpin(unpinned_, 0, count, tokens) == count);
+      DEMAND(transport_.Unpin(unpinned_, 0, count, tokens) == 0);
     }
+    DEMAND(tokens.size() == pieces.size());
     int status = transport_.Release(kSocket, tokens);
     DEMAND(status == 0 || kernel_.lost());
     pieces.clear();

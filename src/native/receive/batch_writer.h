@@ -40,7 +40,7 @@ class BatchWriter {
   }
 
   // The slot, and where in it the batch begins.
-  const SlotColumns& slot() const { return *slot_; }
+  SlotColumns& slot() const { return *slot_; }
   uint32_t begin() const { return begin_; }
 
   // Takes back what was added after the batch held `count` descriptors.

@@ -16,18 +16,32 @@ namespace {
 
 constexpr uint64_t kMinPageSize = 4096;
 
-// A fragment keeps whole rx pages of the dma-buf from the NIC: net/core/devmem.c
-// hands memory to drivers in units of PAGE_SIZE, or of the size that the binding
-// asked for, both powers of two.
+// net/core/devmem.c hands memory to drivers in units of PAGE_SIZE, or of the size that
+// the binding asked for, both powers of two.
 uint32_t PageShift(const Credits& credits) {
   uint64_t page = credits.unit > kMinPageSize ? static_cast<uint64_t>(credits.unit) : kMinPageSize;
   return static_cast<uint32_t>(std::bit_width(page) - 1);
 }
 
-// Of a fragment in the source's memory; none is empty.
-uint64_t PagesHeld(const Source& source, double offset, uint32_t size) {
-  auto begin = static_cast<uint64_t>(static_cast<int64_t>(offset));
-  return ((begin + size - 1) >> source.page_shift) - (begin >> source.page_shift) + 1;
+// Marks the descriptors of this source that follow each other from `index` on, up to
+// `end`, as released, and takes their pages off its credits. Returns where they end. A
+// function of its own, so that all of it stays in registers.
+[[gnu::noinline]] uint32_t UnpinRun(SlotColumns& slot, uint32_t index, uint32_t end,
+                                    const Source& source) {
+  const double* offsets = slot.offsets;
+  const uint32_t* sizes = slot.sizes;
+  uint32_t* sources = slot.sources;
+  uint32_t id = source.id;
+  uint32_t shift = source.page_shift;
+  uint64_t pages = 0;
+  for (; index < end && sources[index] == id; index++) {
+    // Signed, which is one instruction.
+    auto offset = static_cast<uint64_t>(static_cast<int64_t>(offsets[index]));
+    pages += PagesHeld(offset, sizes[index], shift);
+    sources[index] = kReleasedSource;
+  }
+  source.credits->held -= static_cast<double>(pages << shift);
+  return index;
 }
 
 }  // namespace
@@ -113,7 +127,7 @@ void CmsgTransport::ReceiveOnce(int socket, uint64_t bytes, uint64_t frags, Batc
     more = false;
     return;
   }
-  Account(out, first, totals);
+  Count(totals);
   result.linear_bytes += totals.linear_bytes;
   // With room to spare, the kernel gave all there was, and another call would only say
   // EAGAIN. Readable data behind unreadable, which ends a call too, makes the next wake.
@@ -121,27 +135,10 @@ void CmsgTransport::ReceiveOnce(int socket, uint64_t bytes, uint64_t frags, Batc
   if (spare && static_cast<uint64_t>(received) < bytes) more = false;
 }
 
-void CmsgTransport::Account(const BatchWriter& out, uint32_t first, const RecordTotals& totals) {
+void CmsgTransport::Count(const RecordTotals& totals) {
   counters_.device_bytes += static_cast<double>(totals.device_bytes);
   counters_.linear_bytes += static_cast<double>(totals.linear_bytes);
   counters_.tokens_taken += totals.device_frags;
-  Charge(out.slot(), out.begin() + first, out.count() - first, Sign::kAdd);
-}
-
-// In runs of the same source, each of which changes the credits once.
-void CmsgTransport::Charge(const SlotColumns& slot, uint32_t index, uint32_t count, Sign sign) {
-  uint32_t end = index + count;
-  while (index < end) {
-    uint32_t id = slot.sources[index];
-    const Source* source = FindSource(sources_, id);
-    uint64_t pages = 0;
-    for (; index < end && slot.sources[index] == id; index++) {
-      if (source != nullptr) pages += PagesHeld(*source, slot.offsets[index], slot.sizes[index]);
-    }
-    if (source == nullptr) continue;
-    double bytes = static_cast<double>(pages << source->page_shift);
-    source->credits->held += static_cast<int>(sign) * bytes;
-  }
 }
 
 // A call whose records make no sense: its tokens go back, its bytes are lost
@@ -151,13 +148,30 @@ void CmsgTransport::Reject(int socket, BatchWriter& out, uint32_t first) {
   for (uint32_t i = first; i < out.count(); i++) {
     if (out.source(i) != kLinearSource) tokens.push_back(out.token(i));
   }
+  std::vector<uint32_t> valid;
+  Unpin(out.slot(), out.begin() + first, out.count() - first, valid);
   out.Truncate(first);
   counters_.tokens_taken += static_cast<double>(tokens.size());
   ReturnAndCount(socket, tokens);
 }
 
-void CmsgTransport::Unpin(const SlotColumns& slot, uint32_t index, uint32_t count) {
-  Charge(slot, index, count, Sign::kSubtract);
+uint32_t CmsgTransport::Unpin(SlotColumns& slot, uint32_t index, uint32_t count,
+                              std::vector<uint32_t>& tokens) {
+  uint32_t end = index + count;
+  uint32_t released = 0;
+  while (index < end) {
+    uint32_t id = slot.sources[index];
+    if (const Source* source = FindSource(sources_, id)) {
+      uint32_t next = UnpinRun(slot, index, end, *source);
+      tokens.insert(tokens.end(), slot.tokens + index, slot.tokens + next);
+      released += next - index;
+      index = next;
+      continue;
+    }
+    if (id != kReleasedSource) released++;
+    slot.sources[index++] = kReleasedSource;
+  }
+  return released;
 }
 
 int CmsgTransport::Release(int socket, std::span<uint32_t> tokens) {

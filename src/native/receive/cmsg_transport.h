@@ -22,7 +22,8 @@ class CmsgTransport : public Transport {
   int AddSource(const Source& source);
 
   FillResult Fill(int socket, BatchWriter& out) override;
-  void Unpin(const SlotColumns& slot, uint32_t index, uint32_t count) override;
+  uint32_t Unpin(SlotColumns& slot, uint32_t index, uint32_t count,
+                 std::vector<uint32_t>& tokens) override;
   int Release(int socket, std::span<uint32_t> tokens) override;
 
  private:
@@ -33,15 +34,11 @@ class CmsgTransport : public Transport {
   // What one call may deliver without passing any source's limit: in which of
   // them a fragment lies is known only once it is there.
   Room Available() const;
-  // What `count` descriptors from `index` on hold is added to the credits of their
-  // sources, or taken off.
-  enum class Sign { kAdd = 1, kSubtract = -1 };
-  void Charge(const SlotColumns& slot, uint32_t index, uint32_t count, Sign sign);
   // One recvmsg of at most `bytes` in at most `frags` fragments. Sets `more`
   // to false where the socket is drained, ended or failed.
   void ReceiveOnce(int socket, uint64_t bytes, uint64_t frags, BatchWriter& out, FillResult& result,
                    bool& more);
-  void Account(const BatchWriter& out, uint32_t first, const RecordTotals& totals);
+  void Count(const RecordTotals& totals);
   void Reject(int socket, BatchWriter& out, uint32_t first);
   int ReturnAndCount(int socket, std::span<uint32_t> tokens);
 

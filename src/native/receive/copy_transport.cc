@@ -40,6 +40,18 @@ FillResult CopyTransport::Fill(int socket, BatchWriter& out) {
   return result;
 }
 
+uint32_t CopyTransport::Unpin(SlotColumns& slot, uint32_t index, uint32_t count,
+                              std::vector<uint32_t>& tokens) {
+  uint32_t released = 0;
+  for (uint32_t i = index; i < index + count; i++) {
+    if (slot.sources[i] == kReleasedSource) continue;
+    slot.sources[i] = kReleasedSource;
+    tokens.push_back(slot.tokens[i]);
+    released++;
+  }
+  return released;
+}
+
 int CopyTransport::Release(int, std::span<uint32_t> tokens) {
   arena_->Release(tokens);
   return 0;

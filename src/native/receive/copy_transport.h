@@ -17,7 +17,8 @@ class CopyTransport : public Transport {
   FillResult Fill(int socket, BatchWriter& out) override;
   int Release(int socket, std::span<uint32_t> tokens) override;
   // The arena accounts by chunks itself.
-  void Unpin(const SlotColumns&, uint32_t, uint32_t) override {}
+  uint32_t Unpin(SlotColumns& slot, uint32_t index, uint32_t count,
+                 std::vector<uint32_t>& tokens) override;
 
  private:
   // What one wake may copy before other sockets have their turn, in bytes.

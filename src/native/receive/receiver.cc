@@ -182,19 +182,7 @@ void Receiver::Collect(uint32_t first, uint32_t count) {
   Slot* slot = ring.Find(first, &begin);
   if (slot == nullptr || held_ == 0) return;
   count = std::min(count, slot->used - begin);
-  transport_->Unpin(*slot, begin, count);
-  size_t before = tokens_.size();
-  tokens_.resize(before + count);
-  uint32_t* token = tokens_.data() + before;
-  uint32_t released = 0;
-  for (uint32_t i = begin; i < begin + count; i++) {
-    uint32_t source = slot->sources[i];
-    if (source == kReleasedSource) continue;
-    if (source != kLinearSource) *token++ = slot->tokens[i];
-    slot->sources[i] = kReleasedSource;
-    released++;
-  }
-  tokens_.resize(static_cast<size_t>(token - tokens_.data()));
+  uint32_t released = transport_->Unpin(*slot, begin, count, tokens_);
   if (released == 0) return;
   ring.Release(first, released);
   held_ -= std::min<uint64_t>(released, held_);

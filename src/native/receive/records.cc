@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "receive/batch_writer.h"
+#include "receive/transport.h"
 #include "uapi/devmem.h"
 
 namespace devmem {
@@ -20,6 +21,14 @@ bool IsRecord(const cmsghdr& header) {
 bool Inside(const uapi::DmabufCmsg& record, const Source& source) {
   return record.frag_size > 0 && record.frag_size <= source.size &&
          record.frag_offset <= source.size - record.frag_size;
+}
+
+uint64_t Pages(const uapi::DmabufCmsg& record, const Source& source) {
+  return PagesHeld(record.frag_offset, record.frag_size, source.page_shift);
+}
+
+void Charge(const Source& source, uint64_t pages) {
+  source.credits->held += static_cast<double>(pages << source.page_shift);
 }
 
 // Where a call's records go: copies of what the caller has, which nothing else can point
@@ -39,6 +48,7 @@ struct Sink {
     const Source* source = FindSource(sources, record.dmabuf_id);
     bool valid = source != nullptr && Inside(record, *source);
     bad |= !valid;
+    if (valid) Charge(*source, Pages(record, *source));
     // Never as linear, whatever the record's id: the token must be found.
     out.Add(record.frag_offset, record.frag_size, record.frag_token,
             valid ? record.dmabuf_id : kReleasedSource);
@@ -55,6 +65,7 @@ struct Sink {
   const size_t most = std::min<size_t>(control.size() / uapi::kRecordSpace, sink.out.room());
   BatchWriter out = sink.out;
   uint64_t bytes = 0;
+  uint64_t pages = 0;
   size_t taken = 0;
   for (const uint8_t* at = control.data(); taken < most; at += uapi::kRecordSpace, taken++) {
     cmsghdr header;
@@ -68,7 +79,9 @@ struct Sink {
     }
     out.Add(record.frag_offset, record.frag_size, record.frag_token, source.id);
     bytes += record.frag_size;
+    pages += Pages(record, source);
   }
+  Charge(source, pages);
   sink.out = out;
   sink.totals.device_bytes += bytes;
   sink.totals.device_frags += static_cast<uint32_t>(taken);

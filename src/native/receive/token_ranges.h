@@ -1,6 +1,7 @@
 // Gives tokens back to the kernel: SO_DEVMEM_DONTNEED with ranges.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 
@@ -11,18 +12,15 @@ namespace devmem {
 // (start, count) ranges within the kernel's limits for one call.
 class TokenRanges {
  public:
-  // Adds `count` tokens from `first` on, of which none follows on the last one added.
-  // Returns how many: the others belong into the next call.
-  uint32_t Add(uint32_t first, uint32_t count);
-  void Clear();
+  // Becomes the ranges of the first of these tokens, in their present order. Returns how
+  // many: the others belong into the next call.
+  size_t Take(std::span<const uint32_t> tokens);
 
   std::span<const uapi::DmabufToken> ranges() const { return {ranges_, used_}; }
-  uint32_t tokens() const { return tokens_; }
 
  private:
   uapi::DmabufToken ranges_[uapi::kMaxDontneedRanges];
   uint32_t used_ = 0;
-  uint32_t tokens_ = 0;
 };
 
 struct ReturnOutcome {

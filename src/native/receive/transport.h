@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <span>
+#include <vector>
 
 namespace devmem {
 
@@ -54,10 +55,11 @@ class Transport {
   // Reads what is there, bounded by the writer's room and a byte budget.
   virtual FillResult Fill(int socket, BatchWriter& out) = 0;
 
-  // Takes the memory of `count` descriptors from `index` on off the credits of their
-  // sources; those that are linear, or released, have none. To be followed by Release of
-  // their tokens.
-  virtual void Unpin(const SlotColumns& slot, uint32_t index, uint32_t count) = 0;
+  // Marks `count` descriptors from `index` on as released and takes their memory off the
+  // credits. Their tokens, of those that have one, are added to `tokens`, for Release.
+  // Returns how many were not released before.
+  virtual uint32_t Unpin(SlotColumns& slot, uint32_t index, uint32_t count,
+                         std::vector<uint32_t>& tokens) = 0;
 
   // Gives fragments back. May reorder `tokens`. Returns -errno of a failed
   // return, or 0.
