@@ -34,6 +34,7 @@ const HEADLINES = [
 /** Last lines of a complaint. */
 const ENDINGS = [
   /^---\[ end (?:trace|Kernel panic)/,
+  /^\d+ pages reserved$/, // of memory, as an allocation that failed tells of it
   /^={30,}$/, // KASAN; also stands before the next complaint of KASAN or lockdep
 ];
 
