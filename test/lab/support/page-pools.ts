@@ -27,9 +27,10 @@ function flushDeferredFrees(): void {
 }
 
 /**
- * How many page pools of a closed binding, or of all where none is named, the kernel cannot free: a pool stays in the
- * dump for as long as a single fragment of it is held by anyone. A freed pool lingers
- * for about a second, for which there is no event; hence the patience.
+ * How many page pools of a closed binding, or of all where none is named, the kernel
+ * cannot free: a pool stays in the dump for as long as a single fragment of it is held
+ * by anyone. A freed pool lingers for about a second, for which there is no event; hence
+ * the patience.
  */
 export async function poolsLeft(bindingId?: number): Promise<number> {
   const deadline = Date.now() + PATIENCE_MS;
