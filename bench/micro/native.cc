@@ -65,12 +65,14 @@ struct Slot : SlotColumns {
   std::vector<uint32_t> size_column = std::vector<uint32_t>(kSlotCapacity);
   std::vector<uint32_t> token_column = std::vector<uint32_t>(kSlotCapacity);
   std::vector<uint32_t> source_column = std::vector<uint32_t>(kSlotCapacity);
+  std::vector<uint32_t> page_column = std::vector<uint32_t>(kSlotCapacity);
 
   Slot() {
     offsets = offset_column.data();
     sizes = size_column.data();
     tokens = token_column.data();
     sources = source_column.data();
+    pages = page_column.data();
   }
 };
 

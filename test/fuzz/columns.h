@@ -15,14 +15,14 @@ struct Columns : SlotColumns {
 
   Columns() {
     offsets = new double[kSlotCapacity];
-    for (uint32_t** column : {&sizes, &tokens, &sources}) {
+    for (uint32_t** column : {&sizes, &tokens, &sources, &pages}) {
       *column = new uint32_t[kSlotCapacity];
       std::fill_n(*column, kSlotCapacity, kUntouched);
     }
   }
   ~Columns() {
     delete[] offsets;
-    for (uint32_t* column : {sizes, tokens, sources}) delete[] column;
+    for (uint32_t* column : {sizes, tokens, sources, pages}) delete[] column;
   }
 
   // Checks that the descriptors from `begin` up to `end` alone were written.

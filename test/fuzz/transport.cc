@@ -49,9 +49,10 @@ static_assert(sizeof(Head) == 6 && sizeof(Step) == 6);
 struct Piece {
   uint64_t offset;
   uint32_t size;
-  uint32_t token;   // 0: linear
-  uint32_t source;  // 0: linear
-  uint8_t stamp;    // the first and last of its bytes, where those are linear
+  uint32_t token;      // 0: linear
+  uint32_t source;     // 0: linear
+  uint8_t stamp;       // the first and last of its bytes, where those are linear
+  uint32_t pages = 0;  // as the slot has it
 };
 
 enum Reached {
@@ -314,7 +315,7 @@ class Session {
     std::vector<Piece> pieces;
     uint64_t linear = 0;
     for (uint32_t i = 0; i < out.count(); i++) {
-      Piece piece = {out.offset(i), out.size(i), out.token(i), out.source(i), 0};
+      Piece piece = {out.offset(i), out.size(i), out.token(i), out.source(i), 0, out.pages(i)};
       if (piece.source == kLinearSource) {
         DEMAND(piece.offset == linear);
         linear += piece.size;
@@ -371,6 +372,7 @@ class Session {
         unpinned_.sizes[i] = piece.size;
         unpinned_.sources[i] = piece.source;
         unpinned_.tokens[i] = piece.token;
+        unpinned_.pages[i] = piece.pages;
       }
       DEMAND(transport_.Unpin(unpinned_, 0, count, tokens) == count);
       DEMAND(transport_.Unpin(unpinned_, 0, count, tokens) == 0);

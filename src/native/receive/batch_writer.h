@@ -15,6 +15,7 @@ struct SlotColumns {
   uint32_t* sizes = nullptr;
   uint32_t* tokens = nullptr;
   uint32_t* sources = nullptr;
+  uint32_t* pages = nullptr;
   uint32_t used = 0;  // descriptors handed out since the slot was last empty
   uint32_t live = 0;  // of those, the ones not released yet
 };
@@ -29,13 +30,14 @@ class BatchWriter {
   uint32_t count() const { return end_ - begin_; }
   uint32_t first_number() const { return first_number_; }
 
-  // The caller has checked room().
-  void Add(uint64_t offset, uint32_t size, uint32_t token, uint32_t source) {
+  // The caller has checked room(). `pages` of the source are held by this descriptor.
+  void Add(uint64_t offset, uint32_t size, uint32_t token, uint32_t source, uint32_t pages = 0) {
     // Signed, which is one instruction: no offset in a dma-buf has that bit.
     slot_->offsets[end_] = static_cast<double>(static_cast<int64_t>(offset));
     slot_->sizes[end_] = size;
     slot_->tokens[end_] = token;
     slot_->sources[end_] = source;
+    slot_->pages[end_] = pages;
     end_++;
   }
 
@@ -52,6 +54,7 @@ class BatchWriter {
   uint32_t size(uint32_t index) const { return slot_->sizes[begin_ + index]; }
   uint32_t token(uint32_t index) const { return slot_->tokens[begin_ + index]; }
   uint32_t source(uint32_t index) const { return slot_->sources[begin_ + index]; }
+  uint32_t pages(uint32_t index) const { return slot_->pages[begin_ + index]; }
 
   // Hands the batch out: its descriptors now wait for their release.
   void Commit() {

@@ -3,7 +3,7 @@
 namespace devmem {
 
 namespace {
-constexpr size_t kDescriptorBytes = sizeof(double) + 3 * sizeof(uint32_t);
+constexpr size_t kDescriptorBytes = sizeof(double) + 4 * sizeof(uint32_t);
 }
 
 std::optional<BatchWriter> FragRing::Begin(Napi::Env env) {
@@ -27,6 +27,7 @@ bool FragRing::Append(Napi::Env env) {
   slot.sizes = reinterpret_cast<uint32_t*>(slot.offsets + kSlotCapacity);
   slot.tokens = slot.sizes + kSlotCapacity;
   slot.sources = slot.tokens + kSlotCapacity;
+  slot.pages = slot.sources + kSlotCapacity;
   slot.memory = Napi::Persistent(memory);
   free_.push_back(slots() - 1);
   return true;

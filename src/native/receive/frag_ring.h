@@ -7,6 +7,7 @@
 //   size    uint32   bytes
 //   token   uint32   what gives the fragment back
 //   source  uint32   dmabuf id; 0: linear; kReleasedSource: given back
+//   pages   uint32   rx pages that it holds of a bound dma-buf; JavaScript has no view of it
 //
 // A batch is a run of neighbouring descriptors in one slot. All sockets of an
 // environment fill the same slot one after the other, so an idle socket owns

@@ -1,7 +1,10 @@
 #include "receive/records.h"
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <cerrno>
+#include <cstddef>
 #include <cstring>
 
 #include "receive/batch_writer.h"
@@ -17,15 +20,47 @@ bool IsRecord(const cmsghdr& header) {
          (header.cmsg_type == uapi::kSoDevmemDmabuf || header.cmsg_type == uapi::kSoDevmemLinear);
 }
 
-// Whether a record of the source tells of bytes inside it.
-bool Inside(const uapi::DmabufCmsg& record, const Source& source) {
-  return record.frag_size > 0 && record.frag_size <= source.size &&
-         record.frag_offset <= source.size - record.frag_size;
+template <typename T>
+T Load(const uint8_t* at) {
+  T value;
+  std::memcpy(&value, at, sizeof value);
+  return value;
 }
 
-uint64_t Pages(const uapi::DmabufCmsg& record, const Source& source) {
-  return PagesHeld(record.frag_offset, record.frag_size, source.page_shift);
+// Whether a device record's header is there, compared as two words.
+bool HasDeviceHeader(const uint8_t* at) {
+  constexpr uint64_t kLength = CMSG_LEN(sizeof(uapi::DmabufCmsg));
+  constexpr auto kLevelAndType =
+      std::bit_cast<uint64_t>(std::array{SOL_SOCKET, uapi::kSoDevmemDmabuf});
+  static_assert(CMSG_LEN(0) == 2 * sizeof(uint64_t));
+  return Load<uint64_t>(at) == kLength && Load<uint64_t>(at + sizeof kLength) == kLevelAndType;
 }
+
+// The record of the message at `message`, read field by field: a copy of all of it
+// would go through memory.
+class Record {
+ public:
+  explicit Record(const uint8_t* message) : at_(message + CMSG_LEN(0)) {}
+
+  uint64_t offset() const { return Load<uint64_t>(at_); }
+  uint32_t size() const { return Load<uint32_t>(at_ + offsetof(uapi::DmabufCmsg, frag_size)); }
+  uint32_t token() const { return Load<uint32_t>(at_ + offsetof(uapi::DmabufCmsg, frag_token)); }
+  uint32_t source() const { return Load<uint32_t>(at_ + offsetof(uapi::DmabufCmsg, dmabuf_id)); }
+
+  // Whether it is one of this source, and tells of bytes inside it.
+  bool LiesIn(const Source& where) const {
+    // An empty one wraps around.
+    return source() == where.id && uint64_t{size()} - 1 < where.size &&
+           offset() <= where.size - size();
+  }
+
+  uint32_t PagesOf(const Source& where) const {
+    return PagesHeld(offset(), size(), where.page_shift);
+  }
+
+ private:
+  const uint8_t* at_;
+};
 
 void Charge(const Source& source, uint64_t pages) {
   source.credits->held += static_cast<double>(pages << source.page_shift);
@@ -39,20 +74,21 @@ struct Sink {
   uint32_t records = 0;
   bool bad = false;
 
-  void AddLinear(const uapi::DmabufCmsg& record, uint64_t linear_offset) {
-    out.Add(linear_offset + totals.linear_bytes, record.frag_size, 0, kLinearSource);
-    totals.linear_bytes += record.frag_size;
+  void AddLinear(const Record& record, uint64_t linear_offset) {
+    out.Add(linear_offset + totals.linear_bytes, record.size(), 0, kLinearSource);
+    totals.linear_bytes += record.size();
   }
 
-  void AddDevice(const uapi::DmabufCmsg& record, std::span<const Source> sources) {
-    const Source* source = FindSource(sources, record.dmabuf_id);
-    bool valid = source != nullptr && Inside(record, *source);
+  void AddDevice(const Record& record, std::span<const Source> sources) {
+    const Source* source = FindSource(sources, record.source());
+    bool valid = source != nullptr && record.LiesIn(*source);
     bad |= !valid;
-    if (valid) Charge(*source, Pages(record, *source));
+    uint32_t pages = valid ? record.PagesOf(*source) : 0;
+    if (valid) Charge(*source, pages);
     // Never as linear, whatever the record's id: the token must be found.
-    out.Add(record.frag_offset, record.frag_size, record.frag_token,
-            valid ? record.dmabuf_id : kReleasedSource);
-    totals.device_bytes += record.frag_size;
+    out.Add(record.offset(), record.size(), record.token(), valid ? source->id : kReleasedSource,
+            pages);
+    totals.device_bytes += record.size();
     totals.device_frags++;
   }
 };
@@ -68,18 +104,14 @@ struct Sink {
   uint64_t pages = 0;
   size_t taken = 0;
   for (const uint8_t* at = control.data(); taken < most; at += uapi::kRecordSpace, taken++) {
-    cmsghdr header;
-    uapi::DmabufCmsg record;
-    std::memcpy(&header, at, sizeof header);
-    std::memcpy(&record, at + CMSG_LEN(0), sizeof record);
-    if (header.cmsg_len != CMSG_LEN(sizeof record) || header.cmsg_level != SOL_SOCKET ||
-        header.cmsg_type != uapi::kSoDevmemDmabuf || record.dmabuf_id != source.id ||
-        !Inside(record, source)) {
-      break;
-    }
-    out.Add(record.frag_offset, record.frag_size, record.frag_token, source.id);
-    bytes += record.frag_size;
-    pages += Pages(record, source);
+    Record record(at);
+    if (!HasDeviceHeader(at) || !record.LiesIn(source)) break;
+    uint32_t size = record.size();
+    uint32_t held = record.PagesOf(source);
+    bytes += size;
+    pages += held;
+    // Last: what it writes could be the record, as far as the compiler knows.
+    out.Add(record.offset(), size, record.token(), source.id, held);
   }
   Charge(source, pages);
   sink.out = out;
@@ -91,9 +123,7 @@ struct Sink {
 
 size_t TakeRun(std::span<const uint8_t> control, std::span<const Source> sources, Sink& sink) {
   if (control.size() < uapi::kRecordSpace) return 0;
-  uapi::DmabufCmsg record;
-  std::memcpy(&record, control.data() + CMSG_LEN(0), sizeof record);
-  const Source* source = FindSource(sources, record.dmabuf_id);
+  const Source* source = FindSource(sources, Record(control.data()).source());
   return source == nullptr ? 0 : TakeRun(control, *source, sink);
 }
 
@@ -105,13 +135,13 @@ bool TakeRecords(std::span<const uint8_t> control, uint64_t linear_offset,
       control = control.subspan(run * uapi::kRecordSpace);
       continue;
     }
-    cmsghdr header;
-    std::memcpy(&header, control.data(), sizeof header);
+    auto header = Load<cmsghdr>(control.data());
     if (header.cmsg_len < sizeof header || header.cmsg_len > control.size()) return false;
     if (IsRecord(header)) {
-      uapi::DmabufCmsg record;
-      if (header.cmsg_len != CMSG_LEN(sizeof record) || sink.out.room() == 0) return false;
-      std::memcpy(&record, control.data() + CMSG_LEN(0), sizeof record);
+      if (header.cmsg_len != CMSG_LEN(sizeof(uapi::DmabufCmsg)) || sink.out.room() == 0) {
+        return false;
+      }
+      Record record(control.data());
       sink.records++;
       if (header.cmsg_type == uapi::kSoDevmemDmabuf) {
         sink.AddDevice(record, sources);

@@ -22,8 +22,8 @@ struct Source {
 };
 
 // The pages that a fragment, never empty, keeps from the NIC: whole ones of the dma-buf.
-inline uint64_t PagesHeld(uint64_t offset, uint32_t size, uint32_t page_shift) {
-  return ((offset + size - 1) >> page_shift) - (offset >> page_shift) + 1;
+inline uint32_t PagesHeld(uint64_t offset, uint32_t size, uint32_t page_shift) {
+  return static_cast<uint32_t>(((offset + size - 1) >> page_shift) - (offset >> page_shift) + 1);
 }
 
 // The source of this id, or null, which a mark of the source column always gets. There

@@ -9,19 +9,30 @@ namespace devmem {
 
 namespace {
 
-// What follows on a token, if anything: a range ends with the last number there is.
-uint64_t After(uint32_t token) {
-  return uint64_t{token} + 1;
+// How many tokens, at least the first, are each one more than the one before: a range.
+// Compared by the block, several to an instruction: mostly there are many.
+size_t RunLength(std::span<const uint32_t> tokens) {
+  constexpr size_t kBlock = 16;
+  const uint32_t first = tokens[0];
+  // A range ends with the last number there is.
+  const size_t most = std::min<size_t>(tokens.size(), uint64_t{UINT32_MAX} - first + 1);
+  size_t length = 1;
+  if (most == 1 || tokens[1] != first + 1) return length;
+  for (; most - length >= kBlock; length += kBlock) {
+    uint32_t differ = 0;
+    for (size_t i = length; i < length + kBlock; i++) {
+      differ |= tokens[i] ^ (first + static_cast<uint32_t>(i));
+    }
+    if (differ != 0) break;
+  }
+  while (length < most && tokens[length] == first + length) length++;
+  return length;
 }
 
 // How many ranges the tokens make in their present order.
 size_t CountRanges(std::span<const uint32_t> tokens) {
   size_t ranges = 0;
-  uint64_t next = UINT64_MAX;
-  for (uint32_t token : tokens) {
-    ranges += token != next;
-    next = After(token);
-  }
+  for (; !tokens.empty(); ranges++) tokens = tokens.subspan(RunLength(tokens));
   return ranges;
 }
 
@@ -46,16 +57,12 @@ void Return(int socket, const TokenRanges& ranges, ReturnOutcome& outcome) {
 
 size_t TokenRanges::Take(std::span<const uint32_t> tokens) {
   used_ = 0;
-  uint64_t next = UINT64_MAX;
+  tokens = tokens.first(std::min<size_t>(tokens.size(), uapi::kMaxDontneedFrags));
   size_t taken = 0;
-  for (uint32_t token : tokens.first(std::min<size_t>(tokens.size(), uapi::kMaxDontneedFrags))) {
-    if (token != next) {
-      if (used_ == uapi::kMaxDontneedRanges) break;
-      ranges_[used_++] = {token, 0};
-    }
-    ranges_[used_ - 1].token_count++;
-    next = After(token);
-    taken++;
+  while (taken < tokens.size() && used_ < uapi::kMaxDontneedRanges) {
+    size_t run = RunLength(tokens.subspan(taken));
+    ranges_[used_++] = {tokens[taken], static_cast<uint32_t>(run)};
+    taken += run;
   }
   return taken;
 }
