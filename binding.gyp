@@ -19,6 +19,7 @@
             "src/native/receive/copy_arena.cc",
             "src/native/receive/copy_transport.cc",
             "src/native/receive/frag_ring.cc",
+            "src/native/receive/low_water_mark.cc",
             "src/native/receive/receiver.cc",
             "src/native/receive/records.cc",
             "src/native/receive/scratch.cc",

@@ -49,7 +49,7 @@ export async function lab({ quick, note }) {
     {
       ...programs,
       memoryMiB: 256,
-      contenders: ['c', 'batches', 'fragments'],
+      contenders: ['c', 'batches', 'fragments', 'cMarked', 'batchesMarked'],
       settings: [
         {
           mtu: 1500,
@@ -116,12 +116,15 @@ function mainFigures(streams, counted) {
     streams.results.flatMap(({ samples }) => samples[name] ?? []);
   const [instructions] = counted.results;
   const { c = [], batches = [], fragments = [] } = instructions?.samples ?? {};
+  const { cMarked = [], batchesMarked = [] } = instructions?.samples ?? {};
   return {
     batchVsC: pairedRatio(all('batches').map(rate), all('c').map(rate)),
     fragmentsVsC: pairedRatio(all('fragments').map(rate), all('c').map(rate)),
     cpuVsC: pairedRatio(batches.map(cpu), c.map(cpu)),
     cpuVsCTwoCpus: pairedRatio(all('batches').map(cpu), all('c').map(cpu)),
     cpuVsCFragments: pairedRatio(fragments.map(cpu), c.map(cpu)),
+    cpuVsCMarked: pairedRatio(batchesMarked.map(cpu), cMarked.map(cpu)),
+    cpuMarkedVsUnmarked: pairedRatio(batchesMarked.map(cpu), batches.map(cpu)),
     fragsPerReturnCall: median(all('batches').map(({ frags, returnCalls }) => frags / returnCalls)),
     fragsPerReturnCallC: median(all('c').map(({ frags, returnCalls }) => frags / returnCalls)),
   };

@@ -3,12 +3,12 @@
  * between. The same pattern of calls as the addon's: wait, recvmsg (again only where
  * it may have left something), look at each fragment, give all of them back at once.
  *
- *   receiver HOST PORT BYTES CONNECTIONS DMABUF_ID WAIT
+ *   receiver HOST PORT BYTES CONNECTIONS DMABUF_ID WAIT [LOW_WATER_MARK]
  *
  * The memory is bound by whoever starts this. Asks for BYTES on each connection, reads
  * them all, and prints JSON: seconds from the first connection to the last byte, CPU
  * seconds (user, system), fragments, calls. WAIT is "epoll", or "block": recvmsg itself
- * waits then, for one connection.
+ * waits then, for one connection. With LOW_WATER_MARK, in bytes, either waits for so many.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -183,6 +183,16 @@ static void receive_by_epoll(const int *fds, int count)
 	}
 }
 
+static int connected(char **argv, uint64_t bytes, int low_water_mark)
+{
+	int fd = ask_for(argv[1], argv[2], bytes);
+
+	if (low_water_mark > 1 && setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &low_water_mark,
+					     sizeof(low_water_mark)))
+		fail("SO_RCVLOWAT");
+	return fd;
+}
+
 int main(int argc, char **argv)
 {
 	struct rusage before, after;
@@ -190,7 +200,7 @@ int main(int argc, char **argv)
 	double start, end;
 	int count, *fds;
 
-	if (argc != 7)
+	if (argc != 7 && argc != 8)
 		return 64;
 	bytes = strtoull(argv[3], NULL, 10);
 	count = atoi(argv[4]);
@@ -204,7 +214,7 @@ int main(int argc, char **argv)
 	getrusage(RUSAGE_SELF, &before);
 	start = now();
 	for (int i = 0; i < count; i++)
-		fds[i] = ask_for(argv[1], argv[2], bytes);
+		fds[i] = connected(argv, bytes, argc == 8 ? atoi(argv[7]) : 1);
 	if (strcmp(argv[6], "block") == 0 && count == 1)
 		receive_blocking(fds[0]);
 	else

@@ -41,6 +41,8 @@ import { INTERFACE, PEER_ADDRESS, PEER_INTERFACE, rxQueues } from './interface.m
 /** @typedef {import('../../dist/index.js').DevmemSocket} DevmemSocket */
 
 const MiB = 2 ** 20;
+/** Bytes: of the contenders that wait for so many at a time. */
+const LOW_WATER_MARK = MiB;
 
 const execute = promisify(execFile);
 const plan = /** @type {Plan} */ (parseJson(process.argv[2] ?? ''));
@@ -61,14 +63,16 @@ const consume = (offset, size) => {
 };
 const ignore = () => {};
 
-/** @type {Record<string, (socket: DevmemSocket) => Promise<void>>} */
+/** @satisfies {Record<string, (socket: DevmemSocket) => Promise<void>>} */
 const READERS = {
+  /** @param {DevmemSocket} socket */
   async batches(socket) {
     for await (const batch of socket.batches()) {
       batch.forEach(consume, ignore);
       batch.release();
     }
   },
+  /** @param {DevmemSocket} socket */
   async fragments(socket) {
     for await (const fragment of socket) {
       consume(fragment.offset, fragment.size);
@@ -81,14 +85,16 @@ const READERS = {
  * @param {number} bytes of each connection
  * @param {number} connections
  * @param {(socket: DevmemSocket) => Promise<void>} read
+ * @param {number} lowWaterMark
  * @returns {Promise<Sample>}
  */
-async function receive(bytes, connections, read) {
+async function receive(bytes, connections, read, lowWaterMark) {
   const cpu = process.cpuUsage();
   const before = performance.now();
   const stats = await Promise.all(
     Array.from({ length: connections }, async () => {
-      const socket = await connect({ binding, host: source.host, port: source.port });
+      const { host, port } = source;
+      const socket = await connect({ binding, host, port, lowWaterMark });
       socket.writable.write(request(bytes));
       await read(socket);
       await socket.close();
@@ -116,10 +122,12 @@ async function receive(bytes, connections, read) {
  * @param {number} bytes
  * @param {number} connections
  * @param {'epoll' | 'block'} wait
+ * @param {number} lowWaterMark
  * @returns {Promise<Sample>}
  */
-async function receiveInC(bytes, connections, wait) {
-  const args = [source.host, source.port, bytes, connections, binding.id, wait].map(String);
+async function receiveInC(bytes, connections, wait, lowWaterMark) {
+  const { host, port } = source;
+  const args = [host, port, bytes, connections, binding.id, wait, lowWaterMark].map(String);
   const { stdout } = await execute(plan.receiver, args);
   return /** @type {Sample} */ (parseJson(stdout));
 }
@@ -132,11 +140,14 @@ async function receiveInC(bytes, connections, wait) {
 function contenders(bytes, connections) {
   /** @type {Record<string, () => Promise<Sample>>} */
   const all = {
-    c: () => receiveInC(bytes, connections, 'epoll'),
-    cBlocking: () => receiveInC(bytes, connections, 'block'),
+    c: () => receiveInC(bytes, connections, 'epoll', 1),
+    cBlocking: () => receiveInC(bytes, connections, 'block', 1),
+    cMarked: () => receiveInC(bytes, connections, 'epoll', LOW_WATER_MARK),
+    batchesMarked: () =>
+      receive(bytes, connections, (socket) => READERS.batches(socket), LOW_WATER_MARK),
   };
   for (const [name, read] of Object.entries(READERS)) {
-    all[name] = () => receive(bytes, connections, read);
+    all[name] = () => receive(bytes, connections, read, 1);
   }
   const wanted = Object.entries(all).filter(([name]) => plan.contenders.includes(name));
   return Object.fromEntries(wanted.filter(([name]) => connections === 1 || name !== 'cBlocking'));
@@ -153,7 +164,7 @@ for (const { mtu, connections, MiB: size, rounds, warmUps } of plan.settings) {
   setMtu(mtu);
   const bytes = Math.floor((size * MiB) / connections);
   const all = contenders(bytes, connections);
-  const isC = new Set(['c', 'cBlocking']);
+  const isC = new Set(['c', 'cBlocking', 'cMarked']);
   const compiled = Object.fromEntries(Object.entries(all).filter(([name]) => !isC.has(name)));
   await alternate(compiled, warmUps);
   const samples = await alternate(all, rounds, (name, round) => {

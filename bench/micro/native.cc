@@ -114,7 +114,7 @@ struct Bench {
   void FillAndRelease() {
     slot.used = 0;
     BatchWriter out(slot, 0);
-    FillResult result = transport.Fill(kSocket, out);
+    FillResult result = transport.Fill(kSocket, out, false);
     if (result.error != 0 || out.count() != kBatch) std::abort();
     tokens.clear();
     if (transport.Unpin(slot, 0, kBatch, tokens) != kBatch) std::abort();

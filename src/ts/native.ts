@@ -148,6 +148,11 @@ export interface Receiver {
   readonly held: number;
   /** Sets SO_RCVBUF, in bytes as the kernel accounts them. Returns 0 or a negative errno. */
   setReceiveBuffer(bytes: number): number;
+  /**
+   * Wakes at every so many bytes of the stream, from `ahead` bytes before what is read
+   * next. Returns 0 or a negative errno of SO_RCVLOWAT.
+   */
+  setLowWaterMark(bytes: number, ahead: number): number;
   ref(): void;
   unref(): void;
   /** Ends reading; the descriptor closes with the last release. */

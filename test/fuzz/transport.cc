@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <deque>
 #include <iterator>
+#include <numeric>
 #include <span>
 #include <utility>
 #include <vector>
@@ -28,8 +29,9 @@ constexpr uint64_t kPage = 4096;
 
 struct Head {
   uint16_t limit;  // of the credits of each source, in pages
-  uint16_t used;   // descriptors in the slot before each call
-  uint8_t keep;    // every how many-eth fragment is kept to the end
+  // Descriptors in the slot before each call. The highest bit: reads until drained.
+  uint16_t used;
+  uint8_t keep;  // every how many-eth fragment is kept to the end
   // 0..7: which call to give tokens back is refused; in units of 8: by how many pages
   // the second source's limit is lower.
   uint8_t refuse;
@@ -66,7 +68,8 @@ enum Reached {
   kEnded,
   kRejected,
   kFalseTaken,
-  kReturnRefused
+  kReturnRefused,
+  kDrained
 };
 constexpr const char* kNames[] = {"streams received whole",
                                   "stalls for want of credits",
@@ -78,7 +81,8 @@ constexpr const char* kNames[] = {"streams received whole",
                                   "ends",
                                   "false records rejected",
                                   "false records that pass for true",
-                                  "refused returns of tokens"};
+                                  "refused returns of tokens",
+                                  "reads until drained"};
 
 Tally& Reach() {
   static Tally tally(kNames);
@@ -296,7 +300,9 @@ class Session {
     uint32_t used = head_.used % kSlotCapacity;
     columns.used = used;
     BatchWriter out(columns, used);
-    FillResult result = transport_.Fill(kSocket, out);
+    bool until_drained = head_.used >> 15 != 0;
+    FillResult result = transport_.Fill(kSocket, out, until_drained);
+    if (until_drained) CheckDrained(result, out);
     DEMAND(out.count() <= kSlotCapacity - used);
     DEMAND(result.linear_bytes <= Scratch::kLinearSize);
     if (result.stalled) CheckStall();
@@ -328,6 +334,9 @@ class Session {
       pieces.push_back(piece);
     }
     DEMAND(linear == result.linear_bytes);
+    DEMAND(std::accumulate(pieces.begin(), pieces.end(), uint64_t{0},
+                           [](uint64_t sum, const Piece& each) { return sum + each.size; }) ==
+           result.bytes);
     return pieces;
   }
 
@@ -381,6 +390,13 @@ class Session {
     int status = transport_.Release(kSocket, tokens);
     DEMAND(status == 0 || kernel_.lost());
     pieces.clear();
+  }
+
+  // Only what the reader itself lacks, or the stream's end, may leave data behind.
+  void CheckDrained(const FillResult& result, const BatchWriter& out) {
+    bool full = out.room() == 0 || result.linear_bytes == Scratch::kLinearSize;
+    DEMAND(result.drained == !(full || result.stalled || result.end || result.error != 0));
+    if (result.drained) Reach().Count(kDrained);
   }
 
   // A source without room for a page is reason enough to stop, and the only one.

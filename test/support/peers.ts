@@ -85,6 +85,7 @@ export interface PairOptions {
   allowHalfOpen?: boolean;
   signal?: AbortSignal;
   host?: string;
+  lowWaterMark?: number;
 }
 
 export async function openPair(binding: Bindings, options: PairOptions = {}): Promise<Pair> {

@@ -68,14 +68,16 @@ CmsgTransport::Room CmsgTransport::Available() const {
   return least;
 }
 
-FillResult CmsgTransport::Fill(int socket, BatchWriter& out) {
+FillResult CmsgTransport::Fill(int socket, BatchWriter& out, bool until_drained) {
   FillResult result;
   if (!scratch_.Ready()) {
     result.error = -ENOMEM;
     return result;
   }
-  bool more = true;
-  while (more && out.room() > 0) {
+  Outcome outcome = Outcome::kFull;
+  while (outcome != Outcome::kOver && out.room() > 0) {
+    // Readable data behind unreadable ends a call too: it makes the next wake.
+    if (outcome == Outcome::kSpare && !until_drained) break;
     Room available = Available();
     if (available.frags == 0) {
       result.stalled = true;
@@ -85,13 +87,13 @@ FillResult CmsgTransport::Fill(int socket, BatchWriter& out) {
     uint64_t bytes = std::min(available.bytes, linear_room);
     if (bytes == 0) break;
     uint64_t frags = std::min<uint64_t>(out.room(), available.frags);
-    ReceiveOnce(socket, bytes, frags, out, result, more);
+    outcome = ReceiveOnce(socket, bytes, frags, out, result);
   }
   return result;
 }
 
-void CmsgTransport::ReceiveOnce(int socket, uint64_t bytes, uint64_t frags, BatchWriter& out,
-                                FillResult& result, bool& more) {
+CmsgTransport::Outcome CmsgTransport::ReceiveOnce(int socket, uint64_t bytes, uint64_t frags,
+                                                  BatchWriter& out, FillResult& result) {
   iovec io = {scratch_.linear() + result.linear_bytes, bytes};
   msghdr message = {};
   message.msg_iov = &io;
@@ -107,14 +109,13 @@ void CmsgTransport::ReceiveOnce(int socket, uint64_t bytes, uint64_t frags, Batc
   } while (received < 0 && errno == EINTR);
 
   if (received < 0) {
-    more = false;
-    if (errno != EAGAIN && errno != EWOULDBLOCK) result.error = -errno;
-    return;
+    result.drained = errno == EAGAIN || errno == EWOULDBLOCK;
+    if (!result.drained) result.error = -errno;
+    return Outcome::kOver;
   }
   if (received == 0) {
-    more = false;
     result.end = true;
-    return;
+    return Outcome::kOver;
   }
 
   uint32_t first = out.count();
@@ -125,15 +126,13 @@ void CmsgTransport::ReceiveOnce(int socket, uint64_t bytes, uint64_t frags, Batc
   if (status != 0) {
     Reject(socket, out, first);
     result.error = status;
-    more = false;
-    return;
+    return Outcome::kOver;
   }
   Count(totals);
+  result.bytes += static_cast<uint64_t>(received);
   result.linear_bytes += totals.linear_bytes;
-  // With room to spare, the kernel gave all there was, and another call would only say
-  // EAGAIN. Readable data behind unreadable, which ends a call too, makes the next wake.
   bool spare = message.msg_controllen + uapi::kRecordSpace <= control_room;
-  if (spare && static_cast<uint64_t>(received) < bytes) more = false;
+  return spare && static_cast<uint64_t>(received) < bytes ? Outcome::kSpare : Outcome::kFull;
 }
 
 void CmsgTransport::Count(const RecordTotals& totals) {

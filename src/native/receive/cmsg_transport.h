@@ -21,7 +21,7 @@ class CmsgTransport : public Transport {
   // -EEXIST for an id that is there already, -EINVAL for one that none can have.
   int AddSource(const Source& source);
 
-  FillResult Fill(int socket, BatchWriter& out) override;
+  FillResult Fill(int socket, BatchWriter& out, bool until_drained) override;
   uint32_t Unpin(SlotColumns& slot, uint32_t index, uint32_t count,
                  std::vector<uint32_t>& tokens) override;
   int Release(int socket, std::span<uint32_t> tokens) override;
@@ -34,10 +34,14 @@ class CmsgTransport : public Transport {
   // What one call may deliver without passing any source's limit: in which of
   // them a fragment lies is known only once it is there.
   Room Available() const;
-  // One recvmsg of at most `bytes` in at most `frags` fragments. Sets `more`
-  // to false where the socket is drained, ended or failed.
-  void ReceiveOnce(int socket, uint64_t bytes, uint64_t frags, BatchWriter& out, FillResult& result,
-                   bool& more);
+  enum class Outcome {
+    kFull,   // there may be more
+    kSpare,  // with room to spare: mostly that was all, and another call only says EAGAIN
+    kOver,   // drained, ended or failed
+  };
+  // One recvmsg of at most `bytes` in at most `frags` fragments.
+  Outcome ReceiveOnce(int socket, uint64_t bytes, uint64_t frags, BatchWriter& out,
+                      FillResult& result);
   void Count(const RecordTotals& totals);
   void Reject(int socket, BatchWriter& out, uint32_t first);
   int ReturnAndCount(int socket, std::span<uint32_t> tokens);

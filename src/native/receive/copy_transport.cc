@@ -8,10 +8,9 @@
 
 namespace devmem {
 
-FillResult CopyTransport::Fill(int socket, BatchWriter& out) {
+FillResult CopyTransport::Fill(int socket, BatchWriter& out, bool until_drained) {
   FillResult result;
-  uint64_t copied = 0;
-  while (out.room() > 0 && copied < kBudget) {
+  while (out.room() > 0 && result.bytes < kBudget) {
     std::span<uint8_t> space = arena_->Space();
     if (space.empty()) {
       result.stalled = true;
@@ -21,7 +20,8 @@ FillResult CopyTransport::Fill(int socket, BatchWriter& out) {
     ssize_t received = recv(socket, space.data(), space.size(), MSG_DONTWAIT);
     if (received < 0 && errno == EINTR) continue;
     if (received < 0) {
-      if (errno != EAGAIN && errno != EWOULDBLOCK) result.error = -errno;
+      result.drained = errno == EAGAIN || errno == EWOULDBLOCK;
+      if (!result.drained) result.error = -errno;
       break;
     }
     if (received == 0) {
@@ -32,11 +32,11 @@ FillResult CopyTransport::Fill(int socket, BatchWriter& out) {
     uint32_t size = static_cast<uint32_t>(received);
     uint64_t offset = arena_->Take(size, &token);
     out.Add(offset, size, token, source_);
-    copied += size;
-    // A short read drained the socket: the next one would only say EAGAIN.
-    if (size < space.size()) break;
+    result.bytes += size;
+    // A short read took all there was: another would only say EAGAIN.
+    if (size < space.size() && !until_drained) break;
   }
-  counters_.copied_bytes += static_cast<double>(copied);
+  counters_.copied_bytes += static_cast<double>(result.bytes);
   return result;
 }
 

@@ -14,7 +14,7 @@ class CopyTransport : public Transport {
   CopyTransport(std::shared_ptr<CopyArena> arena, uint32_t source, Counters& counters)
       : arena_(std::move(arena)), source_(source), counters_(counters) {}
 
-  FillResult Fill(int socket, BatchWriter& out) override;
+  FillResult Fill(int socket, BatchWriter& out, bool until_drained) override;
   int Release(int socket, std::span<uint32_t> tokens) override;
   // The arena accounts by chunks itself.
   uint32_t Unpin(SlotColumns& slot, uint32_t index, uint32_t count,

@@ -32,6 +32,7 @@ Napi::Function Receiver::Define(Napi::Env env) {
        InstanceMethod<&Receiver::ReleaseRange>("releaseRange"),
        InstanceMethod<&Receiver::Release>("release"),
        InstanceMethod<&Receiver::SetReceiveBuffer>("setReceiveBuffer"),
+       InstanceMethod<&Receiver::SetLowWaterMark>("setLowWaterMark"),
        InstanceMethod<&Receiver::RefPoll>("ref"), InstanceMethod<&Receiver::UnrefPoll>("unref"),
        InstanceMethod<&Receiver::Close>("close"), InstanceAccessor<&Receiver::Held>("held")});
 }
@@ -115,7 +116,8 @@ void Receiver::OnReady() {
   std::optional<BatchWriter> batch = EnvData::Of(env)->frag_ring->Begin(env);
   if (!batch) return poller_.Stop();
 
-  FillResult result = transport_->Fill(socket_.get(), *batch);
+  FillResult result = transport_->Fill(socket_.get(), *batch, low_water_mark_.active());
+  low_water_mark_.AfterRead(socket_.get(), result.bytes, result.drained);
   batch->Commit();
   held_ += batch->count();
 
@@ -210,6 +212,15 @@ Napi::Value Receiver::SetReceiveBuffer(const Napi::CallbackInfo& info) {
     status = setsockopt(socket_.get(), SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
   }
   return Napi::Number::New(info.Env(), status < 0 ? -errno : 0);
+}
+
+// setLowWaterMark(bytes, ahead) -> 0 | -errno of SO_RCVLOWAT
+Napi::Value Receiver::SetLowWaterMark(const Napi::CallbackInfo& info) {
+  uint32_t bytes = std::max(ToUint(info[0]), 1U);
+  double ahead = ToDouble(info[1]);
+  if (!(ahead >= 0 && ahead <= kMaxSafeInteger)) ahead = 0;
+  int status = low_water_mark_.Set(socket_.get(), bytes, static_cast<uint64_t>(ahead));
+  return Napi::Number::New(info.Env(), status);
 }
 
 void Receiver::RefPoll(const Napi::CallbackInfo&) {

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "receive/frag_ring.h"
+#include "receive/low_water_mark.h"
 #include "receive/transport.h"
 #include "support/poller.h"
 #include "support/unique_fd.h"
@@ -47,6 +48,7 @@ class Receiver : public Napi::ObjectWrap<Receiver>, private Poller::Listener {
   Napi::Value Release(const Napi::CallbackInfo& info);
   Napi::Value Held(const Napi::CallbackInfo& info);
   Napi::Value SetReceiveBuffer(const Napi::CallbackInfo& info);
+  Napi::Value SetLowWaterMark(const Napi::CallbackInfo& info);
   void RefPoll(const Napi::CallbackInfo& info);
   void UnrefPoll(const Napi::CallbackInfo& info);
   void Close(const Napi::CallbackInfo& info);
@@ -59,6 +61,7 @@ class Receiver : public Napi::ObjectWrap<Receiver>, private Poller::Listener {
 
   UniqueFd socket_;
   Poller poller_;
+  LowWaterMark low_water_mark_;
   std::unique_ptr<Transport> transport_;
   CmsgTransport* devmem_ = nullptr;  // transport_, where it is the devmem path's
   Counters* counters_ = nullptr;

@@ -45,15 +45,18 @@ struct FillResult {
   int error = 0;              // -errno; fragments before it are valid
   bool end = false;           // the peer sent all it will
   bool stalled = false;       // no memory free: reading must wait for a release
-  uint64_t linear_bytes = 0;  // in scratch memory, to be handed over with the batch
+  bool drained = false;       // a call said that nothing is left
+  uint64_t bytes = 0;         // of the stream, read by all calls
+  uint64_t linear_bytes = 0;  // of those, in scratch memory, to be handed over with the batch
 };
 
 class Transport {
  public:
   virtual ~Transport() = default;
 
-  // Reads what is there, bounded by the writer's room and a byte budget.
-  virtual FillResult Fill(int socket, BatchWriter& out) = 0;
+  // Reads what is there, bounded by the writer's room and a byte budget: until a call
+  // says that nothing is left, or else until one seems to have given all there was.
+  virtual FillResult Fill(int socket, BatchWriter& out, bool until_drained) = 0;
 
   // Marks `count` descriptors from `index` on as released and takes their memory off the
   // credits. Their tokens, of those that have one, are added to `tokens`, for Release.

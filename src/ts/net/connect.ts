@@ -3,13 +3,15 @@ import net from 'node:net';
 
 import type { Bindings } from '../receive/binding.js';
 import { checkBindings } from './bindings.js';
-import { DevmemSocket } from './socket.js';
+import { checkLowWaterMark, DevmemSocket } from './socket.js';
 
 export type ConnectOptions = net.TcpSocketConnectOpts & {
   /** What the socket receives into: one binding, or several of the devmem path. */
   binding: Bindings;
   /** Keep the writing side open when the peer ends its stream. Default false. */
   allowHalfOpen?: boolean;
+  /** As `DevmemSocket.setLowWaterMark()`: reads at every so many bytes. Default 1. */
+  lowWaterMark?: number;
   /** Gives up connecting, or closes the socket, when aborted. */
   signal?: AbortSignal;
 };
@@ -25,7 +27,8 @@ export type ConnectOptions = net.TcpSocketConnectOpts & {
  */
 export async function connect(options: ConnectOptions): Promise<DevmemSocket> {
   const bindings = checkBindings(options?.binding);
-  const { signal, allowHalfOpen, ...netOptions } = options;
+  const { signal, allowHalfOpen, lowWaterMark, ...netOptions } = options;
+  checkLowWaterMark(lowWaterMark);
   signal?.throwIfAborted();
   // The constructor is what heeds noDelay, keepAlive and the like.
   const socket = new net.Socket({ ...netOptions, allowHalfOpen: allowHalfOpen ?? false });
@@ -34,7 +37,11 @@ export async function connect(options: ConnectOptions): Promise<DevmemSocket> {
   try {
     socket.connect(netOptions);
     await once(socket, 'connect', signal === undefined ? {} : { signal });
-    return new DevmemSocket(socket, signal === undefined ? { bindings } : { bindings, signal });
+    return new DevmemSocket(socket, {
+      bindings,
+      ...(signal !== undefined && { signal }),
+      ...(lowWaterMark !== undefined && { lowWaterMark }),
+    });
   } catch (error) {
     socket.destroy();
     throw signal?.aborted ? signal.reason : error;

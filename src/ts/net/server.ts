@@ -4,11 +4,13 @@ import net from 'node:net';
 import { DevmemError, invalidArgType } from '../errors.js';
 import type { Binding, Bindings } from '../receive/binding.js';
 import { checkAddition, checkBindings, type CheckedBindings } from './bindings.js';
-import { DevmemSocket } from './socket.js';
+import { checkLowWaterMark, DevmemSocket } from './socket.js';
 
 export interface ServerOptions extends Omit<net.ServerOpts, 'pauseOnConnect'> {
   /** What the server's sockets receive into: one binding, or several of the devmem path. */
   binding: Bindings;
+  /** Each socket's `setLowWaterMark()`: reads at every so many bytes. Default 1. */
+  lowWaterMark?: number;
   /** Closes the server, and all its sockets, when aborted. */
   signal?: AbortSignal;
 }
@@ -34,6 +36,7 @@ export class DevmemServer extends EventEmitter implements AsyncDisposable {
   #bindings: CheckedBindings;
   readonly #handler: ConnectionHandler | undefined;
   readonly #signal: AbortSignal | undefined;
+  readonly #socketOptions: { lowWaterMark?: number };
   // Settles once the last listen() has worked or failed.
   #starting: Promise<unknown> | undefined;
   #closing: Promise<void> | undefined;
@@ -41,8 +44,10 @@ export class DevmemServer extends EventEmitter implements AsyncDisposable {
   /** @internal */
   constructor(options: ServerOptions, handler: ConnectionHandler | undefined) {
     super();
-    const { binding, signal, ...netOptions } = options;
+    const { binding, signal, lowWaterMark, ...netOptions } = options;
     this.#bindings = checkBindings(binding);
+    checkLowWaterMark(lowWaterMark);
+    this.#socketOptions = lowWaterMark === undefined ? {} : { lowWaterMark };
     this.#handler = handler;
     this.#signal = signal;
     this.#server = net.createServer({ ...netOptions, pauseOnConnect: true });
@@ -146,7 +151,7 @@ export class DevmemServer extends EventEmitter implements AsyncDisposable {
   #accept(connection: net.Socket): void {
     let socket: DevmemSocket;
     try {
-      socket = new DevmemSocket(connection, { bindings: this.#usable() });
+      socket = new DevmemSocket(connection, { bindings: this.#usable(), ...this.#socketOptions });
     } catch (error) {
       // Such as descriptors running out.
       connection.destroy();

@@ -3,7 +3,7 @@ import type net from 'node:net';
 import { Writable } from 'node:stream';
 import { ReadableStream } from 'node:stream/web';
 
-import { DevmemError } from '../errors.js';
+import { checkInteger, DevmemError } from '../errors.js';
 import type { Batch } from '../receive/batch.js';
 import type { Binding, Bindings, TransportName } from '../receive/binding.js';
 import type { Fragment } from '../receive/fragment.js';
@@ -27,6 +27,16 @@ export interface AdoptOptions {
    * http's 'upgrade' and 'connect' events: the stream begins with them.
    */
   head?: Uint8Array;
+  /** As `setLowWaterMark()`, from the stream's start: reads at every so many bytes. Default 1. */
+  lowWaterMark?: number;
+}
+
+// What SO_RCVLOWAT holds.
+const MAX_LOW_WATER_MARK = 2 ** 31 - 1;
+
+/** @internal Checks `options.lowWaterMark`, where it is given. */
+export function checkLowWaterMark(bytes: number | undefined): void {
+  if (bytes !== undefined) checkInteger('options.lowWaterMark', bytes, 1, MAX_LOW_WATER_MARK);
 }
 
 /** @internal Options that were checked. */
@@ -71,6 +81,7 @@ export class DevmemSocket extends EventEmitter implements AsyncIterable<Fragment
     this.#stream = new FragmentStream(options.bindings, fd, () => this.#name());
     const before = [options.head, head].filter((bytes) => bytes !== undefined && bytes.length > 0);
     if (before.length > 0) this.#stream.prepend(Buffer.concat(before as Uint8Array[]));
+    if (options.lowWaterMark !== undefined) this.#stream.setLowWaterMark(options.lowWaterMark);
     this.#shares = new ReceiveShares(this.#stream);
     for (const binding of options.bindings) this.#shares.join(receiveWindow(binding));
     this.#stream.onEnd((error) => {
@@ -127,6 +138,28 @@ export class DevmemSocket extends EventEmitter implements AsyncIterable<Fragment
    */
   get counters(): Float64Array {
     return this.#stream.counters;
+  }
+
+  /**
+   * Has reading wait until the stream has come to the next multiple of so many bytes,
+   * counted from the last batch or fragment that was taken: fewer wakes and larger
+   * batches. To be set to the size of fixed messages, or to that of one message or object,
+   * however large, before its first byte is read; 1 ends it.
+   *
+   * What is waited for has to come: a stream that stops before the next multiple leaves
+   * the reader waiting. Its end, an error, and a full receive buffer end the wait too.
+   *
+   * The kernel wakes at half of the receive buffer, or of what that may grow to
+   * (net.ipv4.tcp_rmem), at the latest. See SO_RCVLOWAT in socket(7). After the
+   * connection's end it does nothing.
+   *
+   * @param bytes - 1 (as soon as anything is there, the default) to 2^31 - 1
+   * @throws TypeError ERR_INVALID_ARG_TYPE, RangeError ERR_OUT_OF_RANGE for anything else
+   */
+  setLowWaterMark(bytes: number): this {
+    checkInteger('bytes', bytes, 1, MAX_LOW_WATER_MARK);
+    if (!this.#gone) this.#stream.setLowWaterMark(bytes);
+    return this;
   }
 
   get localAddress(): string | undefined {
@@ -313,5 +346,6 @@ function writableSide(socket: net.Socket): Writable {
  */
 export function adopt(socket: net.Socket, options: AdoptOptions): DevmemSocket {
   const bindings = checkBindings(options?.binding);
+  checkLowWaterMark(options.lowWaterMark);
   return new DevmemSocket(socket, { ...options, bindings });
 }

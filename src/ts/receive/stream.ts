@@ -187,6 +187,13 @@ export class FragmentStream implements Lessor, Waiter {
     this.#receiver.setReceiveBuffer(bytes);
   }
 
+  /** Reads on at every so many bytes of the stream, from what was taken last. */
+  setLowWaterMark(bytes: number): void {
+    const ahead = this.#ready.reduce((sum, batch) => sum + batch.byteLength, 0);
+    const status = this.#receiver.setLowWaterMark(bytes, ahead);
+    if (status < 0) throw systemError(status, 'setsockopt(SO_RCVLOWAT)');
+  }
+
   ref(): void {
     this.#receiver.ref();
   }
