@@ -139,7 +139,8 @@ describe.runIf(canFail).each<Family>(['IPv4', 'IPv6'])('over %s', (family) => {
     set(`${DEBUGFS}/failslab/task-filter`, 'Y', 'N');
     set(`${DEBUGFS}/failslab/times`, '-1', '1');
     set(`${DEBUGFS}/failslab/probability`, '10', '0');
-    await expectWholeStream(family);
-    expect(statistic('rx_no_memory')).toBeGreaterThan(before);
+    // What the NIC allocates it keeps and uses again: a stream may need little.
+    do await expectWholeStream(family);
+    while (statistic('rx_no_memory') === before);
   });
 });

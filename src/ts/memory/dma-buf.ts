@@ -226,7 +226,10 @@ export class DmaBuf implements AsyncDisposable {
     const { dmaBuf } = this.#backing;
     // Close()d by the callback, it has nothing to end.
     if (dmaBuf === undefined || this.#closed) return;
-    const status = native().dmaBufSync(dmaBuf, flags);
+    // It maps its pages for what the first access does, and may not be told of another
+    // kind later (drivers/dma-buf/udmabuf.c begin_cpu_udmabuf; DMA_API_DEBUG complains).
+    const both = this.type === 'udmabuf' ? ACCESS['read-write'] : 0;
+    const status = native().dmaBufSync(dmaBuf, flags | both);
     if (status < 0) throw systemError(status, 'ioctl(DMA_BUF_IOCTL_SYNC)');
   }
 
