@@ -164,6 +164,11 @@ const LAB_KINDS = [
   ['batches', 'devmem-tcp, batches', 0],
   ['fragments', 'devmem-tcp, fragments', 3],
 ];
+/** The same, both at marks of 1 MiB. @type {typeof LAB_KINDS} */
+const LAB_MARKED_KINDS = [
+  ['cMarked', 'C, SO_RCVLOWAT', 1],
+  ['batchesMarked', 'devmem-tcp, lowWaterMark', 0],
+];
 
 /**
  * @param {LabResult} result
@@ -181,7 +186,7 @@ function drawLab(result) {
   }));
   const cost = counted.results.map(({ samples }) => ({
     title: 'Thousand instructions of the receiving process per fragment',
-    bars: LAB_KINDS.map(([kind, label, color]) => {
+    bars: [...LAB_KINDS, ...LAB_MARKED_KINDS].map(([kind, label, color]) => {
       const each = (samples[kind] ?? []).map(
         ({ user, system, frags }) => ((user + system) * 1e6) / frags,
       );
@@ -204,6 +209,7 @@ function drawLab(result) {
       ratios(result, 'lab', 'Ratios of neighbouring samples, batches', [
         ["throughput, of C's", 'batchVsC'],
         ["instructions, of C's", 'cpuVsC'],
+        ["instructions at marks, of C's there", 'cpuVsCMarked'],
         ["throughput, of ncdevmem's", 'vsNcdevmem'],
       ]),
     ],
