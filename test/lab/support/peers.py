@@ -57,8 +57,8 @@ def checksum(data):
     return ~total & 0xFFFF
 
 
-def segments(host, port):
-    """TCP segments that belong to no connection, and over IPv4 may be fragmented."""
+def segments(host, port, damage=0):
+    """Sixteen TCP segments that belong to no connection, and over IPv4 may be fragmented."""
     end = socket.socket(family_of(host), socket.SOCK_RAW, socket.IPPROTO_TCP)
     if end.family == socket.AF_INET:
         # IP_MTU_DISCOVER, IP_PMTUDISC_DONT
@@ -73,12 +73,17 @@ def segments(host, port):
     def header(check):
         return struct.pack("!HHIIBBHHH", 4321, port, 1, 1, 5 << 4, 0x10, 1024, check, 0)
 
-    segment = header(checksum(pseudo + header(0) + payload)) + payload
+    segment = header(checksum(pseudo + header(0) + payload) ^ damage) + payload
     for _ in range(16):
         end.send(segment)
 
 
-KINDS = {each.__name__: each for each in (md5, mptcp, segments)}
+def damaged(host, port):
+    """The same, with wrong checksums."""
+    segments(host, port, damage=0x5555)
+
+
+KINDS = {each.__name__: each for each in (md5, mptcp, segments, damaged)}
 
 if __name__ == "__main__":
     kind, host, port = sys.argv[1:]
