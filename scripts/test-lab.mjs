@@ -18,7 +18,11 @@ const timeoutSeconds = Math.max(2700, 3 * guestNeeds(kernel).timeoutSeconds);
 // Of allocations that test/lab/shortage.test.ts has fail: those of vmalloc and of the kernel's
 // own checks say so. Elsewhere none fails on demand, and whoever says so has a reason.
 const failedOnDemand = kernel.startsWith('debug-')
-  ? [/\bwarn_alloc\+0x/, /^.*DMA-API: cacheline tracking ENOMEM/]
+  ? [
+      /\bwarn_alloc\+0x/,
+      /^.*DMA-API: cacheline tracking ENOMEM/,
+      /^.*ref_tracker: memory allocation failure/,
+    ]
   : [];
 
 const command = [

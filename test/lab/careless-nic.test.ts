@@ -1,19 +1,30 @@
 /**
  * A NIC that leaves to the kernel what devmemsim otherwise spares it: packets split and
- * not, payload in pages beside the headers; and all of it to GRO.
+ * not, payload in pages beside the headers, wrong checksums; and all of it to GRO.
  */
-import { setImmediate as turn } from 'node:timers/promises';
+import { setImmediate as turn, setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 
 import { bindForEachTest } from './support/bound.js';
-import { type Family, PEER_INTERFACE, run, setParameter } from './support/guest.js';
+import {
+  ADDRESS,
+  type Family,
+  PEER_INTERFACE,
+  run,
+  setParameter,
+  statistic,
+} from './support/guest.js';
 import { mended, sayIfUnmended } from './support/mended.js';
 import { poolsLeftAfterClose } from './support/page-pools.js';
 import { type Received, receiveStreams } from './support/transfer.js';
 
 const MiB = 2 ** 20;
 const BYTES = 8 * MiB;
+const PEERS = fileURLToPath(new URL('support/peers.py', import.meta.url));
+/** What peers.py sends. */
+const DAMAGED = 16;
 
 sayIfUnmended('a NIC that spares the kernel nothing');
 
@@ -32,6 +43,11 @@ function sendSegments(on: boolean): void {
   run('peer', 'ethtool', '-K', PEER_INTERFACE, 'tso', state, 'gso', state);
 }
 
+/** Segments that TCP dropped because of their checksums, over IPv4 and IPv6 together. */
+function checksumErrors(): number {
+  return Number(/^TcpInCsumErrors\s+(\d+)/m.exec(run('nstat', '-asz', 'TcpInCsumErrors'))![1]);
+}
+
 async function receiveWhole(family: Family): Promise<Received> {
   const [received] = await receiveStreams(bound.binding, family, BYTES);
   expect(received).toMatchObject({ firstWrong: -1, bytes: BYTES });
@@ -45,6 +61,14 @@ describe.runIf(mended).each<Family>(['IPv4', 'IPv6'])('over %s', (family) => {
     undo.push(setParameter('linear_bytes', 1024));
     const { stats } = await receiveWhole(family);
     expect(stats.linearBytes).toBeGreaterThan(0);
+  });
+
+  it('packets whose checksum is wrong are dropped, and counted', async () => {
+    const [packets, errors] = [statistic('rx_split_packets'), checksumErrors()];
+    run('peer', 'python3', PEERS, 'damaged', ADDRESS[family], '4321');
+    while (checksumErrors() < errors + DAMAGED) await delay(50);
+    expect(statistic('rx_split_packets')).toBeGreaterThanOrEqual(packets + DAMAGED);
+    await receiveWhole(family);
   });
 
   describe('in single segments', () => {
