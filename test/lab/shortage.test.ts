@@ -154,9 +154,13 @@ describe.runIf(canFail).each<Family>(['IPv4', 'IPv6'])('over %s', (family) => {
     expect(threads.length).toBeGreaterThan(0);
     for (const thread of threads) writeFileSync(`/proc/${thread}/make-it-fail`, '1');
     const before = statistic('rx_no_memory');
-    set(`${DEBUGFS}/failslab/task-filter`, 'Y', 'N');
-    set(`${DEBUGFS}/failslab/times`, '-1', '1');
-    set(`${DEBUGFS}/failslab/probability`, '10', '0');
+    // Its skbs it uses again and again, and of the pages of their heads it needs one for four.
+    set(`${DEBUGFS}/fail_page_alloc/min-order`, '0', '1');
+    for (const kind of ['failslab', 'fail_page_alloc']) {
+      set(`${DEBUGFS}/${kind}/task-filter`, 'Y', 'N');
+      set(`${DEBUGFS}/${kind}/times`, '-1', '1');
+      set(`${DEBUGFS}/${kind}/probability`, '10', '0');
+    }
     await expectWholeStream(family);
     expect(statistic('rx_no_memory')).toBeGreaterThan(before);
   });
