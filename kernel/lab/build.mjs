@@ -273,7 +273,14 @@ export async function configure(wanted, tree) {
  * @param {string} log
  */
 export async function make(tree, targets, log) {
-  const options = [`--jobs=${availableParallelism()}`, '-C', tree, ...ANONYMOUS, ...BOOTABLE, ...targets];
+  const options = [
+    `--jobs=${availableParallelism()}`,
+    '-C',
+    tree,
+    ...ANONYMOUS,
+    ...BOOTABLE,
+    ...targets,
+  ];
   // Minutes of all CPUs: whoever works here comes first.
   const status = await runLogged('nice', ['-n', '10', 'make', ...options], log);
   if (status === 0) return;
