@@ -98,17 +98,23 @@ async function sendOne(setup: SendSetup, socket: net.Socket): Promise<SentConnec
   let failure: Error | undefined;
   // Nothing is expected, but reading is what notices that the peer is done.
   const closed = finished(socket.resume(), { writable: false });
+  // Of a socket that was reset, neither pipeline() nor finished() always tells.
+  const gone = new Promise<void>((resolve) => {
+    if (socket.closed) resolve();
+    else socket.once('close', () => resolve());
+  });
   try {
     const pieces = limited(source(), bytes, stopper.signal, (count) => {
       sent += count;
       meter.add(count);
     });
-    await pipeline(pieces, socket);
-    await closed;
+    await Promise.race([pipeline(pieces, socket), gone]);
+    await Promise.race([closed, gone]);
+    if (socket.errored !== null) throw socket.errored;
   } catch (error) {
     if (!stopper.signal.aborted) failure = error as Error;
     socket.destroy();
-    await closed.catch(() => {});
+    await Promise.race([closed.catch(() => {}), gone]);
   } finally {
     stopper.signal.removeEventListener('abort', destroyLater);
   }
