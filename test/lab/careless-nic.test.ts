@@ -11,8 +11,8 @@ import { bindForEachTest } from './support/bound.js';
 import {
   ADDRESS,
   type Family,
-  PEER_INTERFACE,
   run,
+  sendSegments,
   setParameter,
   statistic,
 } from './support/guest.js';
@@ -36,12 +36,6 @@ const undo: (() => void)[] = [];
 afterEach(() => {
   for (const step of undo.splice(0).reverse()) step();
 });
-
-/** Has the peer send segments, not super-packets, from now on. */
-function sendSegments(on: boolean): void {
-  const state = on ? 'off' : 'on';
-  run('peer', 'ethtool', '-K', PEER_INTERFACE, 'tso', state, 'gso', state);
-}
 
 /** Segments that TCP dropped because of their checksums, over IPv4 and IPv6 together. */
 function checksumErrors(): number {

@@ -16,8 +16,7 @@ import {
   ADDRESS,
   type Family,
   INTERFACE,
-  PEER_INTERFACE,
-  run,
+  sendSegments,
   statistic,
   steerToQueues,
 } from './support/guest.js';
@@ -112,14 +111,6 @@ async function expectWholeStream(family: Family): Promise<void> {
   await memory.close();
 }
 
-/** Has the peer send segments, not super-packets, for this test. */
-function sendSegments(): void {
-  const offload = (to: 'on' | 'off'): string =>
-    run('peer', 'ethtool', '-K', PEER_INTERFACE, 'tso', to, 'gso', to);
-  offload('off');
-  undo.push(() => offload('on'));
-}
-
 /** The threads that do what interrupts of the NIC would. */
 function threadsOfNic(): string[] {
   return readdirSync('/proc').filter((pid) => {
@@ -148,7 +139,8 @@ describe.runIf(canFail).each<Family>(['IPv4', 'IPv6'])('over %s', (family) => {
 
   it('a stream comes whole by a NIC for which every tenth allocation fails', async () => {
     // For each packet it allocates, and of super-packets there are few.
-    sendSegments();
+    sendSegments(true);
+    undo.push(() => sendSegments(false));
     set(`/sys/class/net/${INTERFACE}/threaded`, '1', '0');
     const threads = threadsOfNic();
     expect(threads.length).toBeGreaterThan(0);

@@ -81,6 +81,12 @@ export function statistic(name: string): number {
   return Number(match[1]);
 }
 
+/** Has the peer send segments, not super-packets, from now on. */
+export function sendSegments(on: boolean): void {
+  const state = on ? 'off' : 'on';
+  run('peer', 'ethtool', '-K', PEER_INTERFACE, 'tso', state, 'gso', state);
+}
+
 /** Turns header split (tcp-data-split) on or off. */
 export async function setHeaderSplit(on: boolean): Promise<void> {
   await setRings(INTERFACE, { tcpDataSplit: on ? 'enabled' : 'disabled' });
