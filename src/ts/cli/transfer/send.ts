@@ -2,6 +2,7 @@
 import { once } from 'node:events';
 import net from 'node:net';
 import { finished, pipeline } from 'node:stream/promises';
+import { setImmediate as turn } from 'node:timers/promises';
 
 import { type Meter, round } from './meter.js';
 import { addressText, type Endpoint, type RemoteEndpoint } from '../values.js';
@@ -84,6 +85,12 @@ async function accepted(
 // What was written before the end gets this long to leave.
 const GRACE_MS = 1000;
 
+// Rejects a turn after the end, in which a pipeline that is done says so.
+async function cutShort(socket: net.Socket): Promise<never> {
+  await turn();
+  throw socket.errored ?? new Error('the peer closed the connection');
+}
+
 async function sendOne(setup: SendSetup, socket: net.Socket): Promise<SentConnection> {
   const { source, bytes, meter, stopper } = setup;
   const remote = addressText(socket.remoteAddress ?? '?', socket.remotePort ?? 0);
@@ -108,7 +115,7 @@ async function sendOne(setup: SendSetup, socket: net.Socket): Promise<SentConnec
       sent += count;
       meter.add(count);
     });
-    await Promise.race([pipeline(pieces, socket), gone]);
+    await Promise.race([pipeline(pieces, socket), gone.then(() => cutShort(socket))]);
     await Promise.race([closed, gone]);
     if (socket.errored !== null) throw socket.errored;
   } catch (error) {
