@@ -50,9 +50,11 @@ describe('a worker that alone loaded the addon', () => {
   });
 });
 
-it('workers that do nothing but call the addon are terminated in the midst of it', async () => {
-  const outcome = await new Child('terminate-busy-worker', []).outcome();
-  expect(outcome).toEqual({ status: 0, signal: null, stdout: 'survived\n', stderr: '' });
+describe('workers that do nothing but call the addon', () => {
+  it.for(['a buffer', 'a promise'])('are terminated in the midst of making %s', async (what) => {
+    const outcome = await new Child('terminate-busy-worker', [what]).outcome();
+    expect(outcome).toEqual({ status: 0, signal: null, stdout: 'survived\n', stderr: '' });
+  });
 });
 
 describe('a process', () => {

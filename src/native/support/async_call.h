@@ -8,25 +8,25 @@
 #include <type_traits>
 #include <utility>
 
+#include "support/deferred.h"
+
 namespace devmem {
 
 template <typename Work, typename Finish>
 class AsyncCall : public Napi::AsyncWorker {
  public:
-  AsyncCall(Napi::Env env, const char* name, Work work, Finish finish)
+  AsyncCall(Napi::Env env, const char* name, Deferred deferred, Work work, Finish finish)
       : Napi::AsyncWorker(env, name),
-        deferred_(env),
+        deferred_(deferred),
         work_(std::move(work)),
         finish_(std::move(finish)) {}
-
-  Napi::Promise promise() const { return deferred_.Promise(); }
 
  protected:
   void Execute() override { result_.emplace(work_()); }
   void OnOK() override { deferred_.Resolve(finish_(Env(), std::move(*result_))); }
 
  private:
-  Napi::Promise::Deferred deferred_;
+  Deferred deferred_;
   Work work_;
   Finish finish_;
   std::optional<std::invoke_result_t<Work&>> result_;
@@ -36,10 +36,12 @@ class AsyncCall : public Napi::AsyncWorker {
 // makes of its result. `work` must touch nothing of the environment's.
 template <typename Work, typename Finish>
 Napi::Value CallAsync(Napi::Env env, const char* name, Work work, Finish finish) {
-  auto* call = new AsyncCall<Work, Finish>(env, name, std::move(work), std::move(finish));
-  Napi::Promise promise = call->promise();
+  std::optional<Deferred> deferred = Deferred::New(env);
+  if (!deferred) return {};
+  auto* call =
+      new AsyncCall<Work, Finish>(env, name, *deferred, std::move(work), std::move(finish));
   call->Queue();
-  return promise;
+  return deferred->promise();
 }
 
 }  // namespace devmem

@@ -5,8 +5,11 @@
 
 #include <cerrno>
 #include <cstring>
+#include <optional>
+#include <utility>
 #include <vector>
 
+#include "support/deferred.h"
 #include "support/values.h"
 
 namespace devmem {
@@ -39,13 +42,12 @@ bool Complete(const std::vector<uint8_t>& data, size_t from, uint32_t sequence) 
 // memory takes the kernel a while, and the event loop has better things to do.
 class RequestWorker : public Napi::AsyncWorker {
  public:
-  RequestWorker(Napi::Env env, std::shared_ptr<UniqueFd> fd, std::vector<uint8_t> message)
+  RequestWorker(Napi::Env env, Deferred deferred, std::shared_ptr<UniqueFd> fd,
+                std::vector<uint8_t> message)
       : Napi::AsyncWorker(env, "devmem-tcp:netlink"),
         fd_(std::move(fd)),
         message_(std::move(message)),
-        deferred_(Napi::Promise::Deferred::New(env)) {}
-
-  Napi::Promise promise() const { return deferred_.Promise(); }
+        deferred_(deferred) {}
 
   void Execute() override {
     uint32_t sequence;
@@ -99,7 +101,7 @@ class RequestWorker : public Napi::AsyncWorker {
   std::shared_ptr<UniqueFd> fd_;
   std::vector<uint8_t> message_;
   std::vector<uint8_t> answer_;
-  Napi::Promise::Deferred deferred_;
+  Deferred deferred_;
   int error_ = 0;
 };
 
@@ -136,17 +138,17 @@ Napi::Value NetlinkSocket::Request(const Napi::CallbackInfo& info) {
     ThrowMisuse(env, "request(Uint8Array)");
     return env.Undefined();
   }
+  std::optional<Deferred> deferred = Deferred::New(env);
+  if (!deferred) return {};
   if (fd_ == nullptr) {
-    Napi::Promise::Deferred closed = Napi::Promise::Deferred::New(env);
-    closed.Resolve(Napi::Number::New(env, -EBADF));
-    return closed.Promise();
+    deferred->Resolve(Napi::Number::New(env, -EBADF));
+    return deferred->promise();
   }
   Napi::Uint8Array message = info[0].As<Napi::Uint8Array>();
-  auto* worker = new RequestWorker(
-      env, fd_, std::vector<uint8_t>(message.Data(), message.Data() + message.ByteLength()));
-  Napi::Promise promise = worker->promise();
+  std::vector<uint8_t> bytes(message.Data(), message.Data() + message.ByteLength());
+  auto* worker = new RequestWorker(env, *deferred, fd_, std::move(bytes));
   worker->Queue();
-  return promise;
+  return deferred->promise();
 }
 
 void NetlinkSocket::Close(const Napi::CallbackInfo&) {
