@@ -1,5 +1,5 @@
 /** `devmem-tcp recv` and `send` over loopback, by copying. */
-import { writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -91,6 +91,7 @@ describe('recv and send', () => {
   it('carry a file', async () => {
     const file = join(tmpdir(), `devmem-tcp-send-${process.pid}`);
     writeFileSync(file, pattern.slice(0, 3 * MiB));
+    onTestFinished(() => rmSync(file));
     const { recv, port } = await receiver('--verify=random:1', '--json');
     expect((await send(port, '--file', file)).status).toBe(0);
     expect(await report(recv)).toMatchObject({ bytes: 3 * MiB, verified: true });
