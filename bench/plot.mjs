@@ -78,6 +78,7 @@ function drawMicro({ environment, samples: { javascript, native, paths } }) {
           row('batch.offset(i), batch.size(i)', javascript.accessors),
           row('for…of a batch', javascript.batchOf, 'micro.batchOfNs'),
           row('for await of a socket', javascript.fragIter, 'micro.fragIterNs'),
+          bar('the same, of nothing', javascript.emptyIter ?? [], { color: 1 }),
         ],
       },
       {

@@ -100,6 +100,29 @@ async function fragIter() {
 }
 
 /**
+ * The least that an async iterator can do: a promise and a result for each step.
+ * @implements {AsyncIterableIterator<{ offset: number, size: number }, undefined>}
+ */
+class EmptyIterator {
+  #left = BATCHES_AWAITED * BATCH;
+  #value = { offset: 0, size: BATCH };
+
+  /** @returns {Promise<IteratorResult<{ offset: number, size: number }, undefined>>} */
+  next() {
+    if (this.#left-- > 0) return Promise.resolve({ done: false, value: this.#value });
+    return Promise.resolve({ done: true, value: undefined });
+  }
+
+  [Symbol.asyncIterator]() {
+    return this;
+  }
+}
+
+async function emptyIter() {
+  for await (const { offset, size } of new EmptyIterator()) sink.take(offset, size);
+}
+
+/**
  * @param {() => void | Promise<void>} work
  * @param {number} batches
  */
@@ -115,6 +138,7 @@ const contenders = {
   accessors: timed(accessors, BATCHES),
   batchOf: timed(batchOf, BATCHES),
   batchOfReleasing: timed(batchOfReleasing, BATCHES),
+  emptyIter: timed(emptyIter, BATCHES_AWAITED),
   batchIter: timed(batchIter, BATCHES_AWAITED),
   fragIter: timed(fragIter, BATCHES_AWAITED),
 };

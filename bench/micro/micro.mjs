@@ -41,6 +41,7 @@ export async function micro({ quick, note }) {
   return {
     figures: {
       ...javascriptFigures(javascript),
+      fragIterVsEmptyIter: pairedRatio(javascript.fragIter ?? [], javascript.emptyIter ?? []),
       parseNs: median(native.parse ?? []),
       fillAndReleaseNs: median(native.fillAndRelease ?? []),
       returnTokensNs: median(native.returnInOrder ?? []),

@@ -140,10 +140,10 @@ export interface Receiver {
   open(fd: number): number;
   resume(): number;
   pause(): void;
-  /** Releases neighbouring descriptors. Returns 0 or a negative errno. */
-  releaseRange(first: number, count: number): number;
-  /** Releases descriptors by number, in any order. Returns 0 or a negative errno. */
-  release(numbers: Uint32Array, count: number): number;
+  /** Releases neighbouring descriptors. Returns a negative errno where it failed. */
+  releaseRange(first: number, count: number): number | undefined;
+  /** Releases descriptors by number, in any order. Returns a negative errno where it failed. */
+  release(numbers: Uint32Array, count: number): number | undefined;
   /** Fragments handed out and not released. */
   readonly held: number;
   /** Sets SO_RCVBUF, in bytes as the kernel accounts them. Returns 0 or a negative errno. */

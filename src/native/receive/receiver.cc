@@ -37,7 +37,8 @@ Napi::Function Receiver::Define(Napi::Env env) {
        InstanceMethod<&Receiver::Close>("close"), InstanceAccessor<&Receiver::Held>("held")});
 }
 
-Receiver::Receiver(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Receiver>(info) {
+Receiver::Receiver(const Napi::CallbackInfo& info)
+    : Napi::ObjectWrap<Receiver>(info), ring_(*EnvData::Of(info.Env())->frag_ring) {
   Napi::Env env = info.Env();
   if (!TakeShared(info) || !TakeTransport(info[0])) {
     ThrowMisuse(env, "Receiver(arena | undefined, counters, onBatch)");
@@ -113,7 +114,7 @@ void Receiver::OnReady() {
   Napi::Env env = Env();
   Napi::HandleScope scope(env);
   counters_->wakes++;
-  std::optional<BatchWriter> batch = EnvData::Of(env)->frag_ring->Begin(env);
+  std::optional<BatchWriter> batch = ring_.Begin(env);
   if (!batch) return poller_.Stop();
 
   FillResult result = transport_->Fill(socket_.get(), *batch, low_water_mark_.active());
@@ -150,13 +151,13 @@ void Receiver::Deliver(Napi::Env env, const BatchWriter& batch, const FillResult
   CallFromLoop(env, *context_, Value(), on_batch_.Value(), arguments);
 }
 
-// releaseRange(first, count) -> 0 | -errno of SO_DEVMEM_DONTNEED
+// releaseRange(first, count) -> undefined | -errno of SO_DEVMEM_DONTNEED
 Napi::Value Receiver::ReleaseRange(const Napi::CallbackInfo& info) {
   Collect(ToUint(info[0]), ToUint(info[1]));
-  return Napi::Number::New(info.Env(), ReturnCollected());
+  return ReturnCollected(info.Env());
 }
 
-// release(numbers: Uint32Array, count) -> 0 | -errno of SO_DEVMEM_DONTNEED
+// release(numbers: Uint32Array, count) -> undefined | -errno of SO_DEVMEM_DONTNEED
 Napi::Value Receiver::Release(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   if (!IsTypedArray(info[0], napi_uint32_array)) {
@@ -174,28 +175,28 @@ Napi::Value Receiver::Release(const Napi::CallbackInfo& info) {
     Collect(list[i], static_cast<uint32_t>(next - i));
     i = next;
   }
-  return Napi::Number::New(env, ReturnCollected());
+  return ReturnCollected(env);
 }
 
 // Marks neighbouring descriptors of one slot as released; a second time does nothing.
 void Receiver::Collect(uint32_t first, uint32_t count) {
-  FragRing& ring = *EnvData::Of(Env())->frag_ring;
   uint32_t begin;
-  Slot* slot = ring.Find(first, &begin);
+  Slot* slot = ring_.Find(first, &begin);
   if (slot == nullptr || held_ == 0) return;
   count = std::min(count, slot->used - begin);
   uint32_t released = transport_->Unpin(*slot, begin, count, tokens_);
   if (released == 0) return;
-  ring.Release(first, released);
+  ring_.Release(first, released);
   held_ -= std::min<uint64_t>(released, held_);
 }
 
-int Receiver::ReturnCollected() {
+// Undefined after a success: the one answer that costs nothing to make.
+Napi::Value Receiver::ReturnCollected(Napi::Env env) {
   int status = 0;
   if (!tokens_.empty()) status = transport_->Release(socket_.get(), tokens_);
   tokens_.clear();
   CloseSocketIfUnused();
-  return status;
+  return status == 0 ? Napi::Value() : Napi::Number::New(env, status);
 }
 
 Napi::Value Receiver::Held(const Napi::CallbackInfo& info) {

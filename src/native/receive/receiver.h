@@ -22,6 +22,7 @@
 namespace devmem {
 
 class CmsgTransport;
+class FragRing;
 
 class Receiver : public Napi::ObjectWrap<Receiver>, private Poller::Listener {
  public:
@@ -56,9 +57,10 @@ class Receiver : public Napi::ObjectWrap<Receiver>, private Poller::Listener {
   void OnReady() override;
   void Deliver(Napi::Env env, const BatchWriter& batch, const FillResult& result);
   void Collect(uint32_t first, uint32_t count);
-  int ReturnCollected();
+  Napi::Value ReturnCollected(Napi::Env env);
   void CloseSocketIfUnused();
 
+  FragRing& ring_;
   UniqueFd socket_;
   Poller poller_;
   LowWaterMark low_water_mark_;

@@ -18,17 +18,21 @@ T* Unwrapped(const Napi::Value& value, const napi_type_tag& tag) {
   return Napi::ObjectWrap<T>::Unwrap(object);
 }
 
-// A number as double; NaN for anything else.
+// A number as double; NaN for anything else. (Here and below Node-API looks at the type
+// itself; asking for it first would be another call.)
 inline double ToDouble(const Napi::Value& value) {
-  return value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : std::nan("");
+  double number;
+  return napi_get_value_double(value.Env(), value, &number) == napi_ok ? number : std::nan("");
 }
 
 inline int32_t ToInt(const Napi::Value& value) {
-  return value.IsNumber() ? value.As<Napi::Number>().Int32Value() : -1;
+  int32_t number;
+  return napi_get_value_int32(value.Env(), value, &number) == napi_ok ? number : -1;
 }
 
 inline uint32_t ToUint(const Napi::Value& value) {
-  return value.IsNumber() ? value.As<Napi::Number>().Uint32Value() : 0;
+  uint32_t number;
+  return napi_get_value_uint32(value.Env(), value, &number) == napi_ok ? number : 0;
 }
 
 inline bool IsTypedArray(const Napi::Value& value, napi_typedarray_type type) {

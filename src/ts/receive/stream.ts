@@ -312,8 +312,8 @@ export class FragmentStream implements Lessor, Waiter {
     this.#receiver.pause();
   }
 
-  #returned(status: number): void {
-    if (status < 0) {
+  #returned(status: number | undefined): void {
+    if (status !== undefined) {
       process.emitWarning(systemError(status, 'setsockopt(SO_DEVMEM_DONTNEED)').message, {
         code: 'DEVMEM_TOKEN_RETURN',
         detail: 'The fragments stay held by the kernel until their socket closes.',
