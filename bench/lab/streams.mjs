@@ -43,6 +43,8 @@ import { INTERFACE, PEER_ADDRESS, PEER_INTERFACE, rxQueues } from './interface.m
 const MiB = 2 ** 20;
 /** Bytes: of the contenders that wait for so many at a time. */
 const LOW_WATER_MARK = MiB;
+/** Microseconds: how long a contender that polls the NIC by itself does so before it sleeps. */
+const BUSY_POLL = 50;
 
 const execute = promisify(execFile);
 const plan = /** @type {Plan} */ (parseJson(process.argv[2] ?? ''));
@@ -133,6 +135,29 @@ async function receiveInC(bytes, connections, wait, lowWaterMark) {
 }
 
 /**
+ * Where a receiver has nothing to read, it asks the NIC itself, rather than wait for its
+ * interrupt (Documentation/networking/napi.rst, "Busy polling").
+ * @param {() => Promise<Sample>} receiving
+ */
+const busyPolling = (receiving) => async () => {
+  setBusyPoll(BUSY_POLL);
+  try {
+    return await receiving();
+  } finally {
+    setBusyPoll(0);
+  }
+};
+
+/**
+ * For all sockets; the setting is shown in the first network namespace alone.
+ * @param {number} microseconds for poll, epoll and blocking reads; 0: off
+ */
+function setBusyPoll(microseconds) {
+  const settings = ['busy_poll', 'busy_read'].map((name) => `net.core.${name}=${microseconds}`);
+  execFileSync('nsenter', ['--target', '1', '--net', 'sysctl', '--quiet', '--write', ...settings]);
+}
+
+/**
  * @param {number} bytes
  * @param {number} connections
  * @returns {Record<string, () => Promise<Sample>>}
@@ -149,6 +174,10 @@ function contenders(bytes, connections) {
   for (const [name, read] of Object.entries(READERS)) {
     all[name] = () => receive(bytes, connections, read, 1);
   }
+  all.cBusyPolling = busyPolling(() => receiveInC(bytes, connections, 'epoll', 1));
+  all.batchesBusyPolling = busyPolling(() =>
+    receive(bytes, connections, (socket) => READERS.batches(socket), 1),
+  );
   const wanted = Object.entries(all).filter(([name]) => plan.contenders.includes(name));
   return Object.fromEntries(wanted.filter(([name]) => connections === 1 || name !== 'cBlocking'));
 }
@@ -164,7 +193,7 @@ for (const { mtu, connections, MiB: size, rounds, warmUps } of plan.settings) {
   setMtu(mtu);
   const bytes = Math.floor((size * MiB) / connections);
   const all = contenders(bytes, connections);
-  const isC = new Set(['c', 'cBlocking', 'cMarked']);
+  const isC = new Set(['c', 'cBlocking', 'cMarked', 'cBusyPolling']);
   const compiled = Object.fromEntries(Object.entries(all).filter(([name]) => !isC.has(name)));
   await alternate(compiled, warmUps);
   const samples = await alternate(all, rounds, (name, round) => {
