@@ -9,7 +9,7 @@ import { request } from '../peer/source.mjs';
 const MiB = 2 ** 20;
 
 /** What the copy transport reads in one call, and so what net's onread gets. */
-export const BUFFER = 256 * 1024;
+export const BUFFER = 128 * 1024;
 
 /**
  * @typedef {object} Receiver

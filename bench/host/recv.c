@@ -22,7 +22,9 @@
 
 #define MAX_EVENTS 64
 /* As much as the addon reads from one socket before others have their turn. */
-#define BUDGET (2 << 20)
+#define BUDGET (1 << 20)
+/* After a read of this much, more may have come meanwhile. */
+#define BULK (16 << 10)
 
 static uint64_t calls;
 static char *buffer;
@@ -60,7 +62,7 @@ static int read_some(int fd, uint64_t *total)
 		copied += (uint64_t)got;
 		*total += (uint64_t)got;
 		/* A short read drained the socket. */
-		if ((size_t)got < size)
+		if ((size_t)got < size && got < BULK)
 			return 1;
 	}
 	return 1;

@@ -33,8 +33,8 @@ FillResult CopyTransport::Fill(int socket, BatchWriter& out, bool until_drained)
     uint64_t offset = arena_->Take(size, &token);
     out.Add(offset, size, token, source_);
     result.bytes += size;
-    // A short read took all there was: another would only say EAGAIN.
-    if (size < space.size() && !until_drained) break;
+    // A short read took all there was: another would only say EAGAIN, most likely.
+    if (size < space.size() && size < kBulk && !until_drained) break;
   }
   counters_.copied_bytes += static_cast<double>(result.bytes);
   return result;

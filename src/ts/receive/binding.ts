@@ -275,9 +275,9 @@ export class Binding
 const interfaceChannel = channel('devmem-tcp:interface');
 const lostChannel = channel('devmem-tcp:binding-lost');
 
-// A chunk of this size keeps a recv call's cost small beside the copy and the
-// chunk itself in the cache.
-const MAX_CHUNK = 256 * 1024;
+// A chunk of this size keeps a recv call's cost small beside the copy, and those in use
+// in the cache: a batch takes two or three.
+const MAX_CHUNK = 128 * 1024;
 const MIN_CHUNKS = 8;
 const PAGE = 4096;
 
