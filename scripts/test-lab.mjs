@@ -19,7 +19,7 @@ const timeoutSeconds = Math.max(2700, 3 * guestNeeds(kernel).timeoutSeconds);
 // own checks say so. Elsewhere none fails on demand, and whoever says so has a reason.
 const failedOnDemand = kernel.startsWith('debug-')
   ? [
-      /\bwarn_alloc\+0x/,
+      /\bwarn_alloc(?:\.cold)?\+0x/,
       /^.*DMA-API: cacheline tracking ENOMEM/,
       /^.*ref_tracker: memory allocation failure/,
     ]

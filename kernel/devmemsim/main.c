@@ -141,6 +141,8 @@ static struct platform_device *dms_parent_create(void)
 	if (IS_ERR(pdev))
 		return pdev;
 
+	/* An exporter may map neighbouring pages as one piece of any length. */
+	dma_set_max_seg_size(&pdev->dev, UINT_MAX);
 	err = dma_coerce_mask_and_coherent(&pdev->dev, DMA_BIT_MASK(64));
 	if (!err && !dms_dma_is_direct(&pdev->dev)) {
 		dev_err(&pdev->dev, "DMA addresses are not physical addresses here (IOMMU, bounce buffers or memory encryption)\n");
