@@ -53,6 +53,8 @@ const TAIL_LINES = 60;
 export const HARMLESS = Object.freeze([
   // Emulated CPUs stop for as long as the host wants: the TSC watchdog sees jumps.
   /clocksource: (?:timekeeping )?watchdog/i,
+  // The device of 6.1's udmabuf, which transfers nothing, does not say how long its pieces may be.
+  /DMA-API: misc udmabuf: mapping sg segment longer/,
 ]);
 
 /** @typedef {{ lines: string[] }} Splat */
