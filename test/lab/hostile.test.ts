@@ -21,6 +21,8 @@ const HOSTILE = fileURLToPath(new URL('support/hostile.py', import.meta.url));
 const PEERS = fileURLToPath(new URL('support/peers.py', import.meta.url));
 /** Actions that take a peer of their own kind. */
 const SPECIAL = new Set(['md5', 'mptcp']);
+/** Milliseconds that an action may take. */
+const PATIENCE = 180_000;
 
 sayIfUnmended('packet sockets, sockmap, TCP-MD5, MPTCP, tokens that a thread guesses');
 
@@ -36,6 +38,9 @@ function startPeer(action: string, host: string, port: number): ChildProcess {
 async function outcomeOf(action: string, host: string): Promise<unknown> {
   const program = spawn('python3', [HOSTILE, host, action], {
     stdio: ['ignore', 'pipe', 'inherit'],
+    // Left alone, it would keep the interface busy for those that come after.
+    timeout: PATIENCE,
+    killSignal: 'SIGKILL',
   });
   let sender: ChildProcess | undefined;
   try {

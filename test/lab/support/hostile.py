@@ -150,36 +150,50 @@ def is_ours(packet, port):
     return len(packet) >= at + 4 and packet[at + 2 : at + 4] == struct.pack("!H", port)
 
 
-def verdict(length, captured):
-    """Of a packet with payload: whether it was cut, to no more than its headers."""
-    return [captured < length, captured <= 128]
-
-
-def packet_socket(end, port):
-    end.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
-    while True:
-        packet, messages, _, _ = end.recvmsg(1 << 17, 256)
-        _, length, captured = struct.unpack_from("III", messages[0][2])
+def headers_alone(capture, port):
+    """Of the first packet with payload: whether it was cut, to no more than its headers."""
+    for packet, length, captured in capture:
         if length > 200 and is_ours(packet, port):
-            return verdict(length, captured)
+            return [captured < length, captured <= 128]
 
 
-def packet_ring(end, port):
+# Set up before the sender knows where to send: once the socket that nobody reads is full,
+# no more payload comes.
+
+
+def packet_socket(end):
+    """What a packet socket captures: packets, their lengths, and how much of each is there."""
+    end.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
+
+    def capture():
+        while True:
+            packet, messages, _, _ = end.recvmsg(1 << 17, 256)
+            _, length, captured = struct.unpack_from("III", messages[0][2])
+            yield packet, length, captured
+
+    return capture()
+
+
+def packet_ring(end):
+    """The same by a ring in shared memory."""
     frame = 1 << 16
     end.setsockopt(SOL_PACKET, PACKET_VERSION, TPACKET_V2)
     end.setsockopt(SOL_PACKET, PACKET_RX_RING, struct.pack("IIII", 1 << 20, 1, frame, 16))
     ring = mmap.mmap(end.fileno(), 1 << 20)
-    at = 0
-    while True:
-        status, length, captured, offset = struct.unpack_from("IIIH", ring, at * frame)
-        if not status & 1:
-            wait_for(end)
-            continue
-        packet = ring[at * frame + offset : at * frame + offset + captured]
-        struct.pack_into("I", ring, at * frame, 0)
-        at = (at + 1) % 16
-        if length > 200 and is_ours(packet, port):
-            return verdict(length, captured)
+
+    def capture():
+        at = 0
+        while True:
+            status, length, captured, offset = struct.unpack_from("IIIH", ring, at * frame)
+            if not status & 1:
+                wait_for(end)
+                continue
+            packet = ring[at * frame + offset : at * frame + offset + captured]
+            struct.pack_into("I", ring, at * frame, 0)
+            at = (at + 1) % 16
+            yield packet, length, captured
+
+    return capture()
 
 
 def bpf(command, *parts):
@@ -285,6 +299,7 @@ def main(host, action):
     port = server.getsockname()[1]
     if action in CAPTURES:
         end = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
+        capture = CAPTURES[action](end)
         end.bind(("dms0", ETH_P_ALL))
     say({"port": port})
     connection, _ = server.accept()
@@ -292,7 +307,7 @@ def main(host, action):
     if action != "md5":
         wait_for(connection)
     if action in CAPTURES:
-        say({"outcome": CAPTURES[action](end, port)})
+        say({"outcome": headers_alone(capture, port)})
     else:
         say({"outcome": ACTIONS[action](connection)})
     connection.close()
