@@ -34,9 +34,10 @@ const calls = {
 /** @param {string} name */
 async function callForEver(name) {
   const call = await calls[name]?.();
-  call?.();
+  if (call === undefined) throw new Error(`nothing to call for '${name}'`);
+  call();
   parentPort?.postMessage('calling');
-  for (;;) call?.();
+  for (;;) call();
 }
 
 const name = process.argv[2] ?? '';
