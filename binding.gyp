@@ -15,6 +15,7 @@
             "src/native/memory/mapping.cc",
             "src/native/memory/memfd.cc",
             "src/native/memory/memory.cc",
+            "src/native/memory/memory_claim.cc",
             "src/native/receive/cmsg_transport.cc",
             "src/native/receive/copy_arena.cc",
             "src/native/receive/copy_transport.cc",

@@ -26,6 +26,13 @@ export interface Mapping {
   close(): void;
 }
 
+/** One thread's claim to a memory; dropped by garbage collection and with its thread, too. */
+export interface MemoryClaim {
+  /** Whether it has the memory now, which it has not while another one has it. */
+  take(): boolean;
+  drop(): void;
+}
+
 /**
  * CUDA's driver, found at run time. Functions return a negative CUresult where a
  * call fails; devices are numbered from 0.
@@ -175,6 +182,8 @@ export interface Native {
   dmaHeapAllocate(heap: OwnedFd, size: number): Promise<OwnedFd | number>;
   /** DMA_BUF_IOCTL_SYNC with the given DMA_BUF_SYNC_* flags. */
   dmaBufSync(fd: OwnedFd, flags: number): number;
+  /** `memory`: a string that it has to itself among the memory of this machine. */
+  readonly MemoryClaim: new (memory: string) => MemoryClaim;
   readonly Cuda: new () => Cuda;
   readonly CudaMemory: new (cuda: Cuda, device: number, endsWithProcess: boolean) => CudaMemory;
   interfaceIndex(name: string): number;

@@ -16,6 +16,18 @@ it('refuses memory that a binding has, and takes it once that is closed', async 
   expect(second.closed).toBe(false);
 });
 
+it('gives memory to one of two that ask for it at once', async () => {
+  await using memory = await DmaBuf.allocate({ type: 'host', size: 2 ** 20 });
+  const outcomes = await Promise.allSettled([bindRx({ memory }), bindRx({ memory })]);
+  expect(outcomes).toMatchObject([
+    { status: 'fulfilled' },
+    { status: 'rejected', reason: REFUSAL },
+  ]);
+  for (const outcome of outcomes) {
+    if (outcome.status === 'fulfilled') await outcome.value.close();
+  }
+});
+
 it('refuses memory of which fragments are held, until they are released', async () => {
   await using memory = await DmaBuf.allocate({ type: 'host', size: 2 ** 20 });
   const first = await bindRx({ memory, mode: 'copy' });

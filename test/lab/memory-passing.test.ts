@@ -2,11 +2,12 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 
-import { DmaBuf, receiveFd, sendFd } from 'devmem-tcp';
+import { bindRx, DmaBuf, receiveFd, sendFd } from 'devmem-tcp';
 import { expect, it } from 'vitest';
 
 import { descriptorOf } from '../../dist/ipc/handle.js';
 import { unixPair } from '../support/unix.js';
+import { INTERFACE } from './support/guest.js';
 
 const SIZE = 2 ** 20;
 
@@ -57,6 +58,25 @@ socket.send_fds(connection, [struct.pack('>I', len(answer)) + answer], [fds[0]])
   await using back = await receiveFd(pair.accepted);
   expect(await exited).toEqual([0, null]);
   expect(back.size).toBe(SIZE);
+});
+
+it('belongs to one binding, however often it was imported', async () => {
+  await using memory = await DmaBuf.allocate({ type: 'udmabuf', size: 4 * SIZE });
+  await using again = await DmaBuf.import({ fd: memory.fd });
+  await using pair = await unixPair();
+  const [received] = await Promise.all([receiveFd(pair.accepted), sendFd(pair.client, memory)]);
+  await using third = received;
+  const devmem = { interface: INTERFACE, queues: [1], mode: 'devmem' } as const;
+  const inUse = { code: 'ERR_DEVMEM_MEMORY_IN_USE' };
+  const binding = await bindRx({ ...devmem, memory: again });
+  for (const other of [memory, third]) {
+    await expect(bindRx({ mode: 'copy', memory: other })).rejects.toMatchObject(inUse);
+    await expect(bindRx({ ...devmem, queues: [2], memory: other })).rejects.toMatchObject(inUse);
+  }
+  await binding.close();
+  await using next = await bindRx({ mode: 'copy', memory: third });
+  await expect(bindRx({ ...devmem, memory })).rejects.toMatchObject(inUse);
+  expect(next.closed).toBe(false);
 });
 
 it('that is not what the sender says is refused', async () => {

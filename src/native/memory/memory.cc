@@ -1,6 +1,7 @@
 #include "memory/memory.h"
 
 #include "memory/cuda.h"
+#include "memory/memory_claim.h"
 
 namespace devmem {
 
@@ -34,6 +35,7 @@ void DefineMemory(Napi::Env env, Napi::Object exports) {
   exports.DefineProperties({
       Napi::PropertyDescriptor::Value("Cuda", Cuda::Define(env), napi_enumerable),
       Napi::PropertyDescriptor::Value("CudaMemory", CudaMemory::Define(env), napi_enumerable),
+      Napi::PropertyDescriptor::Value("MemoryClaim", MemoryClaim::Define(env), napi_enumerable),
   });
 }
 

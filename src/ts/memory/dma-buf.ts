@@ -4,6 +4,7 @@ import { type Mapping, native } from '../native.js';
 import { allocate, type AllocateOptions } from './allocate.js';
 import type { Backing, BackingType } from './backing.js';
 import { importDmaBuf, type ImportOptions } from './import.js';
+import { type MemoryUser, type Ownership, ownershipOf } from './ownership.js';
 
 // linux/dma-buf.h
 const DMA_BUF_SYNC_END = 1 << 2;
@@ -11,11 +12,6 @@ const ACCESS = { read: 1 << 0, write: 1 << 1, 'read-write': (1 << 0) | (1 << 1) 
 
 /** What the CPU does to the memory inside `cpuAccess()`. */
 export type CpuAccess = keyof typeof ACCESS;
-
-/** @internal What receives into the memory. */
-interface MemoryUser {
-  readonly usesMemory: boolean;
-}
 
 /** Memory that a NIC (or the copy transport) writes payload to. */
 export class DmaBuf implements AsyncDisposable {
@@ -32,12 +28,12 @@ export class DmaBuf implements AsyncDisposable {
    * (a heap), `'nvidia'`. Undefined for `host` memory, and where /proc does not tell.
    */
   readonly exporter: string | undefined;
+  /** @internal Who receives into the memory, by this object or another one of it. */
+  readonly ownership: Ownership;
   readonly #backing: Backing;
   #mapping: Mapping | undefined;
   #view: Uint8Array | undefined;
   #closed = false;
-  /** @internal The last binding of this memory. */
-  user: MemoryUser | undefined;
 
   private constructor(backing: Backing) {
     this.type = backing.type;
@@ -45,6 +41,7 @@ export class DmaBuf implements AsyncDisposable {
     this.devicePtr = backing.device?.devicePtr;
     this.exporter = backing.exporter;
     this.#backing = backing;
+    this.ownership = ownershipOf(this.fd);
   }
 
   /**
@@ -71,6 +68,11 @@ export class DmaBuf implements AsyncDisposable {
    */
   static async import(options: ImportOptions): Promise<DmaBuf> {
     return new DmaBuf(await importDmaBuf(options));
+  }
+
+  /** @internal Who receives into the memory, or did last. */
+  get user(): MemoryUser | undefined {
+    return this.ownership.user;
   }
 
   /** The dma-buf's file descriptor (the memfd's for `host` memory). Owned by this object. */
@@ -205,21 +207,20 @@ export class DmaBuf implements AsyncDisposable {
    * `map()` still needs lives on until that is gone. A second call does nothing.
    */
   close(): Promise<void> {
-    this.#closed = true;
-    this.#view = undefined;
-    this.#mapping?.close();
-    // The kernel keeps pages that are in use; of a GPU's memory we have to.
-    if (this.#backing.device === undefined || !this.user?.usesMemory) this.#backing.close();
+    if (!this.#closed) {
+      this.#closed = true;
+      this.#view = undefined;
+      this.#mapping?.close();
+      const { device } = this.#backing;
+      // The kernel keeps pages that are in use; of a GPU's memory we have to.
+      if (device === undefined) this.#backing.close();
+      else this.ownership.whenUnused(() => this.#backing.close());
+    }
     return Promise.resolve();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
-  }
-
-  /** @internal To be called by a `user` that uses the memory no longer. */
-  unused(): void {
-    if (this.#closed) this.#backing.close();
   }
 
   #sync(flags: number): void {

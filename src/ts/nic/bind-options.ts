@@ -8,6 +8,7 @@ import {
   outOfRange,
 } from '../errors.js';
 import { DmaBuf } from '../memory/dma-buf.js';
+import { checkUnused } from '../memory/ownership.js';
 import { checkInterface, checkQueues } from './interface-arguments.js';
 
 /**
@@ -109,12 +110,7 @@ function checkMemory(memory: unknown): DmaBuf {
     throw invalidArgType('options.memory', 'a DmaBuf, as DmaBuf.allocate() makes it', memory);
   }
   if (memory.closed) throw new DevmemError('ERR_DEVMEM_CLOSED', 'options.memory was closed');
-  if (memory.user?.usesMemory) {
-    throw new DevmemError(
-      'ERR_DEVMEM_MEMORY_IN_USE',
-      'options.memory is in use: two bindings would write over each other. Close the binding that has it, close its sockets and release their fragments, or allocate more memory',
-    );
-  }
+  checkUnused(memory);
   return memory;
 }
 

@@ -4,6 +4,7 @@ import { EventEmitter } from 'node:events';
 
 import { systemError } from '../errors.js';
 import type { DmaBuf } from '../memory/dma-buf.js';
+import { reserve, settle } from '../memory/ownership.js';
 import { type CopyArena, native, type OnBatch, type Receiver } from '../native.js';
 import { Credits } from './credits.js';
 
@@ -152,12 +153,12 @@ export class Binding
     const unit = this.rxPageSize ?? chunkSize(parts.heldLimit);
     this.credits = new Credits(parts.heldLimit, unit);
     this.stallWarningMs = parts.stallWarningMs;
-    parts.memory.user = this;
     this.#kernel = parts.kernel;
     this.#ringBytes = parts.ringBytes;
     if (copies) {
       this.#arena = new (native().CopyArena)(parts.memory.mapping(), unit, this.credits.values);
     }
+    reserve(parts.memory, this);
   }
 
   /** Bytes of the memory that fragments in use keep from being filled again. */
@@ -199,7 +200,7 @@ export class Binding
 
   /** @internal To be called when one use of the memory ended. */
   settleMemory(): void {
-    if (!this.usesMemory && this.memory.user === this) this.memory.unused();
+    if (!this.usesMemory) settle(this.memory, this);
   }
 
   /**
