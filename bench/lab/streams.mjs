@@ -77,7 +77,7 @@ const READERS = {
   /** @param {DevmemSocket} socket */
   async fragments(socket) {
     for await (const fragment of socket) {
-      consume(fragment.offset, fragment.size);
+      consume(fragment.offset ?? 0, fragment.size);
       fragment.release();
     }
   },

@@ -1,17 +1,17 @@
 // @ts-check
 /** Batches without a socket: full columns, and somebody who takes them back. */
 import { Batch } from '../../dist/receive/batch.js';
+import { Cursor } from '../../dist/receive/cursor.js';
+import { Lease } from '../../dist/receive/lease.js';
 
-/** @typedef {import('../../dist/receive/batch.js').Lessor} Lessor */
+/** @typedef {import('../../dist/receive/lease.js').Lessor} Lessor */
 /** @typedef {import('../../dist/receive/ring.js').Columns} Columns */
 /**
  * The constructor, which the published types leave out.
  * @typedef {new (
- *   lessor: Lessor,
+ *   lease: Lease,
  *   columns: Columns,
  *   base: number,
- *   first: number,
- *   count: number,
  *   linear: Uint8Array | undefined,
  * ) => Batch} BatchConstructor
  */
@@ -66,7 +66,6 @@ export class BatchSource {
     this.#columns = {
       offsets: Float64Array.from({ length: CAPACITY }, (_, index) => start + index * PAGE),
       sizes: new Uint32Array(CAPACITY).fill(PAGE),
-      tokens: Uint32Array.from({ length: CAPACITY }, (_, index) => index + 1),
       sources: new Uint32Array(CAPACITY).fill(1),
     };
   }
@@ -75,35 +74,33 @@ export class BatchSource {
     if (this.#base + this.#size > CAPACITY) this.#base = 0;
     const base = this.#base;
     this.#base += this.#size;
-    return new InternalBatch(this.lessor, this.#columns, base, base, this.#size, undefined);
+    return new InternalBatch(
+      new Lease(this.lessor, base, this.#size),
+      this.#columns,
+      base,
+      undefined,
+    );
   }
 }
 
-/** A stream that has a batch ready each time it is asked, so many in all. */
-export class ReadyStream {
-  #source;
-  #left;
-
-  /**
-   * @param {BatchSource} source
-   * @param {number} batches
-   */
-  constructor(source, batches) {
-    this.#source = source;
-    this.#left = batches;
-  }
-
-  /** @returns {Promise<Batch | undefined>} */
-  next() {
-    return this.nextAs((batch) => batch);
-  }
-
-  /**
-   * @template Made
-   * @param {(batch: Batch | undefined) => Made} make
-   * @returns {Promise<Made>}
-   */
-  nextAs(make) {
-    return Promise.resolve(make(this.#left-- > 0 ? this.#source.next() : undefined));
-  }
+/**
+ * The cursor of a stream that has a batch ready each time it is asked, so many in all.
+ *
+ * @param {BatchSource} source
+ * @param {number} batches
+ */
+export function readyCursor(source, batches) {
+  let left = batches;
+  const cursor = new Cursor({
+    wanted() {
+      if (cursor.ready > 0) return;
+      if (left-- > 0) cursor.push(source.next());
+      else cursor.end(undefined);
+    },
+    handedOut() {},
+    finished() {},
+  });
+  cursor.push(source.next());
+  left--;
+  return cursor;
 }

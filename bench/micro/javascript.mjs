@@ -7,9 +7,7 @@ import { performance } from 'node:perf_hooks';
 
 import { BatchIterator, FragmentIterator } from '../../dist/net/iterators.js';
 import { alternate } from '../lib/alternate.mjs';
-import { BatchSource, ReadyStream } from './hand-made.mjs';
-
-/** @typedef {import('../../dist/receive/stream.js').FragmentStream} FragmentStream */
+import { BatchSource, readyCursor } from './hand-made.mjs';
 
 const BATCH = 64;
 // Of one sample: some milliseconds, which a scheduler's tick does not fall into often.
@@ -67,7 +65,7 @@ function accessors() {
 function batchOf() {
   for (let i = 0; i < BATCHES; i++) {
     const batch = source.next();
-    for (const fragment of batch) sink.take(fragment.offset, fragment.size);
+    for (const fragment of batch) sink.take(fragment.offset ?? 0, fragment.size);
     batch.release();
   }
 }
@@ -75,26 +73,25 @@ function batchOf() {
 function batchOfReleasing() {
   for (let i = 0; i < BATCHES; i++) {
     for (const fragment of source.next()) {
-      sink.take(fragment.offset, fragment.size);
+      sink.take(fragment.offset ?? 0, fragment.size);
       fragment.release();
     }
   }
 }
 
 const close = async () => {};
-const stream = () =>
-  /** @type {FragmentStream} */ (/** @type {unknown} */ (new ReadyStream(source, BATCHES_AWAITED)));
+const cursor = () => readyCursor(source, BATCHES_AWAITED);
 
 async function batchIter() {
-  for await (const batch of new BatchIterator(stream(), close)) {
+  for await (const batch of new BatchIterator(cursor(), close)) {
     batch.forEach(consume);
     batch.release();
   }
 }
 
 async function fragIter() {
-  for await (const fragment of new FragmentIterator(stream(), close)) {
-    sink.take(fragment.offset, fragment.size);
+  for await (const fragment of new FragmentIterator(cursor(), close)) {
+    sink.take(fragment.offset ?? 0, fragment.size);
     fragment.release();
   }
 }

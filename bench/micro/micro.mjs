@@ -100,7 +100,7 @@ async function measurePaths(quick, note) {
 }
 
 function compileNative() {
-  const parts = ['cmsg_transport', 'records', 'scratch', 'token_ranges'];
+  const parts = ['cmsg_transport', 'copy_arena', 'pool', 'records', 'scratch', 'token_ranges'];
   const sources = [
     'bench/micro/native.cc',
     ...parts.map((name) => `src/native/receive/${name}.cc`),

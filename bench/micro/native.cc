@@ -29,7 +29,8 @@ namespace {
 using namespace devmem;
 
 constexpr uint32_t kBatch = 64;
-constexpr uint32_t kPage = 4096;
+constexpr uint32_t kPageShift = 12;
+constexpr uint32_t kPage = 1 << kPageShift;
 constexpr uint32_t kId = 1;
 constexpr int kSocket = 7;
 constexpr int kRepeats = 20000;
@@ -66,6 +67,7 @@ struct Slot : SlotColumns {
   std::vector<uint32_t> token_column = std::vector<uint32_t>(kSlotCapacity);
   std::vector<uint32_t> source_column = std::vector<uint32_t>(kSlotCapacity);
   std::vector<uint32_t> page_column = std::vector<uint32_t>(kSlotCapacity);
+  std::vector<uint32_t> owner_column = std::vector<uint32_t>(kSlotCapacity);
 
   Slot() {
     offsets = offset_column.data();
@@ -73,12 +75,14 @@ struct Slot : SlotColumns {
     tokens = token_column.data();
     sources = source_column.data();
     pages = page_column.data();
+    owners = owner_column.data();
   }
 };
 
 struct Bench {
   Slot slot;
-  Credits credits{0, 1 << 30, kPage};
+  Pool pool{{kId, 1 << 30, 1 << 30, kPageShift}};
+  Account account;
   Scratch scratch;
   Counters counters;
   CmsgTransport transport{scratch, counters};
@@ -88,7 +92,8 @@ struct Bench {
 
   Bench() {
     tokens.reserve(kSlotCapacity);
-    transport.AddSource({kId, 1 << 30, &credits});
+    transport.Join(pool);
+    pool.Join(account);
     for (uint32_t i = 0; i < kSlotCapacity; i++) {
       in_order.push_back(i + 1);
       shuffled.push_back(i * 389 % kSlotCapacity + 1);
@@ -103,10 +108,10 @@ struct Bench {
     slot.used = 0;
     BatchWriter out(slot, 0);
     RecordTotals totals;
-    Credits charged;
-    Source sources[] = {{kId, 1 << 30, &charged}};
+    Source sources[] = {Source(pool, account)};
     int status = ParseRecords(Records().bytes, kBatch * kPage, 0, sources, out, totals);
     if (status != 0) std::abort();
+    pool.Discharge(account, kBatch * kPage);
     sink = sink + totals.device_bytes;
   }
 
@@ -114,11 +119,10 @@ struct Bench {
   void FillAndRelease() {
     slot.used = 0;
     BatchWriter out(slot, 0);
-    FillResult result = transport.Fill(kSocket, out, false);
+    FillResult result = transport.Fill(kSocket, out, {});
     if (result.error != 0 || out.count() != kBatch) std::abort();
-    tokens.clear();
-    if (transport.Unpin(slot, 0, kBatch, tokens) != kBatch) std::abort();
-    if (transport.Release(kSocket, tokens) != 0) std::abort();
+    if (transport.Unpin(slot, 0, kBatch) != kBatch) std::abort();
+    if (transport.Return(kSocket) != 0) std::abort();
   }
 
   void Return(const std::vector<uint32_t>& order) {

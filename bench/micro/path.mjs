@@ -9,6 +9,8 @@ import { performance } from 'node:perf_hooks';
 
 import { connect, DmaBuf } from '../../dist/index.js';
 import { Binding } from '../../dist/receive/binding.js';
+import { MemoryPool } from '../../dist/receive/pool.js';
+import { cmsg } from '../../dist/receive/transports/cmsg.js';
 import { alternate } from '../lib/alternate.mjs';
 
 /** @typedef {import('../../dist/index.js').DevmemSocket} DevmemSocket */
@@ -29,8 +31,8 @@ const fragments = Number(process.env.BENCH_FRAGS);
 const memory = await DmaBuf.allocate({ type: 'host', size: 128 * MiB });
 const InternalBinding = /** @type {BindingConstructor} */ (/** @type {unknown} */ (Binding));
 const binding = new InternalBinding({
-  transport: 'cmsg',
-  memory,
+  transport: cmsg,
+  pool: MemoryPool.reserve(memory),
   id: 1,
   interface: undefined,
   queues: [],
@@ -64,7 +66,7 @@ async function readBatches(socket) {
 /** @param {DevmemSocket} socket */
 async function readFragments(socket) {
   for await (const fragment of socket) {
-    total[0] = (total[0] ?? 0) + fragment.offset + fragment.size;
+    total[0] = (total[0] ?? 0) + (fragment.offset ?? 0) + fragment.size;
     fragment.release();
   }
 }

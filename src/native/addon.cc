@@ -3,8 +3,9 @@
 
 #include "memory/mapping.h"
 #include "memory/memory.h"
-#include "receive/copy_arena.h"
 #include "receive/frag_ring.h"
+#include "receive/layout.h"
+#include "receive/pool_handle.h"
 #include "receive/receiver.h"
 #include "support/env_data.h"
 #include "support/owned_fd.h"
@@ -21,7 +22,13 @@ namespace devmem {
 
 namespace {
 
-// slotMemory(slot) -> ArrayBuffer of a frag ring slot's columns
+// setSlotMaker(make): what gives the frag ring memory; see FragRing::SetMaker.
+void SetSlotMaker(const Napi::CallbackInfo& info) {
+  if (!info[0].IsFunction()) return ThrowMisuse(info.Env(), "setSlotMaker(function)");
+  EnvData::Of(info.Env())->frag_ring->SetMaker(info[0].As<Napi::Function>());
+}
+
+// slotMemory(slot) -> what the maker gave for it
 Napi::Value SlotMemory(const Napi::CallbackInfo& info) {
   return EnvData::Of(info.Env())->frag_ring->SlotMemory(info.Env(), ToUint(info[0]));
 }
@@ -41,13 +48,16 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   data->owned_fd = Napi::Persistent(OwnedFd::Define(env));
   data->mapping = Napi::Persistent(Mapping::Define(env));
   exports.DefineProperties({
+      Napi::PropertyDescriptor::Function(env, exports, "setSlotMaker", SetSlotMaker,
+                                         napi_enumerable),
       Napi::PropertyDescriptor::Function(env, exports, "slotMemory", SlotMemory, napi_enumerable),
       Napi::PropertyDescriptor::Function(env, exports, "ringUsage", RingUsage, napi_enumerable),
-      Napi::PropertyDescriptor::Value("CopyArena", CopyArenaHandle::Define(env), napi_enumerable),
       Napi::PropertyDescriptor::Value("FdWatcher", FdWatcher::Define(env), napi_enumerable),
       Napi::PropertyDescriptor::Value("NetlinkSocket", NetlinkSocket::Define(env), napi_enumerable),
+      Napi::PropertyDescriptor::Value("Pool", PoolHandle::Define(env), napi_enumerable),
       Napi::PropertyDescriptor::Value("Receiver", Receiver::Define(env), napi_enumerable),
   });
+  DefineLayout(env, exports);
   DefineMemory(env, exports);
   DefineSockets(env, exports);
   DefineEthtool(env, exports);

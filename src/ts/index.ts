@@ -51,8 +51,9 @@ export type {
   InterfaceMessage,
   PagePool,
   RxQueue,
-  TransportName,
 } from './receive/binding.js';
 export type { DeviceFragment, Fragment, LinearFragment } from './receive/fragment.js';
 export { COUNTER_NAMES, type ReceiveStats } from './receive/stats.js';
-export type { StallMessage, TokenMismatchMessage } from './receive/stream.js';
+export type { StallMessage } from './receive/stall.js';
+export type { TokenMismatchMessage } from './receive/stream.js';
+export type { TransportName } from './receive/transports/transport.js';

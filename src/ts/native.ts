@@ -111,20 +111,35 @@ export interface Credentials {
   gid: number;
 }
 
-/** Host memory that the copy transport fills, shared by a binding's sockets. */
-export type CopyArena = object;
+/** What C++ and JavaScript both look at, as the addon has it (src/native/receive/layout.cc). */
+export interface Layout {
+  /** Names of the counters, in the order in which they lie in memory. */
+  counters: readonly string[];
+  /** A slot of the frag ring: its descriptors, and where its columns begin, in bytes. */
+  slot: { capacity: number; offsets: number; sizes: number; sources: number };
+  /** Bits of OnBatch's `flags`. */
+  flags: {
+    /** The peer sent all it will. */
+    end: number;
+    /** Reading stopped for want of memory, although somebody waits. */
+    stalled: number;
+    /** Reading stopped: enough is read ahead, until somebody waits. */
+    ahead: number;
+  };
+  /** A pool's readout: indexes of a Float64Array, and how long that has to be. */
+  pool: { held: number; members: number; length: number };
+}
 
-/** Bits of a batch's `flags`; src/native/receive/receiver.h has the same. */
-export const BATCH_END = 1;
-export const BATCH_STALLED = 2;
+/** A binding's memory, as its sockets share it; src/native/receive/pool.h tells the rest. */
+export type Pool = object;
 
 /**
  * One wake's worth of news from a socket. What follows `count` is left out where there
  * is none of it.
  *
- * @param first - number of the first descriptor: slot * SLOT_CAPACITY + index
+ * @param first - number of the first descriptor: slot * capacity + index
  * @param count - descriptors in the batch, possibly 0
- * @param flags - BATCH_* bits
+ * @param flags - bits of Layout.flags
  * @param error - 0, or a negative errno that ends the stream after this batch
  * @param linear - the batch's linear bytes, in stream order
  */
@@ -138,15 +153,20 @@ export type OnBatch = (
 
 /** The receiving side of one socket; src/native/receive/receiver.h tells the rest. */
 export interface Receiver {
-  /**
-   * Fragments may come from this dma-buf (or this one too), and count towards these
-   * credits. Only without an arena. Returns 0 or a negative errno (EEXIST: there already).
-   */
-  addSource(id: number, size: number, credits: Float64Array): number;
+  /** Fragments may lie in this memory too. Returns 0 or a negative errno. */
+  addPool(pool: Pool): number;
   /** Duplicates the descriptor. Returns 0 or a negative errno. */
   open(fd: number): number;
-  resume(): number;
+  /** Reads: for somebody who waits, or ahead of all who do. Returns 0 or a negative errno. */
+  resume(waiting: boolean): number;
   pause(): void;
+  /**
+   * After a stall: whether enough memory is free for reading on to pay, or with
+   * `patient` false, whether any is.
+   */
+  canResume(patient: boolean): boolean;
+  /** Reads on and drops what comes; only an end or an error is told. 0 or a negative errno. */
+  discard(): number;
   /** Releases neighbouring descriptors. Returns a negative errno where it failed. */
   releaseRange(first: number, count: number): number | undefined;
   /** Releases descriptors by number, in any order. Returns a negative errno where it failed. */
@@ -162,7 +182,7 @@ export interface Receiver {
   setLowWaterMark(bytes: number, ahead: number): number;
   ref(): void;
   unref(): void;
-  /** Ends reading; the descriptor closes with the last release. */
+  /** Ends reading, and leaves the pools; the descriptor closes with the last release. */
   close(): void;
 }
 
@@ -196,8 +216,11 @@ export interface Native {
   tryLock(fd: number): number;
   /** How this kernel refuses a malformed SO_DEVMEM_DONTNEED: a negative errno. */
   dontneedError(): number;
-  /** The columns of a frag ring slot (src/native/receive/frag_ring.h). */
-  slotMemory(slot: number): ArrayBuffer;
+  readonly layout: Layout;
+  /** What gives the frag ring its memory: so many doubles over a SharedArrayBuffer. */
+  setSlotMaker(make: (doubles: number) => Float64Array): void;
+  /** What the maker gave for a slot (src/native/receive/frag_ring.h). */
+  slotMemory(slot: number): Float64Array;
   /** [slots of the frag ring, descriptors not released], of this thread. */
   ringUsage(): Float64Array;
   /** Bytes sent, perhaps fewer than given, or a negative errno. `fds` go with the first. */
@@ -208,14 +231,21 @@ export interface Native {
   openNetlinkGroups(protocol: number, groups: number): OwnedFd | number;
   /** The messages of one datagram, or a negative errno (EAGAIN: none there). */
   receiveNetlink(fd: OwnedFd): Uint8Array | number;
-  readonly CopyArena: new (mapping: Mapping, chunkSize: number, credits: Float64Array) => CopyArena;
   readonly FdWatcher: new (onReady: () => void) => FdWatcher;
   readonly NetlinkSocket: new () => NetlinkSocket;
-  readonly Receiver: new (
-    arena: CopyArena | undefined,
-    counters: Float64Array,
-    onBatch: OnBatch,
-  ) => Receiver;
+  /**
+   * `readout` and `counters` below lie in SharedArrayBuffers. With a mapping, the pool is
+   * one that the copy transport fills.
+   */
+  readonly Pool: new (
+    id: number,
+    size: number,
+    pageSize: number,
+    limit: number,
+    readout: Float64Array,
+    mapping: Mapping | undefined,
+  ) => Pool;
+  readonly Receiver: new (pool: Pool, counters: Float64Array, onBatch: OnBatch) => Receiver;
 }
 
 type Loaded = { native: Native } | { reason: string; cause?: unknown };

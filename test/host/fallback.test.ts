@@ -25,7 +25,7 @@ describe('mode auto, where devmem cannot be had', () => {
     expect(recorder.messages).toEqual([
       { interface: 'interface' in where ? where.interface : undefined, reason: binding.fallback },
     ]);
-    expect(binding).toMatchObject({ id: 0, queues: [], heldBytes: 0, heldLimit: SIZE });
+    expect(binding).toMatchObject({ copies: true, queues: [], heldBytes: 0, heldLimit: SIZE });
 
     await using pair = await openPair(binding);
     pair.peer.end('arrives all the same');

@@ -55,7 +55,13 @@ describeOverTransports('a stream', (transport) => {
     const kinds: string[] = [];
     for await (using fragment of pair.socket) {
       kinds.push(fragment.kind);
-      expect(fragment.offset + fragment.size).toBeLessThanOrEqual(bound.memory.size);
+      if (fragment.kind === 'device') {
+        expect(fragment.dmabufId).toBe(bound.binding.id);
+        expect(fragment.memory).toBe(bound.memory);
+        expect(fragment.offset + fragment.size).toBeLessThanOrEqual(bound.memory.size);
+      } else {
+        expect(fragment).toMatchObject({ dmabufId: 0, memory: undefined, offset: undefined });
+      }
     }
     expect(pair.socket.transport).toBe(transport);
     expect(kinds).toEqual([transport === 'copy' ? 'device' : 'linear']);

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 
 import { NetdevNetlink } from '../../dist/nic/netlink/netdev.js';
 import { Recorder } from '../support/diagnostics.js';
-import { InternalBinding } from '../support/internals.js';
+import { bindUnbound } from '../support/internals.js';
 import { becomes } from './support/bound.js';
 import { ADDRESS, INTERFACE, run, steerToQueues } from './support/guest.js';
 import { startSender } from './support/transfer.js';
@@ -182,9 +182,7 @@ describe('rx pages', () => {
     expect(errno).toBe(0);
     const page = 64 * 1024;
     const limit = 64 * page;
-    const large = new InternalBinding({
-      transport: 'cmsg',
-      memory,
+    const large = bindUnbound(memory, {
       id: id!,
       interface: INTERFACE,
       queues: [1],
@@ -199,7 +197,7 @@ describe('rx pages', () => {
     await using server = createServer({ binding: large }, async (socket) => {
       for await (const fragment of socket) {
         fragments++;
-        const { offset, size } = fragment;
+        const { offset = NaN, size } = fragment;
         const pages = Math.floor((offset + size - 1) / page) - Math.floor(offset / page) + 1;
         expected += pages * page;
         if (large.heldBytes > held) held = large.heldBytes;

@@ -3,7 +3,14 @@ import { fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 
-import { type Binding, bindRx, createServer, DmaBuf, type DevmemSocket } from 'devmem-tcp';
+import {
+  type Binding,
+  bindRx,
+  createServer,
+  type DeviceFragment,
+  DmaBuf,
+  type DevmemSocket,
+} from 'devmem-tcp';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 
 import {
@@ -179,10 +186,10 @@ describe('a receiver', () => {
   });
 
   it('reset with fragments held gets the error once, and keeps what it holds', async () => {
-    const held: { offset: number; size: number; release(): void }[] = [];
+    const held: DeviceFragment[] = [];
     const failures: unknown[] = [];
     await using server = createServer({ binding }, async (socket) => {
-      for await (const fragment of socket) held.push(fragment);
+      for await (const fragment of socket) if (fragment.kind === 'device') held.push(fragment);
     });
     server.on('socketError', (error) => failures.push(error));
     const { port } = await server.listen({ host: ADDRESS.IPv4 });

@@ -1,7 +1,8 @@
 /** Batches over hand-made columns: no socket, no addon. */
 import type { DmaBuf } from 'devmem-tcp';
-import type { Batch, Lessor } from '../../dist/receive/batch.js';
-import { InternalBatch } from './internals.js';
+import type { Batch } from '../../dist/receive/batch.js';
+import type { Lessor } from '../../dist/receive/lease.js';
+import { makeBatch } from './internals.js';
 
 export interface DeviceSpec {
   offset: number;
@@ -51,7 +52,6 @@ export function handMade(...fragments: FragmentSpec[]): HandMade {
   const length = BASE + fragments.length + 2;
   const offsets = new Float64Array(length).fill(0xdead);
   const sizes = new Uint32Array(length).fill(0xdead);
-  const tokens = new Uint32Array(length).fill(0xdead);
   const sources = new Uint32Array(length).fill(0xdead);
   let linear = Buffer.alloc(0);
   fragments.forEach((each, index) => {
@@ -68,10 +68,10 @@ export function handMade(...fragments: FragmentSpec[]): HandMade {
     }
   });
   const lessor = new RecordingLessor();
-  const columns = { offsets, sizes, tokens, sources };
+  const columns = { offsets, sizes, sources };
   const bytes = linear.length > 0 ? linear : undefined;
   return {
     lessor,
-    batch: new InternalBatch(lessor, columns, BASE, FIRST, fragments.length, bytes),
+    batch: makeBatch(lessor, columns, BASE, FIRST, fragments.length, bytes),
   };
 }

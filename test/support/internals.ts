@@ -2,24 +2,42 @@
  * Constructors that the published types leave out (`stripInternal`): users get
  * these objects from the package, tests make them by hand.
  */
-import { Batch, type Lessor } from '../../dist/receive/batch.js';
+import { Batch } from '../../dist/receive/batch.js';
 import { Binding } from '../../dist/receive/binding.js';
+import { Lease, type Lessor } from '../../dist/receive/lease.js';
+import { MemoryPool } from '../../dist/receive/pool.js';
 import type { Columns } from '../../dist/receive/ring.js';
+import { cmsg } from '../../dist/receive/transports/cmsg.js';
 import type { DmaBuf } from 'devmem-tcp';
 import type { BindingParts as SourceParts } from '../../src/ts/receive/binding.js';
 
-type BindingParts = Omit<SourceParts, 'memory'> & { memory: DmaBuf };
+type BindingParts = Omit<SourceParts, 'pool' | 'transport'>;
 
-type BatchConstructor = new (
+/** A batch of descriptors in hand-made columns; `first` is the number of the first. */
+export function makeBatch(
   lessor: Lessor,
   columns: Columns,
   base: number,
   first: number,
   count: number,
   linear: Uint8Array | undefined,
-) => Batch;
+): Batch {
+  const Internal = Batch as unknown as new (...parts: unknown[]) => Batch;
+  return new Internal(new Lease(lessor, first, count), columns, base, linear);
+}
 
-type BindingConstructor = new (parts: BindingParts) => Binding;
-
-export const InternalBatch = Batch as unknown as BatchConstructor;
-export const InternalBinding = Binding as unknown as BindingConstructor;
+/** The devmem transport over memory that no kernel has bound. */
+export function bindUnbound(memory: DmaBuf, parts: Partial<BindingParts> = {}): Binding {
+  const Internal = Binding as unknown as new (parts: object) => Binding;
+  return new Internal({
+    transport: cmsg,
+    pool: MemoryPool.reserve(memory),
+    id: 1,
+    interface: undefined,
+    queues: [],
+    heldLimit: memory.size / 2,
+    stallWarningMs: Infinity,
+    ringBytes: 0,
+    ...parts,
+  });
+}

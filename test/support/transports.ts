@@ -4,7 +4,7 @@ import { describe } from 'vitest';
 
 import { type Binding, bindRx, DmaBuf, type TransportName } from 'devmem-tcp';
 import { native } from '../../dist/native.js';
-import { InternalBinding } from './internals.js';
+import { bindUnbound } from './internals.js';
 
 const MIB = 2 ** 20;
 
@@ -24,7 +24,11 @@ export interface BoundOptions {
   stallWarningMs?: number;
 }
 
-/** Binds host memory for receiving, by the given transport and without a NIC. */
+/**
+ * Binds host memory for receiving, by the given transport and without a NIC. On the devmem
+ * transport no queue is bound: the kernel takes the receive calls and hands out everything
+ * as readable data, which is linear here.
+ */
 export async function bind(transport: TransportName, options: BoundOptions = {}): Promise<Bound> {
   const { size = 4 * MIB, heldLimit, id = 1, stallWarningMs = Infinity } = options;
   const limit = heldLimit === undefined ? {} : { heldLimit };
@@ -32,7 +36,7 @@ export async function bind(transport: TransportName, options: BoundOptions = {})
   const binding =
     transport === 'copy'
       ? await bindRx({ memory, mode: 'copy', stallWarningMs, ...limit })
-      : bindCmsg(memory, id, heldLimit ?? size / 2);
+      : bindUnbound(memory, { id, heldLimit: heldLimit ?? size / 2 });
   return {
     memory,
     binding,
@@ -41,23 +45,6 @@ export async function bind(transport: TransportName, options: BoundOptions = {})
       await memory.close();
     },
   };
-}
-
-/**
- * The devmem transport with no queue bound: the kernel takes the receive calls
- * and hands out everything as readable data, which is linear here.
- */
-function bindCmsg(memory: DmaBuf, id: number, heldLimit: number): Binding {
-  return new InternalBinding({
-    transport: 'cmsg',
-    memory,
-    id,
-    interface: undefined,
-    queues: [],
-    heldLimit,
-    stallWarningMs: Infinity,
-    ringBytes: 0,
-  });
 }
 
 const kernelKnowsDevmem = native().dontneedError() !== -constants.errno.ENOPROTOOPT;

@@ -11,13 +11,16 @@ inline constexpr uint32_t kLinearSource = 0;
 inline constexpr uint32_t kReleasedSource = 0xffffffff;
 
 struct SlotColumns {
+  // Shared with JavaScript, and never read here: a script may write anything to them.
   double* offsets = nullptr;
   uint32_t* sizes = nullptr;
-  uint32_t* tokens = nullptr;
   uint32_t* sources = nullptr;
+  // This side's own.
+  uint32_t* tokens = nullptr;
   uint32_t* pages = nullptr;
-  uint32_t used = 0;  // descriptors handed out since the slot was last empty
-  uint32_t live = 0;  // of those, the ones not released yet
+  uint32_t* owners = nullptr;  // as `sources`, or kReleasedSource
+  uint32_t used = 0;           // descriptors handed out since the slot was last empty
+  uint32_t live = 0;           // of those, the ones not released yet
 };
 
 // Writes descriptors at the end of the current slot.
@@ -35,9 +38,10 @@ class BatchWriter {
     // Signed, which is one instruction: no offset in a dma-buf has that bit.
     slot_->offsets[end_] = static_cast<double>(static_cast<int64_t>(offset));
     slot_->sizes[end_] = size;
-    slot_->tokens[end_] = token;
     slot_->sources[end_] = source;
+    slot_->tokens[end_] = token;
     slot_->pages[end_] = pages;
+    slot_->owners[end_] = source;
     end_++;
   }
 
@@ -53,7 +57,7 @@ class BatchWriter {
   }
   uint32_t size(uint32_t index) const { return slot_->sizes[begin_ + index]; }
   uint32_t token(uint32_t index) const { return slot_->tokens[begin_ + index]; }
-  uint32_t source(uint32_t index) const { return slot_->sources[begin_ + index]; }
+  uint32_t owner(uint32_t index) const { return slot_->owners[begin_ + index]; }
   uint32_t pages(uint32_t index) const { return slot_->pages[begin_ + index]; }
 
   // Hands the batch out: its descriptors now wait for their release.

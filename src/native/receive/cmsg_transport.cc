@@ -3,7 +3,6 @@
 #include <sys/socket.h>
 
 #include <algorithm>
-#include <bit>
 #include <cerrno>
 #include <numeric>
 
@@ -15,60 +14,59 @@ namespace devmem {
 
 namespace {
 
-constexpr uint64_t kMinPageSize = 4096;
-
-// net/core/devmem.c hands memory to drivers in units of PAGE_SIZE, or of the size that
-// the binding asked for, both powers of two.
-uint32_t PageShift(const Credits& credits) {
-  uint64_t page = credits.unit > kMinPageSize ? static_cast<uint64_t>(credits.unit) : kMinPageSize;
-  return static_cast<uint32_t>(std::bit_width(page) - 1);
-}
-
 // Where the descriptors of this source that follow each other from `index` on end, at
 // most at `end`. Compared by the block, several to an instruction: mostly they are all.
-uint32_t RunEnd(const uint32_t* sources, uint32_t index, uint32_t end, uint32_t id) {
+uint32_t RunEnd(const uint32_t* owners, uint32_t index, uint32_t end, uint32_t id) {
   constexpr uint32_t kBlock = 16;
   for (; end - index >= kBlock; index += kBlock) {
     uint32_t differ = 0;
-    for (uint32_t i = 0; i < kBlock; i++) differ |= sources[index + i] ^ id;
+    for (uint32_t i = 0; i < kBlock; i++) differ |= owners[index + i] ^ id;
     if (differ != 0) break;
   }
-  while (index < end && sources[index] == id) index++;
+  while (index < end && owners[index] == id) index++;
   return index;
 }
 
-// Marks a run of descriptors of this source as released, and takes their pages off its
-// credits.
+// Marks a run of descriptors of this source as released, and takes their pages off the
+// account with it.
 void UnpinRun(SlotColumns& slot, uint32_t index, uint32_t end, const Source& source) {
   uint64_t pages = std::reduce(slot.pages + index, slot.pages + end, uint64_t{0});
-  std::fill(slot.sources + index, slot.sources + end, kReleasedSource);
-  source.credits->held -= static_cast<double>(pages << source.page_shift);
+  std::fill(slot.owners + index, slot.owners + end, kReleasedSource);
+  source.pool->Discharge(*source.account, pages << source.page_shift);
 }
 
 }  // namespace
 
-int CmsgTransport::AddSource(const Source& source) {
-  if (source.id == kLinearSource || source.id == kReleasedSource) return -EINVAL;
-  for (const Source& each : sources_) {
-    if (each.id == source.id) return -EEXIST;
-  }
-  sources_.push_back(source);
-  sources_.back().page_shift = PageShift(*source.credits);
+int CmsgTransport::Join(Pool& pool) {
+  if (pool.id() == kLinearSource || pool.id() == kReleasedSource) return -EINVAL;
+  if (FindSource(sources_, pool.id()) != nullptr) return -EEXIST;
+  Account& account = accounts_.emplace_back();
+  sources_.emplace_back(pool, account);
+  pool.Join(account);
   return 0;
 }
 
-CmsgTransport::Room CmsgTransport::Available() const {
+void CmsgTransport::Leave() {
+  for (const Source& source : sources_) source.pool->Leave(*source.account);
+}
+
+CmsgTransport::Room CmsgTransport::Available(Demand demand) const {
   Room least = {Scratch::kLinearSize, UINT32_MAX};
   for (const Source& source : sources_) {
-    double left = source.credits->limit - source.credits->held;
-    uint64_t bytes = left > 0 ? static_cast<uint64_t>(left) : 0;
+    uint64_t bytes = source.pool->Available(*source.account, demand);
     least.bytes = std::min(least.bytes, bytes);
     least.frags = std::min(least.frags, bytes >> source.page_shift);
   }
   return least;
 }
 
-FillResult CmsgTransport::Fill(int socket, BatchWriter& out, bool until_drained) {
+bool CmsgTransport::Replenished() const {
+  return std::all_of(sources_.begin(), sources_.end(), [](const Source& source) {
+    return source.pool->Replenished(*source.account);
+  });
+}
+
+FillResult CmsgTransport::Fill(int socket, BatchWriter& out, const FillOrder& order) {
   FillResult result;
   if (!scratch_.Ready()) {
     result.error = -ENOMEM;
@@ -77,10 +75,10 @@ FillResult CmsgTransport::Fill(int socket, BatchWriter& out, bool until_drained)
   Outcome outcome = Outcome::kFull;
   while (outcome != Outcome::kOver && out.room() > 0) {
     // Readable data behind unreadable ends a call too: it makes the next wake.
-    if (outcome == Outcome::kSpare && !until_drained) break;
-    Room available = Available();
+    if (outcome == Outcome::kSpare && !order.until_drained) break;
+    Room available = Available(order.demand);
     if (available.frags == 0) {
-      result.stalled = true;
+      result.short_of_memory = true;
       break;
     }
     uint64_t linear_room = Scratch::kLinearSize - result.linear_bytes;
@@ -146,37 +144,40 @@ void CmsgTransport::Count(const RecordTotals& totals) {
 void CmsgTransport::Reject(int socket, BatchWriter& out, uint32_t first) {
   std::vector<uint32_t> tokens;
   for (uint32_t i = first; i < out.count(); i++) {
-    if (out.source(i) != kLinearSource) tokens.push_back(out.token(i));
+    if (out.owner(i) != kLinearSource) tokens.push_back(out.token(i));
   }
-  std::vector<uint32_t> valid;
-  Unpin(out.slot(), out.begin() + first, out.count() - first, valid);
+  size_t others = tokens_.size();
+  Unpin(out.slot(), out.begin() + first, out.count() - first);
+  tokens_.resize(others);  // the valid ones are among `tokens`
   out.Truncate(first);
   counters_.tokens_taken += static_cast<double>(tokens.size());
   ReturnAndCount(socket, tokens);
 }
 
-uint32_t CmsgTransport::Unpin(SlotColumns& slot, uint32_t index, uint32_t count,
-                              std::vector<uint32_t>& tokens) {
+uint32_t CmsgTransport::Unpin(SlotColumns& slot, uint32_t index, uint32_t count) {
   uint32_t end = index + count;
   uint32_t released = 0;
   while (index < end) {
-    uint32_t id = slot.sources[index];
+    uint32_t id = slot.owners[index];
     if (const Source* source = FindSource(sources_, id)) {
-      uint32_t next = RunEnd(slot.sources, index, end, id);
+      uint32_t next = RunEnd(slot.owners, index, end, id);
       UnpinRun(slot, index, next, *source);
-      tokens.insert(tokens.end(), slot.tokens + index, slot.tokens + next);
+      tokens_.insert(tokens_.end(), slot.tokens + index, slot.tokens + next);
       released += next - index;
       index = next;
       continue;
     }
     if (id != kReleasedSource) released++;
-    slot.sources[index++] = kReleasedSource;
+    slot.owners[index++] = kReleasedSource;
   }
   return released;
 }
 
-int CmsgTransport::Release(int socket, std::span<uint32_t> tokens) {
-  return ReturnAndCount(socket, tokens);
+int CmsgTransport::Return(int socket) {
+  if (tokens_.empty()) return 0;
+  int status = ReturnAndCount(socket, tokens_);
+  tokens_.clear();
+  return status;
 }
 
 int CmsgTransport::ReturnAndCount(int socket, std::span<uint32_t> tokens) {

@@ -2,9 +2,11 @@
 // control messages, tokens returned by SO_DEVMEM_DONTNEED.
 //
 // A connection's packets may reach queues of several bindings, so a socket has
-// one source or more, each with credits of its own.
+// one source or more, each with a pool of its own.
 #pragma once
 
+#include <deque>
+#include <span>
 #include <vector>
 
 #include "receive/records.h"
@@ -16,15 +18,15 @@ namespace devmem {
 class CmsgTransport : public Transport {
  public:
   CmsgTransport(Scratch& scratch, Counters& counters) : scratch_(scratch), counters_(counters) {}
+  ~CmsgTransport() override { Leave(); }
 
-  // Fragments may come from `source` too, whose credits outlive this object. 0,
-  // -EEXIST for an id that is there already, -EINVAL for one that none can have.
-  int AddSource(const Source& source);
-
-  FillResult Fill(int socket, BatchWriter& out, bool until_drained) override;
-  uint32_t Unpin(SlotColumns& slot, uint32_t index, uint32_t count,
-                 std::vector<uint32_t>& tokens) override;
-  int Release(int socket, std::span<uint32_t> tokens) override;
+  int Join(Pool& pool) override;
+  void Leave() override;
+  FillResult Fill(int socket, BatchWriter& out, const FillOrder& order) override;
+  uint32_t Unpin(SlotColumns& slot, uint32_t index, uint32_t count) override;
+  int Return(int socket) override;
+  bool Replenished() const override;
+  bool HasRoom() const override { return Available(Demand::kWaiting).frags > 0; }
 
  private:
   struct Room {
@@ -33,7 +35,7 @@ class CmsgTransport : public Transport {
   };
   // What one call may deliver without passing any source's limit: in which of
   // them a fragment lies is known only once it is there.
-  Room Available() const;
+  Room Available(Demand demand) const;
   enum class Outcome {
     kFull,   // there may be more
     kSpare,  // with room to spare: mostly that was all, and another call only says EAGAIN
@@ -47,6 +49,8 @@ class CmsgTransport : public Transport {
   int ReturnAndCount(int socket, std::span<uint32_t> tokens);
 
   std::vector<Source> sources_;
+  std::deque<Account> accounts_;  // one for each source; grows without moving any
+  std::vector<uint32_t> tokens_;  // unpinned, to be returned
   Scratch& scratch_;
   Counters& counters_;
 };

@@ -1,88 +1,132 @@
 #include "receive/copy_arena.h"
 
-#include "support/values.h"
+#include <algorithm>
+#include <bit>
 
 namespace devmem {
 
-namespace {
-constexpr napi_type_tag kTag = {0x636f7079206172e6, 0x9b1e0d75c3fa4a11};
+CopyArena::CopyArena(std::span<uint8_t> memory, std::shared_ptr<void> owner)
+    : memory_(memory),
+      owner_(std::move(owner)),
+      pages_(std::min<uint64_t>(memory.size() >> kPageShift, uint64_t{1} << 32)) {}
+
+// Fewer in the last chunk.
+uint32_t CopyArena::PagesOf(uint64_t chunk) const {
+  return static_cast<uint32_t>(std::min<uint64_t>(pages_ - chunk * kChunkPages, kChunkPages));
 }
 
-CopyArena::CopyArena(std::shared_ptr<MappedRegion> memory, uint32_t chunk_size, Credits& credits)
-    : memory_(std::move(memory)), chunk_size_(chunk_size), credits_(credits) {
-  uint32_t chunks = static_cast<uint32_t>(memory_->size() / chunk_size_);
-  held_.assign(chunks, 0);
-  for (uint32_t chunk = chunks; chunk-- > 0;) free_.push_back(chunk);
+bool CopyArena::WholeFree(uint64_t chunk) const {
+  return std::popcount(chunks_[chunk].free) == static_cast<int>(PagesOf(chunk));
 }
 
-bool CopyArena::Affordable() const {
-  return credits_.held + chunk_size_ <= credits_.limit;
+uint32_t CopyArena::FreeFrom(uint64_t page) const {
+  uint64_t chunk = page / kChunkPages;
+  if (chunk >= chunks_.size()) return 0;
+  return static_cast<uint32_t>(std::countr_one(chunks_[chunk].free >> page % kChunkPages));
 }
 
-bool CopyArena::NextChunk() {
-  if (free_.empty() || !Affordable()) return false;
-  uint32_t previous = current_;
-  current_ = free_.back();
-  free_.pop_back();
-  position_ = 0;
-  if (previous != kNoChunk && held_[previous] == 0) free_.push_back(previous);
+CopyArena::Run CopyArena::LongestRun(uint64_t chunk) const {
+  Run longest;
+  uint32_t free = chunks_[chunk].free;
+  for (uint32_t at = 0; free >> at != 0;) {
+    at += static_cast<uint32_t>(std::countr_zero(free >> at));
+    uint32_t pages = static_cast<uint32_t>(std::countr_one(free >> at));
+    if (pages > longest.pages) longest = {chunk * kChunkPages + at, pages};
+    at += pages;
+    if (at >= kChunkPages) break;
+  }
+  return longest;
+}
+
+void CopyArena::SetCurrent(uint64_t chunk) {
+  uint64_t previous = current_;
+  current_ = chunk;
+  if (previous != kNoChunk && WholeFree(previous)) free_.push_back(static_cast<uint32_t>(previous));
+}
+
+bool CopyArena::TakeFreeChunk() {
+  if (!free_.empty()) {
+    uint32_t chunk = free_.back();
+    free_.pop_back();
+    SetCurrent(chunk);
+    return true;
+  }
+  uint64_t next = chunks_.size();
+  if (next * kChunkPages >= pages_) return false;
+  chunks_.emplace_back().free = UINT32_MAX >> (kChunkPages - PagesOf(next));
+  SetCurrent(next);
   return true;
 }
 
-std::span<uint8_t> CopyArena::Space() {
-  bool used_up = current_ == kNoChunk || chunk_size_ - position_ < kMinimumSpace;
-  // Short of chunks, the rest of the current one still serves.
-  if (used_up && !NextChunk() && (current_ == kNoChunk || position_ == chunk_size_)) return {};
-  if (held_[current_] == 0 && !Affordable()) return {};
-  uint64_t offset = static_cast<uint64_t>(current_) * chunk_size_ + position_;
-  return {memory_->data() + offset, chunk_size_ - position_};
-}
-
-uint64_t CopyArena::Take(uint32_t size, uint32_t* token) {
-  uint64_t offset = static_cast<uint64_t>(current_) * chunk_size_ + position_;
-  position_ += size;
-  if (held_[current_]++ == 0) credits_.held += chunk_size_;
-  *token = current_ + 1;
-  return offset;
-}
-
-void CopyArena::Release(std::span<const uint32_t> tokens) {
-  for (uint32_t token : tokens) {
-    uint32_t chunk = token - 1;
-    if (chunk >= held_.size() || held_[chunk] == 0) continue;
-    if (--held_[chunk] > 0) continue;
-    credits_.held -= chunk_size_;
-    if (chunk == current_) {
-      position_ = 0;
-    } else {
-      free_.push_back(chunk);
-    }
+// The current chunk's rest, or another chunk, or what is free among chunks in use.
+CopyArena::Run CopyArena::NextRun() {
+  if (current_ != kNoChunk) {
+    Run rest = LongestRun(current_);
+    if (rest.pages >= kWorthwhile >> kPageShift || rest.pages == PagesOf(current_)) return rest;
   }
+  return TakeFreeChunk() ? LongestRun(current_) : AnyRun();
 }
 
-Napi::Function CopyArenaHandle::Define(Napi::Env env) {
-  return DefineClass(env, "CopyArena", {});
-}
-
-CopyArenaHandle* CopyArenaHandle::From(const Napi::Value& value) {
-  return Unwrapped<CopyArenaHandle>(value, kTag);
-}
-
-CopyArenaHandle::CopyArenaHandle(const Napi::CallbackInfo& info)
-    : Napi::ObjectWrap<CopyArenaHandle>(info) {
-  Mapping* mapping = Mapping::From(info[0]);
-  uint32_t chunk_size = ToUint(info[1]);
-  if (mapping == nullptr || chunk_size == 0 || chunk_size > mapping->region()->size() ||
-      !IsTypedArray(info[2], napi_float64_array) ||
-      info[2].As<Napi::TypedArray>().ElementLength() < kCreditCount) {
-    ThrowMisuse(info.Env(), "CopyArena(mapping, chunkSize, credits)");
-    return;
+// From where the last search ended on, so that pages far behind are not looked at each
+// time. The first that is worthwhile; else the longest.
+CopyArena::Run CopyArena::AnyRun() {
+  Run best;
+  for (uint64_t i = 0; i < chunks_.size() && best.pages < kWorthwhile >> kPageShift; i++) {
+    searched_ = searched_ + 1 < chunks_.size() ? searched_ + 1 : 0;
+    if (chunks_[searched_].free == 0) continue;
+    Run run = LongestRun(searched_);
+    if (run.pages > best.pages) best = run;
   }
-  credits_ = Napi::Persistent(info[2].As<Napi::TypedArray>());
-  double* values = info[2].As<Napi::Float64Array>().Data();
-  arena_ = std::make_shared<CopyArena>(mapping->region(), chunk_size,
-                                       *reinterpret_cast<Credits*>(values));
-  info.This().As<Napi::Object>().TypeTag(&kTag);
+  return best;
+}
+
+std::span<uint8_t> CopyArena::Space(const Tail& tail, uint64_t pages) {
+  uint64_t size = 0;
+  if (tail.live) {
+    uint64_t next = (tail.end + kPage - 1) >> kPageShift;
+    uint64_t rest = (next << kPageShift) - tail.end;
+    size = rest + (std::min<uint64_t>(FreeFrom(next), pages) << kPageShift);
+    // Not across chunks: a fragment has neighbours in its own.
+    if (next % kChunkPages == 0) size = rest;
+    space_ = tail.end;
+    if (size > std::min<uint64_t>(tail.hint, kWorthwhile - 1)) return memory_.subspan(space_, size);
+  }
+  Run run = pages > 0 ? NextRun() : Run{};
+  uint64_t other = std::min<uint64_t>(run.pages, pages) << kPageShift;
+  if (other > size) {
+    size = other;
+    space_ = run.page << kPageShift;
+  }
+  return memory_.subspan(space_, size);
+}
+
+CopyArena::Taken CopyArena::Take(Tail& tail, uint32_t size) {
+  uint64_t first = space_ >> kPageShift;
+  uint64_t last = (space_ + size - 1) >> kPageShift;
+  Taken taken = {space_, static_cast<uint32_t>(first), static_cast<uint32_t>(last - first + 1), 0};
+  Chunk& chunk = chunks_[first / kChunkPages];
+  for (uint64_t page = first; page <= last; page++) {
+    if (chunk.fragments[page % kChunkPages]++ == 0) taken.fresh++;
+    chunk.free &= ~(1U << page % kChunkPages);
+  }
+  tail = {space_ + size, size, true};
+  return taken;
+}
+
+uint32_t CopyArena::Release(Tail& tail, uint32_t page, uint32_t pages) {
+  uint64_t index = page / kChunkPages;
+  Chunk& chunk = chunks_[index];
+  uint32_t freed = 0;
+  for (uint32_t at = page % kChunkPages; at < page % kChunkPages + pages; at++) {
+    if (--chunk.fragments[at] > 0) continue;
+    chunk.free |= 1U << at;
+    freed++;
+    if (index * kChunkPages + at == (tail.end - 1) >> kPageShift) tail.live = false;
+  }
+  if (freed > 0 && index != current_ && WholeFree(index)) {
+    free_.push_back(static_cast<uint32_t>(index));
+  }
+  return freed;
 }
 
 }  // namespace devmem

@@ -1,66 +1,85 @@
-// Host memory that the copy transport receives into, shared by all sockets of
-// a binding.
+// Host memory that the copy transport receives into, shared by all sockets of a binding.
 //
-// The memory is cut into chunks. Sockets fill the current chunk one after the
-// other, without gaps, so that neighbouring fragments of a lone stream lie side
-// by side; a chunk is free again once every fragment in it is released. Free
-// chunks are used last in, first out: the one most likely still in the cache.
+// The memory is made of chunks of pages. A page belongs to one socket as long as any
+// fragment of its lies there, so that what a socket keeps, no other one pays for. Sockets
+// fill the current chunk one after the other; free chunks are used last in, first out: the
+// one most likely still in the cache. What is kept here grows with the memory in use, not
+// with its size.
 #pragma once
-
-#include <napi.h>
 
 #include <cstdint>
 #include <memory>
 #include <span>
 #include <vector>
 
-#include "memory/mapping.h"
-#include "receive/transport.h"
-
 namespace devmem {
 
 class CopyArena {
  public:
-  CopyArena(std::shared_ptr<MappedRegion> memory, uint32_t chunk_size, Credits& credits);
+  static constexpr uint32_t kPageShift = 12;
+  static constexpr uint64_t kPage = 1 << kPageShift;
 
-  // Free bytes in one piece at the current position; empty when no chunk is free, or the
-  // credits are used up.
-  std::span<uint8_t> Space();
-  // The first `size` bytes of Space() now belong to a fragment.
-  uint64_t Take(uint32_t size, uint32_t* token);
-  void Release(std::span<const uint32_t> tokens);
+  // A socket's place in the arena: the end of what it read last.
+  struct Tail {
+    uint64_t end = 0;   // bytes from the start; in a page of the socket's while `live`
+    uint32_t hint = 0;  // bytes that were read last
+    bool live = false;
+  };
 
- private:
-  // Whether another chunk may be held.
-  bool Affordable() const;
-  bool NextChunk();
+  // `memory`, which `owner` keeps mapped, has a page at least; 2^32 at most are used of it.
+  CopyArena(std::span<uint8_t> memory, std::shared_ptr<void> owner);
 
-  static constexpr uint32_t kNoChunk = UINT32_MAX;
-  static constexpr uint32_t kMinimumSpace = 16 << 10;
+  // Free memory in one piece for the socket to read into, in at most `pages` pages that
+  // it has not yet. Empty where there is none.
+  std::span<uint8_t> Space(const Tail& tail, uint64_t pages);
 
-  std::shared_ptr<MappedRegion> memory_;
-  uint32_t chunk_size_;
-  Credits& credits_;
-  std::vector<uint32_t> held_;  // per chunk: fragments in use
-  std::vector<uint32_t> free_;
-  uint32_t current_ = kNoChunk;
-  uint32_t position_ = 0;  // in the current chunk
-};
+  struct Taken {
+    uint64_t offset;  // bytes from the start
+    uint32_t page;    // of its first byte
+    uint32_t pages;   // that it lies in
+    uint32_t fresh;   // of those, the ones that were free before
+  };
+  // The first `size` bytes of the last Space(), one at least, are a fragment of the
+  // socket's.
+  Taken Take(Tail& tail, uint32_t size);
 
-// The JavaScript handle: one per binding in copy mode.
-class CopyArenaHandle : public Napi::ObjectWrap<CopyArenaHandle> {
- public:
-  static Napi::Function Define(Napi::Env env);
-  static CopyArenaHandle* From(const Napi::Value& value);
-
-  // (mapping, chunkSize, credits)
-  explicit CopyArenaHandle(const Napi::CallbackInfo& info);
-
-  std::shared_ptr<CopyArena> arena() const { return arena_; }
+  // A fragment of the socket's lies there no longer. Returns how many pages became free.
+  uint32_t Release(Tail& tail, uint32_t page, uint32_t pages);
 
  private:
-  std::shared_ptr<CopyArena> arena_;
-  Napi::Reference<Napi::TypedArray> credits_;
+  static constexpr uint32_t kChunkPages = 32;
+  // What makes a call worth its cost, where there is no more to expect.
+  static constexpr uint64_t kWorthwhile = 16 << 10;
+
+  struct Chunk {
+    uint32_t free = 0;                     // a bit for each page
+    uint16_t fragments[kChunkPages] = {};  // in each page
+  };
+  struct Run {
+    uint64_t page = 0;
+    uint32_t pages = 0;
+  };
+
+  uint32_t PagesOf(uint64_t chunk) const;
+  // The free pages from `page` on, within its chunk.
+  uint32_t FreeFrom(uint64_t page) const;
+  Run LongestRun(uint64_t chunk) const;
+  Run NextRun();
+  Run AnyRun();
+  bool TakeFreeChunk();
+  void SetCurrent(uint64_t chunk);
+  bool WholeFree(uint64_t chunk) const;
+
+  static constexpr uint64_t kNoChunk = UINT64_MAX;
+
+  std::span<uint8_t> memory_;
+  std::shared_ptr<void> owner_;
+  uint64_t pages_;
+  std::vector<Chunk> chunks_;   // those that were ever used
+  std::vector<uint32_t> free_;  // chunks wholly free, but for the current one
+  uint64_t current_ = kNoChunk;
+  uint64_t searched_ = 0;  // where the last search among chunks in part free ended
+  uint64_t space_ = 0;     // where the last Space() begins
 };
 
 }  // namespace devmem

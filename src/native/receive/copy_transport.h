@@ -1,8 +1,6 @@
 // The fallback: plain recv into host memory, one copy by the kernel. The same
-// fragments, leases and credits as on the devmem path.
+// fragments, leases and pools as on the devmem path.
 #pragma once
-
-#include <memory>
 
 #include "receive/copy_arena.h"
 #include "receive/transport.h"
@@ -11,14 +9,19 @@ namespace devmem {
 
 class CopyTransport : public Transport {
  public:
-  CopyTransport(std::shared_ptr<CopyArena> arena, uint32_t source, Counters& counters)
-      : arena_(std::move(arena)), source_(source), counters_(counters) {}
+  explicit CopyTransport(Counters& counters) : counters_(counters) {}
+  ~CopyTransport() override { Leave(); }
 
-  FillResult Fill(int socket, BatchWriter& out, bool until_drained) override;
-  int Release(int socket, std::span<uint32_t> tokens) override;
-  // The arena accounts by chunks itself.
-  uint32_t Unpin(SlotColumns& slot, uint32_t index, uint32_t count,
-                 std::vector<uint32_t>& tokens) override;
+  // One pool with an arena: which memory a connection's bytes are copied to is the
+  // receiver's own choice, and there is nothing that a second one could be for.
+  int Join(Pool& pool) override;
+  void Leave() override;
+  FillResult Fill(int socket, BatchWriter& out, const FillOrder& order) override;
+  uint32_t Unpin(SlotColumns& slot, uint32_t index, uint32_t count) override;
+  // Memory that is free was given back.
+  int Return(int) override { return 0; }
+  bool Replenished() const override { return pool_->Replenished(account_); }
+  bool HasRoom() const override { return FreePages(Demand::kWaiting) > 0; }
 
  private:
   // What one wake may copy before other sockets have their turn, in bytes.
@@ -27,8 +30,14 @@ class CopyTransport : public Transport {
   // to look costs a call, to be woken for it several.
   static constexpr uint32_t kBulk = 16 << 10;
 
-  std::shared_ptr<CopyArena> arena_;
-  uint32_t source_;
+  uint64_t FreePages(Demand demand) const {
+    return pool_->Available(account_, demand) >> CopyArena::kPageShift;
+  }
+  void Add(uint32_t size, BatchWriter& out);
+
+  Pool* pool_ = nullptr;
+  Account account_;
+  CopyArena::Tail tail_;
   Counters& counters_;
 };
 

@@ -1,10 +1,8 @@
 #include "receive/frag_ring.h"
 
-namespace devmem {
+#include "support/shared_memory.h"
 
-namespace {
-constexpr size_t kDescriptorBytes = sizeof(double) + 4 * sizeof(uint32_t);
-}
+namespace devmem {
 
 std::optional<BatchWriter> FragRing::Begin(Napi::Env env) {
   bool full = current_ == UINT32_MAX || kSlotCapacity - slots_[current_].used < kMinimumRoom;
@@ -20,15 +18,25 @@ std::optional<BatchWriter> FragRing::Begin(Napi::Env env) {
 }
 
 bool FragRing::Append(Napi::Env env) {
-  Napi::ArrayBuffer memory = Napi::ArrayBuffer::New(env, kSlotCapacity * kDescriptorBytes);
-  if (memory.IsEmpty() || memory.Data() == nullptr) return false;
+  if (make_.IsEmpty()) return false;
+  Napi::Value made;
+  Napi::Value size = Napi::Number::New(env, kSlotBytes / sizeof(double));
+  if (!make_.Call({size}).UnwrapTo(&made)) {
+    // The maker was tampered with; there is nobody to tell but by the failure.
+    if (env.IsExceptionPending()) env.GetAndClearPendingException();
+    return false;
+  }
+  auto* memory = SharedMemory<uint8_t>(made, kSlotBytes);
+  if (memory == nullptr) return false;
   Slot& slot = slots_.emplace_back();
-  slot.offsets = static_cast<double*>(memory.Data());
-  slot.sizes = reinterpret_cast<uint32_t*>(slot.offsets + kSlotCapacity);
-  slot.tokens = slot.sizes + kSlotCapacity;
-  slot.sources = slot.tokens + kSlotCapacity;
-  slot.pages = slot.sources + kSlotCapacity;
-  slot.memory = Napi::Persistent(memory);
+  slot.offsets = reinterpret_cast<double*>(memory + kOffsets);
+  slot.sizes = reinterpret_cast<uint32_t*>(memory + kSizes);
+  slot.sources = reinterpret_cast<uint32_t*>(memory + kSources);
+  slot.own = std::make_unique<uint32_t[]>(3 * kSlotCapacity);
+  slot.tokens = slot.own.get();
+  slot.pages = slot.tokens + kSlotCapacity;
+  slot.owners = slot.pages + kSlotCapacity;
+  slot.memory = Napi::Persistent(made.As<Napi::TypedArray>());
   free_.push_back(slots() - 1);
   return true;
 }

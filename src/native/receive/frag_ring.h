@@ -1,13 +1,17 @@
 // The frag ring: where fragment descriptors pass from C++ to JavaScript.
 //
-// It is made of slots, each a column store of kSlotCapacity descriptors in one
-// ArrayBuffer that JavaScript reads through typed arrays:
+// It is made of slots, each a column store of kSlotCapacity descriptors. Three columns lie
+// in a SharedArrayBuffer that JavaScript reads through typed arrays:
 //
 //   offset  float64  bytes from the start of the dma-buf (or of the linear bytes)
 //   size    uint32   bytes
+//   source  uint32   dmabuf id; 0: linear
+//
+// and are only written here. What giving back relies on, JavaScript has no view of:
+//
 //   token   uint32   what gives the fragment back
-//   source  uint32   dmabuf id; 0: linear; kReleasedSource: given back
-//   pages   uint32   rx pages that it holds of a bound dma-buf; JavaScript has no view of it
+//   pages   uint32   pages that it holds of the memory
+//   owner   uint32   as source; kReleasedSource: given back
 //
 // A batch is a run of neighbouring descriptors in one slot. All sockets of an
 // environment fill the same slot one after the other, so an idle socket owns
@@ -20,6 +24,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -28,11 +33,21 @@
 namespace devmem {
 
 struct Slot : SlotColumns {
-  Napi::Reference<Napi::ArrayBuffer> memory;
+  Napi::Reference<Napi::TypedArray> memory;
+  std::unique_ptr<uint32_t[]> own;
 };
 
 class FragRing {
  public:
+  // Where the shared columns lie in a slot's memory, in bytes.
+  static constexpr size_t kOffsets = 0;
+  static constexpr size_t kSizes = kSlotCapacity * sizeof(double);
+  static constexpr size_t kSources = kSizes + kSlotCapacity * sizeof(uint32_t);
+  static constexpr size_t kSlotBytes = kSources + kSlotCapacity * sizeof(uint32_t);
+
+  // `make`(doubles) gives a Float64Array over shared memory, which only JavaScript can make.
+  void SetMaker(Napi::Function make) { make_ = Napi::Persistent(make); }
+
   // A writer with room for at least kMinimumRoom descriptors; none where the
   // engine gives no more memory or the environment is being torn down.
   std::optional<BatchWriter> Begin(Napi::Env env);
@@ -54,6 +69,7 @@ class FragRing {
   bool Append(Napi::Env env);
   void Retire(uint32_t slot);
 
+  Napi::FunctionReference make_;
   std::deque<Slot> slots_;  // grows without moving a slot
   std::vector<uint32_t> free_;
   uint32_t current_ = UINT32_MAX;

@@ -1,23 +1,18 @@
 #include "receive/receiver.h"
 
-#include <fcntl.h>
-#include <sys/socket.h>
-
 #include <algorithm>
 #include <cerrno>
 
-#include "receive/cmsg_transport.h"
-#include "receive/copy_transport.h"
+#include "receive/pool_handle.h"
+#include "receive/scratch.h"
 #include "support/callback.h"
 #include "support/env_data.h"
+#include "support/shared_memory.h"
 #include "support/values.h"
 
 namespace devmem {
 
 namespace {
-
-// Fragments of the copy transport carry this instead of a dmabuf id.
-constexpr uint32_t kCopySource = 0xfffffffe;
 
 // What a JavaScript number counts exactly.
 constexpr double kMaxSafeInteger = 9007199254740991.0;
@@ -27,8 +22,10 @@ constexpr double kMaxSafeInteger = 9007199254740991.0;
 Napi::Function Receiver::Define(Napi::Env env) {
   return DefineClass(
       env, "Receiver",
-      {InstanceMethod<&Receiver::AddSource>("addSource"), InstanceMethod<&Receiver::Open>("open"),
-       InstanceMethod<&Receiver::Resume>("resume"), InstanceMethod<&Receiver::Pause>("pause"),
+      {InstanceMethod<&Receiver::AddPool>("addPool"), InstanceMethod<&Receiver::Open>("open"),
+       InstanceMethod<&Receiver::Resume>("resume"),
+       InstanceMethod<&Receiver::CanResume>("canResume"), InstanceMethod<&Receiver::Pause>("pause"),
+       InstanceMethod<&Receiver::Discard>("discard"),
        InstanceMethod<&Receiver::ReleaseRange>("releaseRange"),
        InstanceMethod<&Receiver::Release>("release"),
        InstanceMethod<&Receiver::SetReceiveBuffer>("setReceiveBuffer"),
@@ -40,113 +37,92 @@ Napi::Function Receiver::Define(Napi::Env env) {
 Receiver::Receiver(const Napi::CallbackInfo& info)
     : Napi::ObjectWrap<Receiver>(info), ring_(*EnvData::Of(info.Env())->frag_ring) {
   Napi::Env env = info.Env();
-  if (!TakeShared(info) || !TakeTransport(info[0])) {
-    ThrowMisuse(env, "Receiver(arena | undefined, counters, onBatch)");
+  PoolHandle* pool = PoolHandle::From(info[0]);
+  counters_ = SharedMemory<Counters>(info[1]);
+  if (pool == nullptr || counters_ == nullptr || !info[2].IsFunction()) {
+    closed_ = true;
+    ThrowMisuse(env, "Receiver(pool, counters in shared memory, onBatch)");
     return;
   }
+  counters_memory_ = Napi::Persistent(info[1].As<Napi::TypedArray>());
   on_batch_ = Napi::Persistent(info[2].As<Napi::Function>());
   context_.emplace(env, "devmem-tcp:receiver", info.This().As<Napi::Object>());
+  channel_ = MakeChannel(env, *pool->pool(), *counters_);
+  Join(pool->pool());
 }
 
 Receiver::~Receiver() = default;
 
-bool Receiver::TakeShared(const Napi::CallbackInfo& info) {
-  if (!IsTypedArray(info[1], napi_float64_array) || !info[2].IsFunction()) return false;
-  Napi::Float64Array counters = info[1].As<Napi::Float64Array>();
-  if (counters.ElementLength() < kCounterCount) return false;
-  counters_ = reinterpret_cast<Counters*>(counters.Data());
-  counters_memory_ = Napi::Persistent(info[1].As<Napi::TypedArray>());
-  return true;
+int Receiver::Join(std::shared_ptr<Pool> pool) {
+  int status = channel_->Join(*pool);
+  if (status == 0) pools_.push_back(std::move(pool));
+  return status;
 }
 
-bool Receiver::TakeTransport(const Napi::Value& value) {
-  if (CopyArenaHandle* handle = CopyArenaHandle::From(value)) {
-    transport_ = std::make_unique<CopyTransport>(handle->arena(), kCopySource, *counters_);
-    return true;
-  }
-  if (!value.IsUndefined()) return false;
-  auto devmem = std::make_unique<CmsgTransport>(*EnvData::Of(Env())->scratch, *counters_);
-  devmem_ = devmem.get();
-  transport_ = std::move(devmem);
-  return true;
-}
-
-// addSource(id, size, credits) -> 0 | -errno; fragments may lie in this dma-buf too.
-Napi::Value Receiver::AddSource(const Napi::CallbackInfo& info) {
-  Napi::Env env = info.Env();
-  double size = ToDouble(info[1]);
-  if (devmem_ == nullptr || !(size >= 0 && size <= kMaxSafeInteger) ||
-      !IsTypedArray(info[2], napi_float64_array) ||
-      info[2].As<Napi::TypedArray>().ElementLength() < kCreditCount) {
-    ThrowMisuse(env, "addSource(id, size, credits), without an arena");
-    return env.Undefined();
-  }
-  auto* credits = reinterpret_cast<Credits*>(info[2].As<Napi::Float64Array>().Data());
-  int status = devmem_->AddSource({ToUint(info[0]), static_cast<uint64_t>(size), credits});
-  if (status == 0) credits_memory_.push_back(Napi::Persistent(info[2].As<Napi::TypedArray>()));
-  return Napi::Number::New(env, status);
+// addPool(pool) -> 0 | -errno; fragments may lie in this memory too.
+Napi::Value Receiver::AddPool(const Napi::CallbackInfo& info) {
+  PoolHandle* pool = PoolHandle::From(info[0]);
+  int status = pool == nullptr || closed_ ? -EINVAL : Join(pool->pool());
+  return Napi::Number::New(info.Env(), status);
 }
 
 // open(fd) -> 0 | -errno; duplicates the descriptor, does not start reading.
 Napi::Value Receiver::Open(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
-  if (transport_ == nullptr || closed_ || socket_.valid()) return Napi::Number::New(env, -EINVAL);
-  socket_.Reset(fcntl(ToInt(info[0]), F_DUPFD_CLOEXEC, 3));
-  if (!socket_.valid()) return Napi::Number::New(env, -errno);
-  int status = poller_.Open(env, socket_.get(), this);
-  if (status != 0) {
-    socket_.Reset();
-  } else {
+  if (closed_ || open_) return Napi::Number::New(env, -EINVAL);
+  int status = channel_->Open(env, ToInt(info[0]), this);
+  if (status == 0) {
+    open_ = true;
     Ref();  // alive while the loop may call it
   }
   return Napi::Number::New(env, status);
 }
 
+// resume(waiting) -> 0 | -errno
 Napi::Value Receiver::Resume(const Napi::CallbackInfo& info) {
-  return Napi::Number::New(info.Env(), poller_.Start());
+  Demand demand = ToBool(info[0]) ? Demand::kWaiting : Demand::kAhead;
+  int status = closed_ ? -EBADF : channel_->Resume(demand);
+  return Napi::Number::New(info.Env(), status);
+}
+
+// canResume(patient) -> boolean
+Napi::Value Receiver::CanResume(const Napi::CallbackInfo& info) {
+  bool can = !closed_ && (ToBool(info[0]) ? channel_->Replenished() : channel_->HasRoom());
+  return Napi::Boolean::New(info.Env(), can);
 }
 
 void Receiver::Pause(const Napi::CallbackInfo&) {
-  poller_.Stop();
+  if (!closed_) channel_->Pause();
 }
 
-void Receiver::OnReady() {
-  Napi::Env env = Env();
-  Napi::HandleScope scope(env);
-  counters_->wakes++;
-  std::optional<BatchWriter> batch = ring_.Begin(env);
-  if (!batch) return poller_.Stop();
-
-  FillResult result = transport_->Fill(socket_.get(), *batch, low_water_mark_.active());
-  low_water_mark_.AfterRead(socket_.get(), result.bytes, result.drained);
-  batch->Commit();
-  held_ += batch->count();
-
-  bool over = result.error != 0 || result.end;
-  if (over || result.stalled) poller_.Stop();
-  if (batch->count() > 0 || over || result.stalled) Deliver(env, *batch, result);
+// discard() -> 0 | -errno
+Napi::Value Receiver::Discard(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), closed_ ? -EBADF : channel_->Discard());
 }
 
 // The one call into JavaScript per wake.
-void Receiver::Deliver(Napi::Env env, const BatchWriter& batch, const FillResult& result) {
-  if (batch.count() > 0) {
+void Receiver::OnArrival(const Arrival& arrival) {
+  Napi::Env env = Env();
+  if (arrival.count > 0) {
     counters_->batches++;
-    counters_->frags += batch.count();
+    counters_->frags += arrival.count;
+    held_ += arrival.count;
   }
-  if (result.stalled) counters_->stalls++;
-  uint32_t flags = (result.end ? kEnd : 0) | (result.stalled ? kStalled : 0);
-  napi_value arguments[5] = {Napi::Number::New(env, batch.first_number()),
-                             Napi::Number::New(env, batch.count())};
+  if (arrival.stalled) counters_->stalls++;
+  uint32_t flags =
+      (arrival.end ? kEnd : 0) | (arrival.stalled ? kStalled : 0) | (arrival.ahead ? kAhead : 0);
+  napi_value arguments[5] = {Napi::Number::New(env, arrival.first),
+                             Napi::Number::New(env, arrival.count)};
   // Under load there is nothing else to tell, and each value costs.
-  if (flags == 0 && result.error == 0 && result.linear_bytes == 0) {
+  if (flags == 0 && arrival.error == 0 && arrival.linear_bytes == 0) {
     return CallFromLoop(env, *context_, Value(), on_batch_.Value(), std::span(arguments, 2));
   }
   arguments[2] = Napi::Number::New(env, flags);
-  arguments[3] = Napi::Number::New(env, result.error);
+  arguments[3] = Napi::Number::New(env, arrival.error);
   arguments[4] = env.Undefined();
-  if (result.linear_bytes > 0) {
+  if (arrival.linear_bytes > 0) {
     arguments[4] =
-        Napi::Buffer<uint8_t>::Copy(env, EnvData::Of(env)->scratch->linear(), result.linear_bytes);
+        Napi::Buffer<uint8_t>::Copy(env, EnvData::Of(env)->scratch->linear(), arrival.linear_bytes);
   }
   CallFromLoop(env, *context_, Value(), on_batch_.Value(), arguments);
 }
@@ -184,7 +160,7 @@ void Receiver::Collect(uint32_t first, uint32_t count) {
   Slot* slot = ring_.Find(first, &begin);
   if (slot == nullptr || held_ == 0) return;
   count = std::min(count, slot->used - begin);
-  uint32_t released = transport_->Unpin(*slot, begin, count, tokens_);
+  uint32_t released = channel_->Unpin(*slot, begin, count);
   if (released == 0) return;
   ring_.Release(first, released);
   held_ -= std::min<uint64_t>(released, held_);
@@ -192,9 +168,7 @@ void Receiver::Collect(uint32_t first, uint32_t count) {
 
 // Undefined after a success: the one answer that costs nothing to make.
 Napi::Value Receiver::ReturnCollected(Napi::Env env) {
-  int status = 0;
-  if (!tokens_.empty()) status = transport_->Release(socket_.get(), tokens_);
-  tokens_.clear();
+  int status = channel_ == nullptr ? 0 : channel_->Return();
   CloseSocketIfUnused();
   return status == 0 ? Napi::Value() : Napi::Number::New(env, status);
 }
@@ -203,16 +177,10 @@ Napi::Value Receiver::Held(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), static_cast<double>(held_));
 }
 
-// setReceiveBuffer(bytes) -> 0 | -errno. The kernel doubles what it is told
-// (net/core/sock.c __sock_set_rcvbuf), so half is asked for; beyond
-// net.core.rmem_max only with CAP_NET_ADMIN.
+// setReceiveBuffer(bytes) -> 0 | -errno
 Napi::Value Receiver::SetReceiveBuffer(const Napi::CallbackInfo& info) {
-  int bytes = ToInt(info[0]) / 2;
-  int status = setsockopt(socket_.get(), SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof bytes);
-  if (status < 0) {
-    status = setsockopt(socket_.get(), SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
-  }
-  return Napi::Number::New(info.Env(), status < 0 ? -errno : 0);
+  int status = closed_ ? -EBADF : channel_->SetReceiveBuffer(ToInt(info[0]));
+  return Napi::Number::New(info.Env(), status);
 }
 
 // setLowWaterMark(bytes, ahead) -> 0 | -errno of SO_RCVLOWAT
@@ -220,35 +188,32 @@ Napi::Value Receiver::SetLowWaterMark(const Napi::CallbackInfo& info) {
   uint32_t bytes = std::max(ToUint(info[0]), 1U);
   double ahead = ToDouble(info[1]);
   if (!(ahead >= 0 && ahead <= kMaxSafeInteger)) ahead = 0;
-  int status = low_water_mark_.Set(socket_.get(), bytes, static_cast<uint64_t>(ahead));
+  int status = closed_ ? -EBADF : channel_->SetLowWaterMark(bytes, static_cast<uint64_t>(ahead));
   return Napi::Number::New(info.Env(), status);
 }
 
 void Receiver::RefPoll(const Napi::CallbackInfo&) {
-  poller_.Ref();
+  if (!closed_) channel_->Ref();
 }
 void Receiver::UnrefPoll(const Napi::CallbackInfo&) {
-  poller_.Unref();
+  if (!closed_) channel_->Unref();
 }
 
 // Ends reading. The connection is shut down now; the descriptor closes with the
-// last release.
+// last release: fragments belong to the consumer until then, and the kernel takes them
+// back with the socket.
 void Receiver::Close(const Napi::CallbackInfo&) {
   if (closed_) return;
   closed_ = true;
   // The callback knows the JavaScript side of this socket, which knows this
   // object: held on to, neither could ever be collected.
   on_batch_.Reset();
-  if (poller_.open()) {
-    poller_.Close();
-    Unref();
-  }
-  if (held_ > 0) shutdown(socket_.get(), SHUT_RDWR);
-  CloseSocketIfUnused();
+  channel_->Close(held_ > 0);
+  if (open_) Unref();
 }
 
 void Receiver::CloseSocketIfUnused() {
-  if (closed_ && held_ == 0) socket_.Reset();
+  if (closed_ && held_ == 0 && channel_ != nullptr) channel_->CloseSocket();
 }
 
 }  // namespace devmem

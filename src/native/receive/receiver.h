@@ -1,10 +1,5 @@
-// One socket's receiving side: waits for data, has the transport fill a batch,
-// hands it to JavaScript in one call per wake, and takes releases.
-//
-// It polls a duplicate of the socket's descriptor, because libuv allows one
-// handle per descriptor and net.Socket has one for writing. The duplicate stays
-// open after close() for as long as fragments are held: they belong to the
-// consumer until released, and the kernel takes them back with the socket.
+// One socket's receiving side as JavaScript has it: hands over what its channel delivers,
+// in one call per wake, and takes releases.
 #pragma once
 
 #include <napi.h>
@@ -13,38 +8,33 @@
 #include <optional>
 #include <vector>
 
+#include "receive/channel.h"
 #include "receive/frag_ring.h"
-#include "receive/low_water_mark.h"
-#include "receive/transport.h"
-#include "support/poller.h"
-#include "support/unique_fd.h"
 
 namespace devmem {
 
-class CmsgTransport;
-class FragRing;
-
-class Receiver : public Napi::ObjectWrap<Receiver>, private Poller::Listener {
+class Receiver : public Napi::ObjectWrap<Receiver>, private Channel::Listener {
  public:
+  // Bits of onBatch's `flags`; the addon exports them.
+  static constexpr uint32_t kEnd = 1;
+  static constexpr uint32_t kStalled = 2;
+  static constexpr uint32_t kAhead = 4;
+
   static Napi::Function Define(Napi::Env env);
 
-  // (CopyArena | undefined, counters, onBatch). Without an arena the kernel's devmem
-  // path, into what addSource() adds.
+  // (pool, counters, onBatch). Counts as a member of the pool until close().
   explicit Receiver(const Napi::CallbackInfo& info);
   ~Receiver() override;
 
  private:
-  // Bits of onBatch's `flags`; src/ts/native.ts has the same.
-  static constexpr uint32_t kEnd = 1;
-  static constexpr uint32_t kStalled = 2;
+  int Join(std::shared_ptr<Pool> pool);
 
-  bool TakeShared(const Napi::CallbackInfo& info);
-  bool TakeTransport(const Napi::Value& value);
-
-  Napi::Value AddSource(const Napi::CallbackInfo& info);
+  Napi::Value AddPool(const Napi::CallbackInfo& info);
   Napi::Value Open(const Napi::CallbackInfo& info);
   Napi::Value Resume(const Napi::CallbackInfo& info);
+  Napi::Value CanResume(const Napi::CallbackInfo& info);
   void Pause(const Napi::CallbackInfo& info);
+  Napi::Value Discard(const Napi::CallbackInfo& info);
   Napi::Value ReleaseRange(const Napi::CallbackInfo& info);
   Napi::Value Release(const Napi::CallbackInfo& info);
   Napi::Value Held(const Napi::CallbackInfo& info);
@@ -54,26 +44,19 @@ class Receiver : public Napi::ObjectWrap<Receiver>, private Poller::Listener {
   void UnrefPoll(const Napi::CallbackInfo& info);
   void Close(const Napi::CallbackInfo& info);
 
-  void OnReady() override;
-  void Deliver(Napi::Env env, const BatchWriter& batch, const FillResult& result);
+  void OnArrival(const Arrival& arrival) override;
   void Collect(uint32_t first, uint32_t count);
   Napi::Value ReturnCollected(Napi::Env env);
   void CloseSocketIfUnused();
 
   FragRing& ring_;
-  UniqueFd socket_;
-  Poller poller_;
-  LowWaterMark low_water_mark_;
-  std::unique_ptr<Transport> transport_;
-  CmsgTransport* devmem_ = nullptr;  // transport_, where it is the devmem path's
+  std::vector<std::shared_ptr<Pool>> pools_;  // before what refers to them
+  std::unique_ptr<Channel> channel_;
   Counters* counters_ = nullptr;
   uint64_t held_ = 0;  // fragments that JavaScript has not released
+  bool open_ = false;
   bool closed_ = false;
 
-  // A release under way: tokens to return.
-  std::vector<uint32_t> tokens_;
-
-  std::vector<Napi::Reference<Napi::TypedArray>> credits_memory_;
   Napi::Reference<Napi::TypedArray> counters_memory_;
   Napi::FunctionReference on_batch_;
   std::optional<Napi::AsyncContext> context_;

@@ -8,7 +8,6 @@
 #include <cstring>
 
 #include "receive/batch_writer.h"
-#include "receive/transport.h"
 #include "uapi/devmem.h"
 
 namespace devmem {
@@ -63,7 +62,7 @@ class Record {
 };
 
 void Charge(const Source& source, uint64_t pages) {
-  source.credits->held += static_cast<double>(pages << source.page_shift);
+  source.pool->Charge(*source.account, pages << source.page_shift);
 }
 
 // Where a call's records go: copies of what the caller has, which nothing else can point
@@ -97,7 +96,8 @@ struct Sink {
 // `control` on, which is nearly all that ever comes, up to anything else. Returns how
 // many: each must be valid, whole, and have room. A function of its own, and the source
 // a copy, so that all of it stays in registers.
-[[gnu::noinline]] size_t TakeRun(std::span<const uint8_t> control, Source source, Sink& sink) {
+[[gnu::noinline]] size_t TakeRun(std::span<const uint8_t> control, const Source source,
+                                 Sink& sink) {
   const size_t most = std::min<size_t>(control.size() / uapi::kRecordSpace, sink.out.room());
   BatchWriter out = sink.out;
   uint64_t bytes = 0;

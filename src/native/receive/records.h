@@ -7,18 +7,23 @@
 #include <cstdint>
 #include <span>
 
+#include "receive/pool.h"
+
 namespace devmem {
 
 class BatchWriter;
-struct Credits;
 
-// A dma-buf from which fragments may come: a binding's id, its size, and what of
-// it may be held.
+// A pool in which a socket's fragments may lie, with what the socket holds of it. The
+// pool's terms are copied here, where parsing has them at hand.
 struct Source {
+  Source(Pool& of, Account& charged)
+      : id(of.id()), page_shift(of.page_shift()), size(of.size()), pool(&of), account(&charged) {}
+
   uint32_t id;
+  uint32_t page_shift;
   uint64_t size;  // bytes
-  Credits* credits = nullptr;
-  uint32_t page_shift = 12;  // of its rx pages' size, a power of two
+  Pool* pool;
+  Account* account;
 };
 
 // The pages that a fragment, never empty, keeps from the NIC: whole ones of the dma-buf.
@@ -36,8 +41,8 @@ struct RecordTotals {
   uint32_t device_frags = 0;
 };
 
-// Appends one descriptor per record in `control`, in order, and charges the credits of
-// their sources with the pages that they hold. `received` is what
+// Appends one descriptor per record in `control`, in order, and charges the socket's account
+// with their sources for the pages that they hold. `received` is what
 // recvmsg returned, `linear_offset` where this call's linear bytes begin among
 // the batch's. With no devmem record at all the bytes were readable and become
 // one linear fragment.

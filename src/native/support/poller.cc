@@ -63,7 +63,7 @@ void Poller::OnEvent(uv_poll_t* poll, int status, int) {
   auto* handle = static_cast<Handle*>(poll->data);
   if (handle->owner == nullptr) return;
   if (status < 0) handle->owner->Start(handle->events);
-  handle->listener->OnReady();
+  handle->listener->OnReady(status < 0);
 }
 
 void Poller::OnTeardown(napi_async_cleanup_hook_handle, void* data) {

@@ -14,10 +14,11 @@ namespace devmem {
 
 class Poller {
  public:
-  // Ready or failed; the next call on the descriptor tells which.
   class Listener {
    public:
-    virtual void OnReady() = 0;
+    // `failed`: the descriptor is in error, or there is an entry in its error queue; data
+    // may lie before it. Calls on the descriptor tell which.
+    virtual void OnReady(bool failed) = 0;
 
    protected:
     ~Listener() = default;

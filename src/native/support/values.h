@@ -35,6 +35,11 @@ inline uint32_t ToUint(const Napi::Value& value) {
   return napi_get_value_uint32(value.Env(), value, &number) == napi_ok ? number : 0;
 }
 
+inline bool ToBool(const Napi::Value& value) {
+  bool truth;
+  return napi_get_value_bool(value.Env(), value, &truth) == napi_ok && truth;
+}
+
 inline bool IsTypedArray(const Napi::Value& value, napi_typedarray_type type) {
   return value.IsTypedArray() && value.As<Napi::TypedArray>().TypedArrayType() == type;
 }

@@ -69,7 +69,7 @@ void FdWatcher::Close(const Napi::CallbackInfo&) {
   Unref();
 }
 
-void FdWatcher::OnReady() {
+void FdWatcher::OnReady(bool) {
   Napi::Env env = Env();
   Napi::HandleScope scope(env);
   CallFromLoop(env, *context_, Value(), on_ready_.Value(), {});

@@ -28,7 +28,7 @@ class FdWatcher : public Napi::ObjectWrap<FdWatcher>, private Poller::Listener {
   void UnrefPoll(const Napi::CallbackInfo& info);
   void Close(const Napi::CallbackInfo& info);
 
-  void OnReady() override;
+  void OnReady(bool failed) override;
 
   UniqueFd fd_;
   Poller poller_;

@@ -53,7 +53,7 @@ function checkBinding(name: string, value: unknown): asserts value is Binding {
 // Which memory a connection's bytes are copied to is the receiver's own choice: there is
 // nothing that a second one could be for.
 function checkTransport(name: string, binding: Binding): void {
-  if (binding.transport === 'cmsg') return;
+  if (binding.severalPerSocket) return;
   throw invalidArgValue(
     name,
     "a binding of the devmem path (mode: 'devmem'), as all of several have to be: the copy transport receives into one memory alone",

@@ -207,7 +207,7 @@ export class DevmemServer extends EventEmitter implements AsyncDisposable {
 
 // Not once its memory is somebody else's, or gone.
 function mayHaveData(binding: Binding): boolean {
-  return !binding.closed || (binding.memory.user === binding && !binding.memory.closed);
+  return !binding.closed || (binding.pool.ownsMemory && !binding.memory.closed);
 }
 
 /**

@@ -5,10 +5,11 @@ import { ReadableStream } from 'node:stream/web';
 
 import { checkInteger, DevmemError } from '../errors.js';
 import type { Batch } from '../receive/batch.js';
-import type { Binding, Bindings, TransportName } from '../receive/binding.js';
+import type { Binding, Bindings } from '../receive/binding.js';
 import type { Fragment } from '../receive/fragment.js';
 import type { ReceiveStats } from '../receive/stats.js';
 import { FragmentStream } from '../receive/stream.js';
+import type { TransportName } from '../receive/transports/transport.js';
 import { takeOver } from './adopt.js';
 import { checkAddition, checkBindings, type CheckedBindings } from './bindings.js';
 import { BatchIterator, FragmentIterator } from './iterators.js';
@@ -78,7 +79,8 @@ export class DevmemSocket extends EventEmitter implements AsyncIterable<Fragment
     super();
     this.#socket = socket;
     const { fd, head } = takeOver(socket);
-    this.#stream = new FragmentStream(options.bindings, fd, () => this.#name());
+    this.#stream = new FragmentStream(options.bindings, () => this.#name());
+    this.#stream.open(fd);
     const before = [options.head, head].filter((bytes) => bytes !== undefined && bytes.length > 0);
     if (before.length > 0) this.#stream.prepend(Buffer.concat(before as Uint8Array[]));
     if (options.lowWaterMark !== undefined) this.#stream.setLowWaterMark(options.lowWaterMark);
@@ -195,12 +197,12 @@ export class DevmemSocket extends EventEmitter implements AsyncIterable<Fragment
 
   /** Fragments one by one, in stream order. Each is a lease: release it, or declare it with `using`. */
   [Symbol.asyncIterator](): AsyncIterableIterator<Fragment, undefined> {
-    return new FragmentIterator(this.#stream, () => this.#leave());
+    return new FragmentIterator(this.#stream.cursor, () => this.#leave());
   }
 
   /** Fragments as they arrive, many at a time: the fast way. Each batch is a lease. */
   batches(): AsyncIterableIterator<Batch, undefined> {
-    return new BatchIterator(this.#stream, () => this.#leave());
+    return new BatchIterator(this.#stream.cursor, () => this.#leave());
   }
 
   /** `batches()` as a web stream. Cancelling it closes the connection. */

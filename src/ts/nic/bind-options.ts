@@ -8,7 +8,6 @@ import {
   outOfRange,
 } from '../errors.js';
 import { DmaBuf } from '../memory/dma-buf.js';
-import { checkUnused } from '../memory/ownership.js';
 import { checkInterface, checkQueues } from './interface-arguments.js';
 
 /**
@@ -40,8 +39,8 @@ export interface BindRxOptions {
    */
   rxPageSize?: number;
   /**
-   * Bytes of the memory that fragments in use may hold before reading stops, up to
-   * the memory's size. Default: half of it on the devmem path, where the NIC's
+   * Bytes of the memory that fragments in use may hold before reading stops, from one
+   * rx page up to the memory's size. Default: half of it on the devmem path, where the NIC's
    * rings and data waiting in sockets need the rest; all of it on the copy path.
    */
   heldLimit?: number;
@@ -78,8 +77,8 @@ export function checkOptions(options: BindRxOptions): CheckedOptions {
   const mode = checkOneOf('options.mode', options.mode ?? 'auto', ['auto', 'devmem', 'copy']);
   const { heldLimit, rxPageSize, stallWarningMs = STALL_WARNING_MS } = options;
   const memory = checkMemory(options.memory);
-  if (heldLimit !== undefined) checkInteger('options.heldLimit', heldLimit, PAGE, memory.size);
   if (rxPageSize !== undefined) checkPageSize('options.rxPageSize', rxPageSize);
+  if (heldLimit !== undefined) checkHeldLimit(heldLimit, memory, rxPageSize ?? PAGE);
   if (stallWarningMs !== Infinity) {
     checkInteger('options.stallWarningMs', stallWarningMs, 1, 2 ** 31 - 1);
   }
@@ -110,8 +109,14 @@ function checkMemory(memory: unknown): DmaBuf {
     throw invalidArgType('options.memory', 'a DmaBuf, as DmaBuf.allocate() makes it', memory);
   }
   if (memory.closed) throw new DevmemError('ERR_DEVMEM_CLOSED', 'options.memory was closed');
-  checkUnused(memory);
   return memory;
+}
+
+// A fragment keeps a whole page, however short it is: below that, none could be held.
+function checkHeldLimit(heldLimit: unknown, memory: DmaBuf, page: number): void {
+  checkInteger('options.heldLimit', heldLimit, PAGE, memory.size);
+  if ((heldLimit as number) >= page) return;
+  throw outOfRange('options.heldLimit', `>= options.rxPageSize (${page})`, heldLimit);
 }
 
 /** @throws TypeError, RangeError unless it is a power of two that could be a page's size */

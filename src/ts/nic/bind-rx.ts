@@ -3,6 +3,9 @@ import { channel } from 'node:diagnostics_channel';
 
 import { DevmemError, isSystemError } from '../errors.js';
 import { Binding, type KernelSide } from '../receive/binding.js';
+import { MemoryPool } from '../receive/pool.js';
+import { cmsg } from '../receive/transports/cmsg.js';
+import { copy } from '../receive/transports/copy.js';
 import { type BindRxOptions, type CheckedOptions, checkOptions, PAGE } from './bind-options.js';
 import { bindByBroker } from './broker/client.js';
 import { interfaceIndex } from './interface-arguments.js';
@@ -41,14 +44,24 @@ const fallbackChannel = channel('devmem-tcp:fallback');
 export async function bindRx(options: BindRxOptions): Promise<Binding> {
   const checked = checkOptions(options);
   checked.signal?.throwIfAborted();
-  if (checked.mode === 'copy') return bindCopy(checked, undefined);
+  const pool = MemoryPool.reserve(checked.memory);
   try {
-    return await bindDevmem(checked);
+    return await bindPool(pool, checked);
+  } catch (error) {
+    pool.unbind();
+    throw error;
+  }
+}
+
+async function bindPool(pool: MemoryPool, checked: CheckedOptions): Promise<Binding> {
+  if (checked.mode === 'copy') return bindCopy(pool, checked, undefined);
+  try {
+    return await bindDevmem(pool, checked);
   } catch (error) {
     checked.signal?.throwIfAborted();
     const expected = isSystemError(error) || error instanceof DevmemError;
     if (checked.mode === 'devmem' || !expected) throw error;
-    const binding = bindCopy(checked, error);
+    const binding = bindCopy(pool, checked, error);
     if (fallbackChannel.hasSubscribers) {
       const message: FallbackMessage = { interface: checked.interface, reason: error };
       fallbackChannel.publish(message);
@@ -57,12 +70,12 @@ export async function bindRx(options: BindRxOptions): Promise<Binding> {
   }
 }
 
-function bindCopy(checked: CheckedOptions, fallback: Error | undefined): Binding {
+function bindCopy(pool: MemoryPool, checked: CheckedOptions, fallback: Error | undefined): Binding {
   checkCopyMemory(checked.memory, fallback);
   return new Binding({
-    transport: 'copy',
-    memory: checked.memory,
-    id: 0,
+    transport: copy,
+    pool,
+    id: copy.makeId(),
     interface: checked.interface,
     queues: [],
     heldLimit: checked.heldLimit ?? checked.memory.size,
@@ -72,7 +85,7 @@ function bindCopy(checked: CheckedOptions, fallback: Error | undefined): Binding
   });
 }
 
-async function bindDevmem(checked: CheckedOptions): Promise<Binding> {
+async function bindDevmem(pool: MemoryPool, checked: CheckedOptions): Promise<Binding> {
   const { memory, queues, interface: name, broker, rxPageSize, signal } = checked;
   if (name === undefined || queues.length === 0) {
     throw new DevmemError(
@@ -96,7 +109,7 @@ async function bindDevmem(checked: CheckedOptions): Promise<Binding> {
     // From here on fragments come. Whoever gives the binding to sockets at once must not
     // be late, so that nothing is waited for any more.
     signal?.throwIfAborted();
-    binding = bindingOf(checked, name, kernel, unwatch);
+    binding = bindingOf(pool, checked, name, kernel, unwatch);
     return binding;
   } catch (error) {
     unwatch();
@@ -107,6 +120,7 @@ async function bindDevmem(checked: CheckedOptions): Promise<Binding> {
 
 /** The object for what the kernel has bound. */
 function bindingOf(
+  pool: MemoryPool,
   checked: CheckedOptions,
   name: string,
   kernel: KernelBinding,
@@ -115,8 +129,8 @@ function bindingOf(
   const { memory, queues, rxPageSize, heldLimit, stallWarningMs } = checked;
   const page = rxPageSize ?? PAGE;
   const binding = new Binding({
-    transport: 'cmsg',
-    memory,
+    transport: cmsg,
+    pool,
     id: kernel.id,
     interface: name,
     queues,

@@ -1,17 +1,8 @@
-import { DevmemError } from '../errors.js';
+import { DevmemError, outOfRange } from '../errors.js';
 import type { DmaBuf } from '../memory/dma-buf.js';
 import { type Fragment, FragmentLease } from './fragment.js';
+import type { Lease } from './lease.js';
 import { type Columns, LINEAR_SOURCE } from './ring.js';
-
-/** Takes descriptors back; what a batch knows of its socket. */
-export interface Lessor {
-  /** All descriptors from `first` on, none released before. */
-  releaseRange(first: number, count: number): void;
-  /** One descriptor. `last`: nothing of its batch remains after it. */
-  releaseOne(number: number, last: boolean): void;
-  /** The memory that device fragments with this id lie in. */
-  memoryOf(dmabufId: number): DmaBuf | undefined;
-}
 
 /** A stretch of memory. */
 export interface Run {
@@ -43,53 +34,49 @@ export type LinearCallback = (bytes: Uint8Array, index: number) => void;
  * Releasing twice is harmless.
  */
 export class Batch implements Iterable<Fragment>, Disposable {
-  /** Fragments in the batch. */
-  readonly length: number;
-  readonly #lessor: Lessor;
-  readonly #first: number;
+  /** @internal */
+  readonly lease: Lease;
   readonly #base: number;
   readonly #columns: Columns;
   readonly #linear: Uint8Array | undefined;
-  // Descriptors not released, and which ones are, once any was by itself.
-  #left: number;
-  #releasedOnes: Uint8Array | undefined;
 
-  /** @internal */
-  constructor(
-    lessor: Lessor,
-    columns: Columns,
-    base: number,
-    first: number,
-    count: number,
-    linear: Uint8Array | undefined,
-  ) {
-    this.length = count;
-    this.#lessor = lessor;
+  /**
+   * @internal
+   * @param base - where in the columns its first descriptor is
+   */
+  constructor(lease: Lease, columns: Columns, base: number, linear: Uint8Array | undefined) {
+    this.lease = lease;
     this.#columns = columns;
     this.#base = base;
-    this.#first = first;
     this.#linear = linear;
-    this.#left = count;
+  }
+
+  /** Fragments in the batch. */
+  get length(): number {
+    return this.lease.count;
   }
 
   /** Whether the whole batch was given back. */
   get released(): boolean {
-    return this.#left === 0;
+    return this.lease.released;
   }
 
   /** Bytes of the stream in this batch. */
   get byteLength(): number {
     this.#check();
-    const { sizes } = this.#columns;
-    let bytes = 0;
-    for (let i = this.#base; i < this.#base + this.length; i++) bytes += sizes[i]!;
-    return bytes;
+    return this.bytesFrom(0);
   }
 
   /** Bytes of the batch that came linear: `forEach` hands them to its second callback. */
   get linearLength(): number {
     this.#check();
-    return this.#linear?.length ?? 0;
+    if (this.#linear === undefined) return 0;
+    const { sizes, sources } = this.#columns;
+    let bytes = 0;
+    for (let at = this.#base; at < this.#base + this.length; at++) {
+      if (sources[at] === LINEAR_SOURCE) bytes += sizes[at]!;
+    }
+    return bytes;
   }
 
   /** Where fragment `index` lies, in bytes from the start of its dma-buf (or of the linear bytes). */
@@ -109,7 +96,7 @@ export class Batch implements Iterable<Fragment>, Disposable {
 
   /** The memory that fragment `index` lies in; undefined for a linear fragment. */
   memory(index: number): DmaBuf | undefined {
-    return this.#lessor.memoryOf(this.dmabufId(index));
+    return this.lease.lessor.memoryOf(this.dmabufId(index));
   }
 
   /** Whether fragment `index` lies in device memory or carries its bytes. */
@@ -129,14 +116,23 @@ export class Batch implements Iterable<Fragment>, Disposable {
    *
    * @throws DevmemError ERR_DEVMEM_LINEAR_FRAGMENT, before any call, if the batch
    *   holds linear bytes and there is no callback for them
+   * @throws DevmemError ERR_DEVMEM_RELEASED where a callback released the batch before
+   *   its last fragment
    */
   forEach(onDevice: DeviceCallback, onLinear?: LinearCallback): void {
     this.#check();
-    if (this.#linear !== undefined && onLinear === undefined) throw linearUnhandled(this.#linear);
+    const linear = this.linearLength;
+    if (linear > 0 && onLinear === undefined) throw linearUnhandled(linear);
     const { offsets, sizes, sources } = this.#columns;
+    const { lease } = this;
     const base = this.#base;
-    for (let i = 0; i < this.length; i++) {
-      if (this.#releasedOnes?.[i] === 1) continue;
+    const end = this.length;
+    lease.see(end);
+    for (let i = 0; i < end; i++) {
+      if (!lease.whole) {
+        if (lease.released) throw usedAfterRelease('batch');
+        if (lease.isReleased(i)) continue;
+      }
       const at = base + i;
       const source = sources[at]!;
       if (source === LINEAR_SOURCE) onLinear!(this.#linearBytes(at), i);
@@ -172,36 +168,56 @@ export class Batch implements Iterable<Fragment>, Disposable {
   /** Fragment `index` as an object: a lease of its own, part of the batch's. */
   fragment(index: number): Fragment {
     this.#at(index);
-    return new FragmentLease(this, index) as Fragment;
+    return this.fragmentLease(index) as Fragment;
   }
 
   /** Gives the batch's memory back: the sender may fill it again. */
   release(): void {
-    if (this.#left === 0) return;
-    if (this.#releasedOnes === undefined) {
-      this.#left = 0;
-      this.#lessor.releaseRange(this.#first, this.length);
-      return;
-    }
-    for (let i = 0; i < this.length; i++) this.releaseFragment(i);
+    this.lease.release();
   }
 
   [Symbol.dispose](): void {
     this.release();
   }
 
-  /** @internal Releases one fragment; a second time does nothing. */
-  releaseFragment(index: number): void {
-    if (this.isReleased(index)) return;
-    this.#releasedOnes ??= new Uint8Array(this.length);
-    this.#releasedOnes[index] = 1;
-    this.#left--;
-    this.#lessor.releaseOne(this.#first + index, this.#left === 0);
+  /** @internal Fragment `index`, which is there and was not released. */
+  fragmentLease(index: number): FragmentLease {
+    return new FragmentLease(this, index);
   }
 
-  /** @internal */
-  isReleased(index: number): boolean {
-    return this.#left === 0 || this.#releasedOnes?.[index] === 1;
+  /** @internal As `offset()`; undefined for a linear fragment, whose bytes are elsewhere. */
+  deviceOffset(index: number): number | undefined {
+    const at = this.#at(index);
+    const { offsets, sources } = this.#columns;
+    return sources[at] === LINEAR_SOURCE ? undefined : offsets[at];
+  }
+
+  /** @internal Bytes of the fragments from `start` up to `end`. */
+  bytesFrom(start: number, end = this.length): number {
+    const { sizes } = this.#columns;
+    let bytes = 0;
+    for (let at = this.#base + start; at < this.#base + end; at++) bytes += sizes[at]!;
+    return bytes;
+  }
+
+  /** @internal Where in the batch its byte `position` lies: in which fragment, and how far. */
+  find(position: number): { index: number; into: number } {
+    const { sizes } = this.#columns;
+    let index = 0;
+    let into = position;
+    while (index < this.length && into >= sizes[this.#base + index]!) {
+      into -= sizes[this.#base + index++]!;
+    }
+    return { index, into };
+  }
+
+  /**
+   * @internal Cuts off the fragments from `index` on, of which none was handed out yet.
+   *
+   * @returns them, as a batch of their own
+   */
+  split(index: number): Batch {
+    return new Batch(this.lease.split(index), this.#columns, this.#base + index, this.#linear);
   }
 
   #linearBytes(at: number): Uint8Array {
@@ -210,15 +226,17 @@ export class Batch implements Iterable<Fragment>, Disposable {
   }
 
   #check(): void {
-    if (this.#left === 0) throw usedAfterRelease('batch');
+    if (this.lease.released) throw usedAfterRelease('batch');
   }
 
   // The place of fragment `index` in the columns.
   #at(index: number): number {
-    if (this.isReleased(index)) throw usedAfterRelease('fragment');
-    if (index >>> 0 !== index || index >= this.length) {
-      throw new RangeError(`fragment ${index} of a batch of ${this.length}`);
+    const { lease } = this;
+    if (!lease.whole && lease.isReleased(index)) throw usedAfterRelease('fragment');
+    if (index >>> 0 !== index || index >= lease.count) {
+      throw outOfRange('index', `an integer >= 0 and < ${lease.count}, the batch's length`, index);
     }
+    lease.see(index);
     return this.#base + index;
   }
 }
@@ -236,9 +254,8 @@ class BatchFragments implements IterableIterator<Fragment, undefined> {
     const batch = this.#batch;
     while (this.#index < batch.length) {
       const index = this.#index++;
-      if (!batch.isReleased(index)) {
-        return { done: false, value: new FragmentLease(batch, index) as Fragment };
-      }
+      if (batch.lease.isReleased(index)) continue;
+      return { done: false, value: batch.fragmentLease(index) as Fragment };
     }
     return { done: true, value: undefined };
   }
@@ -255,9 +272,9 @@ function usedAfterRelease(what: string): DevmemError {
   );
 }
 
-function linearUnhandled(linear: Uint8Array): DevmemError {
+function linearUnhandled(bytes: number): DevmemError {
   return new DevmemError(
     'ERR_DEVMEM_LINEAR_FRAGMENT',
-    `This batch holds ${linear.length} bytes that did not reach device memory. Pass a second callback, forEach(onDevice, onLinear), or iterate fragments and look at their kind`,
+    `This batch holds ${bytes} bytes that did not reach device memory. Pass a second callback, forEach(onDevice, onLinear), or iterate fragments and look at their kind`,
   );
 }

@@ -2,14 +2,9 @@
 import { channel } from 'node:diagnostics_channel';
 import { EventEmitter } from 'node:events';
 
-import { systemError } from '../errors.js';
 import type { DmaBuf } from '../memory/dma-buf.js';
-import { reserve, settle } from '../memory/ownership.js';
-import { type CopyArena, native, type OnBatch, type Receiver } from '../native.js';
-import { Credits } from './credits.js';
-
-/** How fragments arrive: by the kernel's devmem path, or copied to host memory. */
-export type TransportName = 'cmsg' | 'copy';
+import type { MemoryPool } from './pool.js';
+import type { Transport, TransportName } from './transports/transport.js';
 
 /** An rx queue, as the kernel lists it. */
 export interface RxQueue {
@@ -74,9 +69,10 @@ export interface KernelSide {
 
 /** @internal What a binding is made of. */
 export interface BindingParts {
-  transport: TransportName;
-  memory: DmaBuf;
-  /** The kernel's binding id; 0 in copy mode. */
+  transport: Transport;
+  /** Reserved for this binding, which opens it. */
+  pool: MemoryPool;
+  /** The kernel's binding id, or one that the transport made. */
   id: number;
   interface: string | undefined;
   queues: readonly number[];
@@ -89,7 +85,7 @@ export interface BindingParts {
   rxPageSize?: number | undefined;
   /** Why an 'auto' binding does not use devmem. */
   fallback?: Error | undefined;
-  /** Undefined on the copy transport. */
+  /** Undefined where no kernel has bound anything. */
   kernel?: KernelSide | undefined;
 }
 
@@ -111,9 +107,15 @@ export class Binding
   extends EventEmitter<{ interface: [InterfaceMessage]; lost: [Error] }>
   implements AsyncDisposable
 {
+  /** How fragments arrive. */
   readonly transport: TransportName;
+  /** Whether the CPU copies payload into the memory, because the NIC does not write it there. */
+  readonly copies: boolean;
   readonly memory: DmaBuf;
-  /** The kernel's id of this binding, as in fragments' `dmabufId`; 0 on the copy transport. */
+  /**
+   * The id of this binding, as in its fragments' `dmabufId`: the kernel's, or on the copy
+   * transport one that no binding of the kernel's has.
+   */
   readonly id: number;
   readonly interface: string | undefined;
   /** The kernel's number of the interface; undefined on the copy transport. */
@@ -127,48 +129,50 @@ export class Binding
   /** On `mode: 'auto'`, why it is not the devmem path; undefined where it is. */
   readonly fallback: Error | undefined;
   /** @internal */
-  readonly credits: Credits;
+  readonly pool: MemoryPool;
+  /** @internal */
+  readonly severalPerSocket: boolean;
   /** @internal */
   readonly stallWarningMs: number;
-  /** @internal Connections that may have data in the memory. */
-  sockets = 0;
+  /**
+   * @internal Memory that data waiting in sockets may take, in bytes: what neither held
+   * fragments nor the rings need. Unlimited where such data is in the kernel's own memory.
+   */
+  readonly queueBytes: number;
   readonly #kernel: KernelSide | undefined;
-  readonly #ringBytes: number;
-  readonly #arena: CopyArena | undefined;
   #closing: Promise<void> | undefined;
-  #unbound = false;
 
   /** @internal */
   constructor(parts: BindingParts) {
     super();
-    this.transport = parts.transport;
-    this.memory = parts.memory;
-    this.id = parts.id;
+    const { transport, pool, id, heldLimit: limit, rxPageSize: pageSize = PAGE } = parts;
+    pool.open({ transport, id, pageSize, limit });
+    this.pool = pool;
+    this.transport = transport.name;
+    this.copies = transport.copies;
+    this.severalPerSocket = transport.severalBindings;
+    this.memory = pool.memory;
+    this.id = id;
     this.interface = parts.interface;
     this.interfaceIndex = parts.kernel?.interfaceIndex;
     this.queues = parts.queues;
     this.fallback = parts.fallback;
-    const copies = parts.transport === 'copy';
-    this.rxPageSize = copies ? undefined : (parts.rxPageSize ?? PAGE);
-    const unit = this.rxPageSize ?? chunkSize(parts.heldLimit);
-    this.credits = new Credits(parts.heldLimit, unit);
+    this.rxPageSize = transport.copies ? undefined : pageSize;
     this.stallWarningMs = parts.stallWarningMs;
+    this.queueBytes = transport.queuesInMemory
+      ? Math.max(pool.memory.size - limit - parts.ringBytes, 0)
+      : Infinity;
     this.#kernel = parts.kernel;
-    this.#ringBytes = parts.ringBytes;
-    if (copies) {
-      this.#arena = new (native().CopyArena)(parts.memory.mapping(), unit, this.credits.values);
-    }
-    reserve(parts.memory, this);
   }
 
   /** Bytes of the memory that fragments in use keep from being filled again. */
   get heldBytes(): number {
-    return this.credits.held;
+    return this.pool.held;
   }
 
   /** Reading stops when `heldBytes` would pass this, in bytes. */
   get heldLimit(): number {
-    return this.credits.limit;
+    return this.pool.limit;
   }
 
   get closed(): boolean {
@@ -191,39 +195,6 @@ export class Binding
   async pagePools(): Promise<PagePool[]> {
     const pools = (await this.#kernel?.pagePools()) ?? [];
     return pools.filter((pool) => pool.dmabufId === this.id);
-  }
-
-  /** @internal Whether anything may still be written to the memory, or be read there. */
-  get usesMemory(): boolean {
-    return !this.#unbound || this.sockets > 0 || this.heldBytes > 0;
-  }
-
-  /** @internal To be called when one use of the memory ended. */
-  settleMemory(): void {
-    if (!this.usesMemory) settle(this.memory, this);
-  }
-
-  /**
-   * @internal Memory that data waiting in sockets may take, in bytes: what neither
-   * held fragments nor the rings need. Unlimited on the copy transport, where
-   * waiting data is in the kernel's own memory.
-   */
-  get queueBytes(): number {
-    if (this.transport === 'copy') return Infinity;
-    return Math.max(this.memory.size - this.heldLimit - this.#ringBytes, 0);
-  }
-
-  /** @internal A receiver by this binding's transport; on the devmem path it has no memory yet. */
-  createReceiver(counters: Float64Array, onBatch: OnBatch): Receiver {
-    const { Receiver } = native();
-    return new Receiver(this.#arena, counters, onBatch);
-  }
-
-  /** @internal Lets a receiver find fragments in this memory. */
-  admit(receiver: Receiver): void {
-    if (this.#arena !== undefined) return;
-    const status = receiver.addSource(this.id, this.memory.size, this.credits.values);
-    if (status < 0) throw systemError(status, 'Receiver.addSource');
   }
 
   /** @internal The interface's state changed. */
@@ -258,14 +229,13 @@ export class Binding
   // A broker takes a while, in which the NIC may still write.
   #unbind(): Promise<void> {
     const undone = this.#kernel?.unbind();
-    if (undone !== undefined) return undone.then(() => this.#settle());
-    this.#settle();
+    if (undone !== undefined) {
+      return undone.finally(() => {
+        this.pool.unbind();
+      });
+    }
+    this.pool.unbind();
     return Promise.resolve();
-  }
-
-  #settle(): void {
-    this.#unbound = true;
-    this.settleMemory();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -276,13 +246,4 @@ export class Binding
 const interfaceChannel = channel('devmem-tcp:interface');
 const lostChannel = channel('devmem-tcp:binding-lost');
 
-// A chunk of this size keeps a recv call's cost small beside the copy, and those in use
-// in the cache: a batch takes two or three.
-const MAX_CHUNK = 128 * 1024;
-const MIN_CHUNKS = 8;
 const PAGE = 4096;
-
-function chunkSize(heldLimit: number): number {
-  const share = Math.floor(heldLimit / MIN_CHUNKS / PAGE) * PAGE;
-  return Math.max(Math.min(MAX_CHUNK, share), PAGE);
-}

@@ -25,8 +25,8 @@ export interface DeviceFragment extends Lease {
 /** A piece of the stream that came through the kernel's own memory. */
 export interface LinearFragment extends Lease {
   readonly kind: 'linear';
-  /** Meaningless. */
-  readonly offset: number;
+  /** There is none: the bytes are not in the binding's memory. */
+  readonly offset: undefined;
   readonly dmabufId: 0;
   readonly memory: undefined;
   /** They outlive the lease. */
@@ -60,8 +60,8 @@ export class FragmentLease implements Disposable {
     return this.#batch.kind(this.#index);
   }
 
-  get offset(): number {
-    return this.#batch.offset(this.#index);
+  get offset(): number | undefined {
+    return this.#batch.deviceOffset(this.#index);
   }
 
   get size(): number {
@@ -81,11 +81,11 @@ export class FragmentLease implements Disposable {
   }
 
   get released(): boolean {
-    return this.#batch.isReleased(this.#index);
+    return this.#batch.lease.isReleased(this.#index);
   }
 
   release(): void {
-    this.#batch.releaseFragment(this.#index);
+    this.#batch.lease.releaseOne(this.#index);
   }
 
   [Symbol.dispose](): void {

@@ -1,10 +1,6 @@
-/** The frag ring as JavaScript reads it: typed arrays over native memory. */
-import { native } from '../native.js';
-
-/** Descriptors in a slot; src/native/receive/frag_ring.h kSlotCapacity. */
-export const SLOT_CAPACITY = 1024;
-/** `source` of a descriptor whose bytes came through the kernel's own memory. */
-export const LINEAR_SOURCE = 0;
+/** The frag ring as JavaScript reads it: typed arrays over shared memory. */
+import { type Layout, native } from '../native.js';
+import { sharedDoubles } from './stats.js';
 
 /** A slot's columns; descriptor i is element i of each. */
 export interface Columns {
@@ -12,36 +8,55 @@ export interface Columns {
   readonly offsets: Float64Array;
   /** Bytes. */
   readonly sizes: Uint32Array;
-  readonly tokens: Uint32Array;
   /** dmabuf id, or LINEAR_SOURCE. */
   readonly sources: Uint32Array;
 }
 
-// One ring per thread, as there is one addon instance per thread.
-const slots: Columns[] = [];
+/** `source` of a descriptor whose bytes came through the kernel's own memory (batch_writer.h). */
+export const LINEAR_SOURCE = 0;
 
-/** The columns of a slot. */
-export function columnsOf(slot: number): Columns {
-  return (slots[slot] ??= view(native().slotMemory(slot)));
+/** This thread's ring, as there is one addon instance per thread. */
+export class Ring {
+  /** Descriptors in a slot. */
+  readonly capacity: number;
+  readonly #layout: Layout['slot'];
+  readonly #slots: Columns[] = [];
+
+  constructor() {
+    const addon = native();
+    addon.setSlotMaker(sharedDoubles);
+    this.#layout = addon.layout.slot;
+    this.capacity = this.#layout.capacity;
+  }
+
+  /** The columns of the slot that a descriptor is in, by the descriptor's number. */
+  columnsOf(number: number): Columns {
+    const slot = Math.floor(number / this.capacity);
+    return (this.#slots[slot] ??= this.#view(native().slotMemory(slot).buffer));
+  }
+
+  #view(memory: ArrayBufferLike): Columns {
+    const { capacity, offsets, sizes, sources } = this.#layout;
+    return {
+      offsets: new Float64Array(memory, offsets, capacity),
+      sizes: new Uint32Array(memory, sizes, capacity),
+      sources: new Uint32Array(memory, sources, capacity),
+    };
+  }
 }
 
-function view(memory: ArrayBuffer): Columns {
-  const words = SLOT_CAPACITY * Uint32Array.BYTES_PER_ELEMENT;
-  const offsetsEnd = SLOT_CAPACITY * Float64Array.BYTES_PER_ELEMENT;
-  return {
-    offsets: new Float64Array(memory, 0, SLOT_CAPACITY),
-    sizes: new Uint32Array(memory, offsetsEnd, SLOT_CAPACITY),
-    tokens: new Uint32Array(memory, offsetsEnd + words, SLOT_CAPACITY),
-    sources: new Uint32Array(memory, offsetsEnd + 2 * words, SLOT_CAPACITY),
-  };
+let shared: Ring | undefined;
+
+/** The ring; it is there before the first socket receives. */
+export function ring(): Ring {
+  return (shared ??= new Ring());
 }
 
-/** Columns that hold one linear fragment and belong to no ring. */
-export function linearColumns(size: number): Columns {
+/** Columns of one fragment by itself, which belong to no ring. */
+export function singleColumns(offset: number, size: number, source: number): Columns {
   return {
-    offsets: Float64Array.of(0),
+    offsets: Float64Array.of(offset),
     sizes: Uint32Array.of(size),
-    tokens: Uint32Array.of(0),
-    sources: Uint32Array.of(LINEAR_SOURCE),
+    sources: Uint32Array.of(source),
   };
 }

@@ -1,3 +1,5 @@
+import { isSupported, native } from '../native.js';
+
 /** What a socket counted. All values are totals since it was opened. */
 export interface ReceiveStats {
   /** Times the event loop found the socket readable. */
@@ -27,24 +29,12 @@ export interface ReceiveStats {
 }
 
 /**
- * The counters in the order in which `socket.counters` holds them (struct Counters
- * in src/native/receive/transport.h).
+ * The counters in the order in which `socket.counters` holds them, as the addon has it
+ * (src/native/receive/counters.h). None where there is no addon.
  */
-export const COUNTER_NAMES = [
-  'wakes',
-  'receiveCalls',
-  'batches',
-  'fragments',
-  'deviceBytes',
-  'linearBytes',
-  'copiedBytes',
-  'tokensTaken',
-  'tokensReturned',
-  'tokensMissed',
-  'returnCalls',
-  'returnErrors',
-  'stalls',
-] as const satisfies readonly (keyof ReceiveStats)[];
+export const COUNTER_NAMES: readonly (keyof ReceiveStats)[] = Object.freeze(
+  isSupported() ? ([...native().layout.counters] as (keyof ReceiveStats)[]) : [],
+);
 
 /**
  * Counters that native code writes and JavaScript reads without a call. Shared
@@ -52,9 +42,12 @@ export const COUNTER_NAMES = [
  * transfer, and other threads may watch it.
  */
 export function createCounters(): Float64Array {
-  return new Float64Array(
-    new SharedArrayBuffer(COUNTER_NAMES.length * Float64Array.BYTES_PER_ELEMENT),
-  );
+  return sharedDoubles(COUNTER_NAMES.length);
+}
+
+/** Doubles in shared memory, which is what native code takes for writing to. */
+export function sharedDoubles(length: number): Float64Array {
+  return new Float64Array(new SharedArrayBuffer(length * Float64Array.BYTES_PER_ELEMENT));
 }
 
 export function readStats(counters: Float64Array): ReceiveStats {

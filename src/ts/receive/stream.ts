@@ -1,6 +1,6 @@
 /**
- * A socket's fragments, in order: takes batches from native code, hands them to
- * whoever asks next, and gives released ones back.
+ * A socket's receiving side: has native code read, puts what comes at the cursor, and
+ * gives released fragments back.
  *
  * Reading is driven by demand: the socket is polled while somebody waits or
  * fewer than READ_AHEAD batches are ready, so a slow consumer leaves data in the
@@ -10,34 +10,22 @@ import { channel } from 'node:diagnostics_channel';
 
 import { DevmemError, systemError } from '../errors.js';
 import type { DmaBuf } from '../memory/dma-buf.js';
-import { BATCH_END, BATCH_STALLED, type OnBatch, type Receiver } from '../native.js';
-import { Batch, type Lessor } from './batch.js';
+import { type Layout, native, type OnBatch, type Receiver } from '../native.js';
+import { Batch } from './batch.js';
 import type { Binding } from './binding.js';
-import type { Credits, Waiter } from './credits.js';
-import { columnsOf, linearColumns, SLOT_CAPACITY } from './ring.js';
+import { Cursor, type Supply } from './cursor.js';
+import { Lease, type Lessor } from './lease.js';
+import type { Waiter } from './pool.js';
+import { ReturnQueue } from './return-queue.js';
+import { LINEAR_SOURCE, type Ring, ring, singleColumns } from './ring.js';
+import { StallReport } from './stall.js';
 import { COUNTER_NAMES, createCounters, readStats, type ReceiveStats } from './stats.js';
+import { UnreleasedWatch } from './unreleased.js';
 
 const tokenMismatch = channel('devmem-tcp:token-mismatch');
 
 // One batch in use and one ready keeps the consumer busy.
 const READ_AHEAD = 2;
-
-const stalled = channel('devmem-tcp:stall');
-
-interface PendingNext {
-  resolve(batch: Batch | undefined): void;
-  reject(error: Error): void;
-}
-
-/** Published on the diagnostics channel `devmem-tcp:stall`: reading stopped for want of memory. */
-export interface StallMessage {
-  /** The connection's ends. */
-  socket: string;
-  /** Bytes of the binding's memory that fragments in use hold. */
-  heldBytes: number;
-  /** The limit that they reached. */
-  heldLimit: number;
-}
 
 /**
  * Published on the diagnostics channel `devmem-tcp:token-mismatch`: the kernel freed
@@ -51,48 +39,69 @@ export interface TokenMismatchMessage {
   missed: number;
 }
 
-export class FragmentStream implements Lessor, Waiter {
+export class FragmentStream implements Lessor, Supply, Waiter {
+  /** Where the stream stands: what is read, is read here. */
+  readonly cursor: Cursor;
   readonly counters = createCounters();
+  readonly #ring: Ring;
+  readonly #flags: Layout['flags'];
   readonly #bindings: Binding[] = [];
   readonly #receiver: Receiver;
-  readonly #ready: Batch[] = [];
-  readonly #waiting: PendingNext[] = [];
   readonly #returns: ReturnQueue;
+  readonly #report: StallReport;
+  readonly #unreleased: UnreleasedWatch;
   readonly #name: () => string;
   #polling = false;
-  // Whose memory has to become free before reading goes on.
-  #stalledBy: Credits | undefined;
-  #stallTimer: NodeJS.Timeout | undefined;
+  // Memory has to become free before reading goes on.
+  #stalled = false;
   #missed = 0;
-  // Over: nothing more will come from native code (end, error, or closed).
+  #before: Batch | undefined;
+  // Nothing more is handed out: the stream ended, failed, or is not wanted any more.
   #over = false;
-  #error: Error | undefined;
+  #discarding = false;
   #onEnd: ((error: Error | undefined) => void) | undefined;
+  #onFinished: (() => void) | undefined;
 
   /**
+   * Counts in the bindings' memory from now until detach().
+   *
    * @param bindings - one or more of the same transport, none twice
-   * @param fd - a connected TCP socket that nobody else reads; duplicated
    * @param name - tells the connection's ends
-   * @throws SystemError where the socket cannot be polled
    */
-  constructor(bindings: readonly [Binding, ...Binding[]], fd: number, name: () => string) {
+  constructor(bindings: readonly [Binding, ...Binding[]], name: () => string) {
     this.#name = name;
+    this.cursor = new Cursor(this);
+    this.#report = new StallReport(name);
+    this.#unreleased = new UnreleasedWatch(name);
+    this.#ring = ring();
+    this.#flags = native().layout.flags;
     const onBatch: OnBatch = (first, count, flags, error, linear) => {
       this.#onBatch(first, count, flags, error, linear);
     };
-    this.#receiver = bindings[0].createReceiver(this.counters, onBatch);
-    this.#returns = new ReturnQueue((numbers, count) => {
+    const [first, ...others] = bindings;
+    this.#receiver = new (native().Receiver)(first.pool.native, this.counters, onBatch);
+    this.#returns = new ReturnQueue(this.#ring.capacity, (numbers, count) => {
       this.#returned(this.#receiver.release(numbers, count));
     });
+    this.#bindings.push(first);
+    for (const binding of others) this.addBinding(binding);
+  }
+
+  /**
+   * Receives from a socket.
+   *
+   * @param fd - a connected TCP socket that nobody else reads; duplicated
+   * @throws SystemError where the socket cannot be polled
+   */
+  open(fd: number): void {
     const status = this.#receiver.open(fd);
     if (status < 0) throw systemError(status, 'uv_poll_init');
-    for (const binding of bindings) this.addBinding(binding);
   }
 
   /** Receives into this binding's memory too. One that is closed may still have sent something. */
   addBinding(binding: Binding): void {
-    binding.admit(this.#receiver);
-    binding.sockets++;
+    const status = this.#receiver.addPool(binding.pool.native);
+    if (status < 0) throw systemError(status, 'Receiver.addPool');
     this.#bindings.push(binding);
   }
 
@@ -106,58 +115,29 @@ export class FragmentStream implements Lessor, Waiter {
     this.#onEnd = callback;
   }
 
+  /** Calls back once, when the reader has taken the peer's end, after the last byte. */
+  onFinished(callback: () => void): void {
+    this.#onFinished = callback;
+  }
+
   get stats(): ReceiveStats {
     return readStats(this.counters);
   }
 
-  /** Fragments that the consumer (or the queue of ready batches) holds. */
+  /** Fragments that the consumer (or the cursor) holds. */
   get held(): number {
     return this.#receiver.held;
   }
 
-  /** The next batch; undefined after the end. An error rejects one call, once. */
-  next(): Promise<Batch | undefined> {
-    return this.nextAs(asItIs);
-  }
-
-  /** As next(), with what is made of the batch at the moment that it is there. */
-  nextAs<T>(make: (batch: Batch | undefined) => T): Promise<T> {
-    const batch = this.#ready.shift();
-    if (batch !== undefined) {
-      this.#poll();
-      return Promise.resolve(make(batch));
-    }
-    if (this.#error !== undefined) {
-      const error = this.#error;
-      this.#error = undefined;
-      return Promise.reject(error);
-    }
-    if (this.#over) return Promise.resolve(make(undefined));
-    return new Promise((resolve, reject) => {
-      this.#waiting.push({
-        resolve: (next) => {
-          resolve(make(next));
-        },
-        reject,
-      });
-      this.#poll();
-    });
-  }
-
   /** Puts bytes that were read before in front of the stream. */
   prepend(bytes: Uint8Array): void {
-    const lessor: Lessor = {
-      releaseRange: () => {},
-      releaseOne: () => {},
-      memoryOf: () => undefined,
-    };
-    this.#ready.unshift(new Batch(lessor, linearColumns(bytes.length), 0, 0, 1, bytes));
+    const columns = singleColumns(0, bytes.length, LINEAR_SOURCE);
+    this.#before = new Batch(new Lease(NOBODY, 0, 1), columns, 0, bytes);
+    this.cursor.prepend(this.#before);
   }
 
   /** Ends the stream with an error that did not come from reading. */
   fail(error: Error): void {
-    if (this.#over) return;
-    this.#error = error;
     this.#finish(error);
   }
 
@@ -165,8 +145,20 @@ export class FragmentStream implements Lessor, Waiter {
   stop(): void {
     this.#over = true;
     this.#stopReading();
-    for (const batch of this.#ready.splice(0)) batch.release();
-    this.#settle();
+    this.cursor.close();
+  }
+
+  /**
+   * Reads on, for the end alone: what comes from now on is dropped, and what was not
+   * consumed is released. onEnd tells of the peer's end, or of a failure.
+   */
+  discard(): void {
+    this.#stopReading();
+    this.cursor.close();
+    if (this.#over) return;
+    this.#discarding = true;
+    const status = this.#receiver.discard();
+    if (status < 0) this.fail(systemError(status, 'uv_poll_start'));
   }
 
   /**
@@ -176,9 +168,10 @@ export class FragmentStream implements Lessor, Waiter {
   detach(): void {
     this.#finish(undefined);
     this.#receiver.close();
-    for (const binding of this.#bindings) {
-      binding.sockets--;
-      binding.settleMemory();
+    this.#unreleased.end();
+    for (const { pool } of this.#bindings) {
+      pool.released();
+      pool.settle();
     }
   }
 
@@ -189,8 +182,7 @@ export class FragmentStream implements Lessor, Waiter {
 
   /** Reads on at every so many bytes of the stream, from what was taken last. */
   setLowWaterMark(bytes: number): void {
-    const ahead = this.#ready.reduce((sum, batch) => sum + batch.byteLength, 0);
-    const status = this.#receiver.setLowWaterMark(bytes, ahead);
+    const status = this.#receiver.setLowWaterMark(bytes, this.cursor.bytesAhead);
     if (status < 0) throw systemError(status, 'setsockopt(SO_RCVLOWAT)');
   }
 
@@ -214,96 +206,96 @@ export class FragmentStream implements Lessor, Waiter {
 
   /** Lessor */
   memoryOf(dmabufId: number): DmaBuf | undefined {
-    const [first] = this.#bindings;
-    // Fragments of the copy transport have no binding's id.
-    if (first?.transport === 'copy') return first.memory;
     return this.#bindings.find(({ id }) => id === dmabufId)?.memory;
   }
 
-  /** Waiter: credits are there again. */
+  /** Waiter */
+  canResume(patient: boolean): boolean {
+    return this.#receiver.canResume(patient);
+  }
+
+  /** Waiter: there is memory again. */
   resumeReading(): void {
-    this.#stalledBy = undefined;
-    clearTimeout(this.#stallTimer);
-    this.#poll();
+    this.#endStall();
+    this.wanted();
+  }
+
+  /** Supply: polls, while somebody waits or little is ready. */
+  wanted(): void {
+    const idle = this.#polling || this.#stalled || this.#over || this.#discarding;
+    if (idle || this.#enough()) return;
+    const status = this.#receiver.resume(this.cursor.waiting);
+    if (status < 0) this.fail(systemError(status, 'uv_poll_start'));
+    else this.#polling = true;
+  }
+
+  /** Supply */
+  handedOut(batch: Batch): void {
+    if (batch !== this.#before) this.#unreleased.handedOut(batch);
+  }
+
+  /** Supply */
+  finished(): void {
+    this.#onFinished?.();
+  }
+
+  #enough(): boolean {
+    return !this.cursor.waiting && this.cursor.ready >= READ_AHEAD;
   }
 
   #onBatch(first: number, count: number, flags = 0, error = 0, linear?: Buffer): void {
     if (count > 0) this.#take(first, count, linear);
-    if ((flags & BATCH_STALLED) !== 0) this.#stall();
+    if (flags !== 0) this.#heed(flags);
     if (error !== 0) this.fail(receiveError(error));
-    else if ((flags & BATCH_END) !== 0) this.#finish(undefined);
+    else if ((flags & this.#flags.end) !== 0) this.#finish(undefined);
   }
 
   #take(first: number, count: number, linear: Buffer | undefined): void {
-    const columns = columnsOf(Math.floor(first / SLOT_CAPACITY));
-    const batch = new Batch(this, columns, first % SLOT_CAPACITY, first, count, linear);
-    const next = this.#waiting.shift();
-    if (next !== undefined) next.resolve(batch);
-    else this.#ready.push(batch);
-    if (this.#waiting.length === 0 && this.#ready.length >= READ_AHEAD) this.#pause();
+    const columns = this.#ring.columnsOf(first);
+    const base = first % this.#ring.capacity;
+    this.cursor.push(new Batch(new Lease(this, first, count), columns, base, linear));
+    if (this.#enough()) this.#pause();
   }
 
-  // Where several memories are short, the others' turn comes when reading is tried again.
-  #stall(): void {
-    const { credits, stallWarningMs } = this.#bindings.reduce((shortest, each) =>
-      each.credits.available < shortest.credits.available ? each : shortest,
-    );
-    this.#stalledBy = credits;
+  #heed(flags: number): void {
+    if ((flags & this.#flags.stalled) !== 0) this.#beginStall();
+    if ((flags & this.#flags.ahead) === 0) return;
+    // Reading goes on for whoever waits, or begins to.
     this.#polling = false;
-    if (stallWarningMs < Infinity) {
-      this.#stallTimer = setTimeout(() => {
-        this.#warnOfStall(credits, stallWarningMs);
-      }, stallWarningMs).unref();
-    }
-    if (stalled.hasSubscribers) {
-      const { held: heldBytes, limit: heldLimit } = credits;
-      stalled.publish({ socket: this.#name(), heldBytes, heldLimit } satisfies StallMessage);
-    }
-    credits.wait(this);
+    if (this.cursor.waiting) this.wanted();
   }
 
-  #warnOfStall({ held, limit }: Credits, ms: number): void {
-    process.emitWarning(
-      `${this.#name()} has not been read for ${ms / 1000} s: fragments in use hold ${held} of ${limit} bytes of its memory`,
-      {
-        type: 'DevmemStallWarning',
-        code: 'DEVMEM_STALL',
-        detail:
-          'Release fragments and batches (or declare them with `using`), or allocate more memory.',
-      },
+  // Any of several memories may be the one that is short; it is told of the shortest.
+  #beginStall(): void {
+    const { pool, stallWarningMs } = this.#bindings.reduce((shortest, each) =>
+      each.pool.available < shortest.pool.available ? each : shortest,
     );
+    this.#polling = false;
+    this.#stalled = true;
+    this.#report.begin(pool, stallWarningMs);
+    for (const binding of this.#bindings) binding.pool.wait(this);
+    // It may have come free meanwhile.
+    if (this.canResume(true)) this.resumeReading();
+  }
+
+  #endStall(): void {
+    if (!this.#stalled) return;
+    this.#stalled = false;
+    this.#report.end();
+    for (const { pool } of this.#bindings) pool.forget(this);
   }
 
   #finish(error: Error | undefined): void {
     if (this.#over) return;
     this.#over = true;
     this.#stopReading();
-    this.#settle();
+    this.cursor.end(error);
     this.#onEnd?.(error);
-  }
-
-  // Nothing more will come: tells those who wait.
-  #settle(): void {
-    for (const next of this.#waiting.splice(0)) {
-      const error = this.#error;
-      this.#error = undefined;
-      if (error !== undefined) next.reject(error);
-      else next.resolve(undefined);
-    }
-  }
-
-  #poll(): void {
-    if (this.#polling || this.#stalledBy !== undefined || this.#over) return;
-    if (this.#waiting.length === 0 && this.#ready.length >= READ_AHEAD) return;
-    const status = this.#receiver.resume();
-    if (status < 0) this.fail(systemError(status, 'uv_poll_start'));
-    else this.#polling = true;
   }
 
   #stopReading(): void {
     this.#pause();
-    clearTimeout(this.#stallTimer);
-    this.#stalledBy?.forget(this);
+    this.#endStall();
   }
 
   #pause(): void {
@@ -321,10 +313,7 @@ export class FragmentStream implements Lessor, Waiter {
     }
     const missed = this.counters[TOKENS_MISSED]!;
     if (missed !== this.#missed) this.#tellMissed(missed);
-    for (const binding of this.#bindings) {
-      binding.credits.released();
-      binding.settleMemory();
-    }
+    for (const { pool } of this.#bindings) pool.released();
   }
 
   #tellMissed(missed: number): void {
@@ -343,7 +332,12 @@ export class FragmentStream implements Lessor, Waiter {
   }
 }
 
-const asItIs = (batch: Batch | undefined) => batch;
+/** For bytes that are nobody's to take back. */
+const NOBODY: Lessor = {
+  releaseRange: () => {},
+  releaseOne: () => {},
+  memoryOf: () => undefined,
+};
 
 const TOKENS_MISSED = COUNTER_NAMES.indexOf('tokensMissed');
 
@@ -358,40 +352,4 @@ function receiveError(errno: number): Error {
     );
   }
   return systemError(errno, 'recvmsg');
-}
-
-/**
- * Single releases on their way to the kernel, gathered into one call: flushed
- * when their batch is done, when the queue is full, or at the end of this turn of
- * the event loop.
- */
-class ReturnQueue {
-  readonly #numbers = new Uint32Array(SLOT_CAPACITY);
-  readonly #flushTo: (numbers: Uint32Array, count: number) => void;
-  #count = 0;
-  #scheduled = false;
-
-  constructor(flushTo: (numbers: Uint32Array, count: number) => void) {
-    this.#flushTo = flushTo;
-  }
-
-  add(number: number, flush: boolean): void {
-    this.#numbers[this.#count++] = number;
-    if (flush || this.#count === this.#numbers.length) this.#flush();
-    else if (!this.#scheduled) this.#schedule();
-  }
-
-  #schedule(): void {
-    this.#scheduled = true;
-    setImmediate(() => {
-      this.#scheduled = false;
-      this.#flush();
-    });
-  }
-
-  #flush(): void {
-    const count = this.#count;
-    this.#count = 0;
-    if (count > 0) this.#flushTo(this.#numbers, count);
-  }
 }

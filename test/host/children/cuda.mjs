@@ -9,11 +9,13 @@ import { bindRx, DmaBuf, probeMemory } from 'devmem-tcp';
 
 // Bindings of cuda memory need a NIC; the uses of memory that outlive close() do not.
 import { Binding } from '../../../dist/receive/binding.js';
+import { MemoryPool } from '../../../dist/receive/pool.js';
+import { FragmentStream } from '../../../dist/receive/stream.js';
+import { cmsg } from '../../../dist/receive/transports/cmsg.js';
 
 const MiB = 2 ** 20;
 
-/** @typedef {{ sockets: number, settleMemory(): void, close(): Promise<void> }} SomeBinding */
-const InternalBinding = /** @type {new (parts: object) => SomeBinding} */ (
+const InternalBinding = /** @type {new (parts: object) => Binding} */ (
   /** @type {unknown} */ (Binding)
 );
 
@@ -151,23 +153,21 @@ const scenarios = {
   async inUse() {
     const memory = await allocate();
     const binding = new InternalBinding({
-      transport: 'cmsg',
-      memory,
+      transport: cmsg,
+      pool: MemoryPool.reserve(memory),
       id: 1,
       interface: 'none',
       queues: [],
       heldLimit: memory.size,
       stallWarningMs: Infinity,
       ringBytes: 0,
-      unbind: () => {},
     });
-    binding.sockets++;
+    const stream = new FragmentStream([binding], () => 'none');
     await memory.close();
     const whileBound = freed();
     await binding.close();
     const whileConnected = freed();
-    binding.sockets--;
-    binding.settleMemory();
+    stream.detach();
     return { whileBound, whileConnected, afterwards: freed() };
   },
   async probe() {

@@ -17,7 +17,7 @@ let transport;
 const server = createServer({ binding }, async (socket) => {
   transport = socket.transport;
   for await (const frag of socket) {
-    received.update(memory.read(frag.offset, frag.size));
+    received.update(frag.bytes ?? memory.read(frag.offset, frag.size));
     bytes += frag.size;
     frag.release();
   }

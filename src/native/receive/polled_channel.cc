@@ -1,0 +1,129 @@
+#include "receive/polled_channel.h"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+
+#include "receive/frag_ring.h"
+
+namespace devmem {
+
+namespace {
+
+// Entries of a socket's error queue (completions of MSG_ZEROCOPY, timestamps) keep it
+// readable for as long as they are there, and nobody here asked for any.
+void DropErrorQueue(int socket) {
+  constexpr int kMostEntries = 64;
+  alignas(cmsghdr) char control[256];
+  for (int i = 0; i < kMostEntries; i++) {
+    msghdr message = {};
+    message.msg_control = control;
+    message.msg_controllen = sizeof control;
+    if (recvmsg(socket, &message, MSG_ERRQUEUE | MSG_DONTWAIT) < 0 && errno != EINTR) return;
+  }
+}
+
+}  // namespace
+
+int PolledChannel::Open(Napi::Env env, int fd, Channel::Listener* listener) {
+  if (socket_.valid()) return -EINVAL;
+  socket_.Reset(fcntl(fd, F_DUPFD_CLOEXEC, 3));
+  if (!socket_.valid()) return -errno;
+  env_ = env;
+  listener_ = listener;
+  int status = poller_.Open(env, socket_.get(), this);
+  if (status != 0) socket_.Reset();
+  return status;
+}
+
+int PolledChannel::Resume(Demand demand) {
+  demand_ = demand;
+  return poller_.Start();
+}
+
+int PolledChannel::Discard() {
+  discarding_ = true;
+  // A mark would have the last bytes, and the end behind them, wait for more.
+  if (low_water_mark_.active()) low_water_mark_.Set(socket_.get(), 1, 0);
+  return poller_.Start();
+}
+
+// The kernel doubles what it is told (net/core/sock.c __sock_set_rcvbuf), so half is asked
+// for; beyond net.core.rmem_max only with CAP_NET_ADMIN.
+int PolledChannel::SetReceiveBuffer(int bytes) {
+  int half = bytes / 2;
+  int status = setsockopt(socket_.get(), SOL_SOCKET, SO_RCVBUFFORCE, &half, sizeof half);
+  if (status < 0) status = setsockopt(socket_.get(), SOL_SOCKET, SO_RCVBUF, &half, sizeof half);
+  return status < 0 ? -errno : 0;
+}
+
+void PolledChannel::Close(bool held) {
+  poller_.Close();
+  transport_->Leave();
+  if (held) {
+    shutdown(socket_.get(), SHUT_RDWR);
+  } else {
+    socket_.Reset();
+  }
+}
+
+void PolledChannel::OnReady(bool failed) {
+  counters_.wakes++;
+  Napi::HandleScope scope(env_);
+  Arrival arrival;
+  FillResult result = discarding_ ? Drop() : Read(arrival);
+  // What the error is, reading has told; if none, there is such an entry.
+  if (failed) DropErrorQueue(socket_.get());
+  Deliver(result, arrival);
+}
+
+FillResult PolledChannel::Read(Arrival& arrival) {
+  FillResult result;
+  std::optional<BatchWriter> batch = ring_.Begin(env_);
+  if (!batch) {
+    result.error = -ENOMEM;
+    return result;
+  }
+  result = transport_->Fill(socket_.get(), *batch, {demand_, low_water_mark_.active()});
+  low_water_mark_.AfterRead(socket_.get(), result.bytes, result.drained);
+  batch->Commit();
+  arrival.first = batch->first_number();
+  arrival.count = batch->count();
+  return result;
+}
+
+// MSG_TRUNC has TCP drop bytes where it would copy them, unreadable ones without a token
+// (net/ipv4/tcp.c tcp_recvmsg_locked).
+FillResult PolledChannel::Drop() {
+  FillResult result;
+  while (result.bytes < kDiscardBudget) {
+    counters_.receive_calls++;
+    ssize_t dropped = recv(socket_.get(), nullptr, kDiscardBudget, MSG_TRUNC | MSG_DONTWAIT);
+    if (dropped < 0 && errno == EINTR) continue;
+    if (dropped <= 0) {
+      result.end = dropped == 0;
+      result.drained = dropped < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
+      if (!result.end && !result.drained) result.error = -errno;
+      break;
+    }
+    result.bytes += static_cast<uint64_t>(dropped);
+  }
+  return result;
+}
+
+void PolledChannel::Deliver(const FillResult& result, Arrival& arrival) {
+  arrival.error = result.error;
+  arrival.end = result.end;
+  arrival.linear_bytes = result.linear_bytes;
+  arrival.stalled = result.short_of_memory && demand_ == Demand::kWaiting;
+  arrival.ahead = result.short_of_memory && demand_ == Demand::kAhead;
+  // Who waited has something.
+  if (arrival.count > 0) demand_ = Demand::kAhead;
+  bool over = arrival.error != 0 || arrival.end;
+  bool stops = over || result.short_of_memory;
+  if (stops) poller_.Stop();
+  if (arrival.count > 0 || stops) listener_->OnArrival(arrival);
+}
+
+}  // namespace devmem

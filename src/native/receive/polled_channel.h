@@ -1,0 +1,65 @@
+// A channel that waits for its own socket, in the event loop's poll, and has a transport
+// read it.
+//
+// It polls a duplicate of the socket's descriptor, because libuv allows one handle per
+// descriptor and net.Socket has one for writing.
+#pragma once
+
+#include <memory>
+
+#include "receive/channel.h"
+#include "receive/low_water_mark.h"
+#include "support/poller.h"
+#include "support/unique_fd.h"
+
+namespace devmem {
+
+class FragRing;
+
+class PolledChannel : public Channel, private Poller::Listener {
+ public:
+  PolledChannel(std::unique_ptr<Transport> transport, FragRing& ring, Counters& counters)
+      : transport_(std::move(transport)), ring_(ring), counters_(counters) {}
+
+  int Join(Pool& pool) override { return transport_->Join(pool); }
+  int Open(Napi::Env env, int fd, Channel::Listener* listener) override;
+  int Resume(Demand demand) override;
+  void Pause() override { poller_.Stop(); }
+  bool Replenished() const override { return transport_->Replenished(); }
+  bool HasRoom() const override { return transport_->HasRoom(); }
+  int Discard() override;
+  void Ref() override { poller_.Ref(); }
+  void Unref() override { poller_.Unref(); }
+  void Close(bool held) override;
+  void CloseSocket() override { socket_.Reset(); }
+  uint32_t Unpin(SlotColumns& slot, uint32_t index, uint32_t count) override {
+    return transport_->Unpin(slot, index, count);
+  }
+  int Return() override { return transport_->Return(socket_.get()); }
+  int SetReceiveBuffer(int bytes) override;
+  int SetLowWaterMark(uint32_t bytes, uint64_t ahead) override {
+    return low_water_mark_.Set(socket_.get(), bytes, ahead);
+  }
+
+ private:
+  // What one wake may drop before other sockets have their turn, in bytes.
+  static constexpr uint64_t kDiscardBudget = 16 << 20;
+
+  void OnReady(bool failed) override;
+  FillResult Read(Arrival& arrival);
+  FillResult Drop();
+  void Deliver(const FillResult& result, Arrival& arrival);
+
+  std::unique_ptr<Transport> transport_;
+  FragRing& ring_;
+  Counters& counters_;
+  UniqueFd socket_;
+  Poller poller_;
+  LowWaterMark low_water_mark_;
+  Channel::Listener* listener_ = nullptr;
+  napi_env env_ = nullptr;
+  Demand demand_ = Demand::kAhead;
+  bool discarding_ = false;
+};
+
+}  // namespace devmem

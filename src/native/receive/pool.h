@@ -1,0 +1,114 @@
+// A binding's memory, as the sockets that receive into it share it.
+//
+// The kernel does not hold a sender back when a dma-buf runs dry: fragments that are
+// held are not charged to the socket's receive memory. So the receiver does, and the
+// pool tells how far each socket may go. Three rules:
+//
+//   - all sockets together hold at most `limit` bytes;
+//   - each member has a floor, a few pages that no other socket can take from it: what
+//     one consumer keeps, or reads ahead, starves nobody;
+//   - reading ahead, with no one waiting, leaves a quarter free for those who come.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "receive/copy_arena.h"
+
+namespace devmem {
+
+inline constexpr uint32_t kMinPageShift = 12;  // PAGE_SHIFT, and its like on the copy transport
+
+// What a socket holds of one pool. A member, with a floor, from Join to Leave; what it
+// still holds after that counts until it is given back.
+struct Account {
+  uint64_t held = 0;  // bytes, whole pages
+  size_t seat = SIZE_MAX;
+
+  bool member() const { return seat != SIZE_MAX; }
+};
+
+// Whose turn a read is: somebody waits for it, or it is ahead of all who do.
+enum class Demand { kWaiting, kAhead };
+
+class Pool {
+ public:
+  struct Terms {
+    uint32_t id;          // the kernel's binding id, or one of the copy transport's own
+    uint64_t size;        // bytes of the dma-buf
+    uint64_t limit;       // bytes that may be held
+    uint32_t page_shift;  // of the pages that a fragment keeps whole
+  };
+
+  // What JavaScript sees, written and never read here.
+  struct Readout {
+    double held;     // bytes
+    double members;  // sockets that may receive into the memory
+  };
+
+  explicit Pool(const Terms& terms);
+  Pool(const Pool&) = delete;
+  Pool& operator=(const Pool&) = delete;
+
+  // Where to write it from now on; null: nowhere.
+  void Publish(Readout* readout);
+
+  uint32_t id() const { return terms_.id; }
+  uint64_t size() const { return terms_.size; }
+  uint32_t page_shift() const { return terms_.page_shift; }
+  uint64_t page_size() const { return uint64_t{1} << terms_.page_shift; }
+  uint64_t held() const { return held_; }
+
+  // The memory that the copy transport fills, or null where the NIC fills it.
+  CopyArena* arena() const { return arena_.get(); }
+  void SetArena(std::unique_ptr<CopyArena> arena) { arena_ = std::move(arena); }
+
+  void Join(Account& account);
+  void Leave(Account& account);
+
+  // Bytes that the socket may take besides what it holds.
+  uint64_t Available(const Account& account, Demand demand) const;
+  // Whether enough is free for a socket that stalled to read on, and not to stall again
+  // after each fragment.
+  bool Replenished(const Account& account) const;
+
+  void Charge(Account& account, uint64_t bytes) {
+    Set(account, account.held + bytes, held_ + bytes);
+  }
+  void Discharge(Account& account, uint64_t bytes) {
+    Set(account, account.held - bytes, held_ - bytes);
+  }
+
+ private:
+  static constexpr uint64_t kFloorPages = 16;
+
+  uint64_t Pages(uint64_t bytes) const { return bytes >> terms_.page_shift; }
+  // What the floor still keeps free for this member.
+  uint64_t Reserved(const Account& account) const {
+    return account.member() && account.held < floor_ ? floor_ - account.held : 0;
+  }
+  void Set(Account& account, uint64_t held_by_it, uint64_t held_by_all) {
+    reserved_ -= Reserved(account);
+    account.held = held_by_it;
+    held_ = held_by_all;
+    reserved_ += Reserved(account);
+    readout_->held = static_cast<double>(held_);
+  }
+  uint64_t FloorFor(size_t members) const;
+  void Seated();
+
+  const Terms terms_;
+  Readout nowhere_ = {};
+  Readout* readout_ = &nowhere_;
+  const uint64_t spare_;  // what reading ahead leaves
+  uint64_t held_ = 0;
+  uint64_t floor_ = 0;
+  uint64_t reserved_ = 0;  // sum of Reserved() of all members
+  std::vector<Account*> members_;
+  std::unique_ptr<CopyArena> arena_;
+};
+
+}  // namespace devmem

@@ -1,0 +1,100 @@
+import type { DmaBuf } from '../memory/dma-buf.js';
+
+/** Takes descriptors back; what a lease knows of its socket. */
+export interface Lessor {
+  /** All descriptors from `first` on, none released before. */
+  releaseRange(first: number, count: number): void;
+  /** One descriptor. `last`: nothing of its lease remains after it. */
+  releaseOne(number: number, last: boolean): void;
+  /** The memory that device fragments with this id lie in. */
+  memoryOf(dmabufId: number): DmaBuf | undefined;
+}
+
+/**
+ * What is held of a run of descriptors: which were given back, and which anybody has
+ * looked at. Apart from the batch that is the consumer's, since it outlives that one where
+ * it was collected unreleased.
+ */
+export class Lease {
+  readonly lessor: Lessor;
+  /** Whether nothing of it was given back: then nobody need ask for each. */
+  whole = true;
+  readonly #first: number;
+  #count: number;
+  // Descriptors not released, and which ones are, once any was by itself.
+  #left: number;
+  #releasedOnes: Uint8Array | undefined;
+  // The last descriptor that somebody asked about, and with it all before.
+  #seen = -1;
+
+  /** @param first - the number of the first of `count` descriptors */
+  constructor(lessor: Lessor, first: number, count: number) {
+    this.lessor = lessor;
+    this.#first = first;
+    this.#count = count;
+    this.#left = count;
+  }
+
+  get count(): number {
+    return this.#count;
+  }
+
+  /** Whether all of it was given back. */
+  get released(): boolean {
+    return this.#left === 0;
+  }
+
+  isReleased(index: number): boolean {
+    return this.#left === 0 || this.#releasedOnes?.[index] === 1;
+  }
+
+  /** Somebody learned where descriptor `index`, and perhaps each before it, lies. */
+  see(index: number): void {
+    if (index > this.#seen) this.#seen = index;
+  }
+
+  /** Gives back what is left. */
+  release(): void {
+    if (this.#left === 0) return;
+    if (this.whole) {
+      this.whole = false;
+      this.#left = 0;
+      this.lessor.releaseRange(this.#first, this.#count);
+      return;
+    }
+    for (let index = 0; index < this.#count; index++) this.releaseOne(index);
+  }
+
+  /** Gives back one descriptor; a second time does nothing. */
+  releaseOne(index: number): void {
+    if (this.#left === 0) return;
+    const ones = (this.#releasedOnes ??= this.#breakUp());
+    if (ones[index] === 1) return;
+    ones[index] = 1;
+    this.lessor.releaseOne(this.#first + index, --this.#left === 0);
+  }
+
+  #breakUp(): Uint8Array {
+    this.whole = false;
+    return new Uint8Array(this.#count);
+  }
+
+  /** Cuts off the descriptors from `index` on, of which none was given out. */
+  split(index: number): Lease {
+    const rest = new Lease(this.lessor, this.#first + index, this.#count - index);
+    this.#left -= rest.#count;
+    this.#count = index;
+    return rest;
+  }
+
+  /**
+   * Gives back what nobody has ever looked at, to be called when nobody can any more.
+   *
+   * @returns whether that was all
+   */
+  releaseUnseen(): boolean {
+    if (this.#seen < 0) this.release();
+    for (let index = this.#seen + 1; index < this.#count; index++) this.releaseOne(index);
+    return this.released;
+  }
+}

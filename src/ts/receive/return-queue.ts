@@ -1,0 +1,37 @@
+/**
+ * Single releases on their way to the kernel, gathered into one call: flushed
+ * when their batch is done, when the queue is full, or at the end of this turn of
+ * the event loop.
+ */
+export class ReturnQueue {
+  readonly #numbers: Uint32Array;
+  readonly #flushTo: (numbers: Uint32Array, count: number) => void;
+  #count = 0;
+  #scheduled = false;
+
+  /** @param capacity - releases that one call takes at most */
+  constructor(capacity: number, flushTo: (numbers: Uint32Array, count: number) => void) {
+    this.#numbers = new Uint32Array(capacity);
+    this.#flushTo = flushTo;
+  }
+
+  add(number: number, flush: boolean): void {
+    this.#numbers[this.#count++] = number;
+    if (flush || this.#count === this.#numbers.length) this.#flush();
+    else if (!this.#scheduled) this.#schedule();
+  }
+
+  #schedule(): void {
+    this.#scheduled = true;
+    setImmediate(() => {
+      this.#scheduled = false;
+      this.#flush();
+    });
+  }
+
+  #flush(): void {
+    const count = this.#count;
+    this.#count = 0;
+    if (count > 0) this.#flushTo(this.#numbers, count);
+  }
+}

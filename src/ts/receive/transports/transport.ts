@@ -1,0 +1,20 @@
+/** What transports differ in, so that nobody else asks for their names. */
+import type { DmaBuf } from '../../memory/dma-buf.js';
+import type { Mapping } from '../../native.js';
+
+/** How fragments arrive: by the kernel's devmem path, or copied to host memory. */
+export type TransportName = 'cmsg' | 'copy';
+
+export interface Transport {
+  readonly name: TransportName;
+  /** Whether the CPU copies payload into the memory; else the NIC writes it there. */
+  readonly copies: boolean;
+  /** Whether a socket can receive into several bindings' memory. */
+  readonly severalBindings: boolean;
+  /** Whether data that waits in sockets lies in the binding's memory. */
+  readonly queuesInMemory: boolean;
+  /** The binding's id, where no kernel gives one. */
+  makeId(): number;
+  /** The memory as this transport writes to it itself; undefined where the NIC does. */
+  mapping(memory: DmaBuf): Mapping | undefined;
+}
