@@ -20,7 +20,7 @@ export const DEVMEM_ERRORS = {
   ERR_DEVMEM_WRONG_MEMORY:
     'The memory is of a type that this transport, or this interface, cannot receive into. Use a dma-buf for devmem, memory that the CPU can map for copying.',
   ERR_DEVMEM_NOT_MAPPABLE:
-    'The CPU cannot see the memory: it is on a GPU, or its exporter does not let it be mapped. Copy what is needed with read(), or use it on its device.',
+    'The CPU cannot see the memory: it is on a GPU, its exporter does not let it be mapped, or it is larger than an ArrayBuffer can be. Copy what is needed with read(), or use it on its device.',
   ERR_DEVMEM_CUDA:
     "CUDA is missing, or refused: `call`, `cudaError` and `hint` of the error say what and why. Install NVIDIA's driver with the open kernel modules, or use memory of another type.",
   ERR_DEVMEM_BAD_RECORD:

@@ -1,14 +1,24 @@
+import { constants } from 'node:buffer';
 import { existsSync } from 'node:fs';
 
 import { type AllocateOptions, bindRx, DmaBuf } from 'devmem-tcp';
 import { describe, expect, it } from 'vitest';
 
+import { Child } from '../support/child.js';
 import { itWhere } from '../support/conditions.js';
 import { expectNoLeaks } from '../support/leaks.js';
 import { rejectionOf, thrownBy } from '../support/thrown.js';
 
 const SIZE = 64 * 1024;
+const { MAX_LENGTH } = constants;
 const hasUdmabuf = existsSync('/dev/udmabuf');
+
+/** What comes of mapping and reading so much, in a process of its own. */
+async function mapHuge(size: number): Promise<Record<string, unknown>> {
+  const { status, signal, stdout, stderr } = await new Child('map-huge', [size]).outcome();
+  expect({ status, signal, stderr }).toEqual({ status: 0, signal: null, stderr: '' });
+  return JSON.parse(stdout) as Record<string, unknown>;
+}
 
 describe('DmaBuf.allocate()', () => {
   expectNoLeaks();
@@ -129,6 +139,40 @@ describe('memory', () => {
     );
     expect(error).toBe(thrown);
   });
+});
+
+describe('memory larger than an ArrayBuffer can be', () => {
+  const size = MAX_LENGTH + 4096;
+  const itWithLimit = itWhere(
+    size < 2 ** 46,
+    `this Node.js maps all that can be allocated: one whose buffer.constants.MAX_LENGTH is less, such as Node.js 20, enables this`,
+  );
+
+  itWithLimit('is not mapped, and the error says what can be done', async () => {
+    const { map, native, again } = await mapHuge(size);
+    expect(map).toMatchObject({ name: 'DevmemError', code: 'ERR_DEVMEM_NOT_MAPPABLE' });
+    const { message } = map as { message: string };
+    expect(message).toContain(`${size} bytes`);
+    expect(message).toContain(`${MAX_LENGTH} at most`);
+    expect(message).toContain('read()');
+    // Below the check: the engine's own refusal, whose clean-up is not done twice.
+    for (const below of [native, again])
+      expect(below).toMatchObject({ code: 'ERR_BUFFER_TOO_LARGE' });
+  });
+
+  itWithLimit('is read in parts', async () => {
+    const { read, last } = await mapHuge(size);
+    expect(read).toMatchObject({ name: 'RangeError', code: 'ERR_OUT_OF_RANGE' });
+    expect((read as { message: string }).message).toContain('Read it in parts');
+    expect(last).toBe(8);
+  });
+});
+
+it('memory of which no copy fits is read in parts', async () => {
+  const { read, last } = await mapHuge(2 ** 45);
+  expect((read as { message: string }).message).toContain('Read it in parts');
+  expect((read as { code: string }).code).toMatch(/^(ENOMEM|ERR_OUT_OF_RANGE)$/);
+  expect(last).toBe(8);
 });
 
 describe('memory that was closed', () => {

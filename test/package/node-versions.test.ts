@@ -47,6 +47,11 @@ describe.each([20, 22, 24, 26])('on Node %i', (major) => {
     expect(outcome).toEqual(quiet(`${JSON.stringify(result)}\n`));
   });
 
+  it('maps as much as its ArrayBuffers hold, and refuses more', async (context) => {
+    const expected = major === 20 ? 'ERR_DEVMEM_NOT_MAPPABLE' : 8 * 2 ** 30;
+    expect(await runOn(context, ['map.mjs'])).toEqual(quiet(`${expected}\n`));
+  });
+
   it('survives the end of the only thread that has it, amid a stream', async (context) => {
     expect(await runOn(context, ['terminate-worker.mjs'])).toEqual(quiet('terminated\n'));
   });

@@ -10,8 +10,40 @@
 namespace devmem {
 
 namespace {
+
 constexpr napi_type_tag kTag = {0x6d617070696e6721, 0x4f0c8ad2be913377};
-}
+
+// What keeps a region mapped for an ArrayBuffer. Where none can be made, Node may have
+// called Drop by then (so for a length beyond the engine's), may do it later, or never.
+class Keeper {
+ public:
+  explicit Keeper(std::shared_ptr<MappedRegion> region) : region_(std::move(region)) {}
+
+  static void Drop(napi_env, void*, void* hint) {
+    auto* keeper = static_cast<Keeper*>(hint);
+    keeper->region_.reset();
+    if (keeper->made_) {
+      delete keeper;
+    } else {
+      keeper->dropped_ = true;
+    }
+  }
+
+  void Made() { made_ = true; }
+
+  // Leaves a few bytes behind where it was not dropped yet.
+  void Failed() {
+    region_.reset();
+    if (dropped_) delete this;
+  }
+
+ private:
+  std::shared_ptr<MappedRegion> region_;
+  bool made_ = false;
+  bool dropped_ = false;
+};
+
+}  // namespace
 
 std::shared_ptr<MappedRegion> MappedRegion::Map(int fd, size_t size) {
   void* data = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
@@ -53,16 +85,18 @@ Napi::Value Mapping::Buffer(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   if (!buffer_.IsEmpty() && !buffer_.Value().IsEmpty()) return buffer_.Value();
   if (region_ == nullptr) return env.Undefined();
-  auto* keep = new std::shared_ptr<MappedRegion>(region_);
-  Napi::ArrayBuffer buffer = Napi::ArrayBuffer::New(
-      env, region_->data(), region_->size(),
-      [](Napi::BasicEnv, void*, std::shared_ptr<MappedRegion>* kept) { delete kept; }, keep);
-  if (buffer.IsEmpty()) {
-    delete keep;
+  auto* keeper = new Keeper(region_);
+  // Not by Napi::ArrayBuffer::New, which frees what Drop has freed.
+  napi_value buffer;
+  napi_status status = napi_create_external_arraybuffer(env, region_->data(), region_->size(),
+                                                        Keeper::Drop, keeper, &buffer);
+  if (status != napi_ok) {
+    keeper->Failed();
     return env.Undefined();
   }
-  buffer_ = Napi::Weak(buffer);
-  return buffer;
+  keeper->Made();
+  buffer_ = Napi::Weak(Napi::ArrayBuffer(env, buffer));
+  return buffer_.Value();
 }
 
 // read(offset, target): copies target.length bytes; false where they are not all inside.

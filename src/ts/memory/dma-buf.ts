@@ -1,10 +1,23 @@
 /** Memory to receive into. */
-import { checkInteger, checkOneOf, DevmemError, invalidArgType, systemError } from '../errors.js';
+import { constants as bufferConstants } from 'node:buffer';
+import { constants as osConstants } from 'node:os';
+
+import {
+  checkInteger,
+  checkOneOf,
+  DevmemError,
+  invalidArgType,
+  outOfRange,
+  systemError,
+} from '../errors.js';
 import { type Mapping, native } from '../native.js';
 import { allocate, type AllocateOptions } from './allocate.js';
 import type { Backing, BackingType } from './backing.js';
 import { importDmaBuf, type ImportOptions } from './import.js';
 import { type MemoryUser, type Ownership, ownershipOf } from './ownership.js';
+
+const { MAX_LENGTH } = bufferConstants;
+const { ENOMEM } = osConstants.errno;
 
 // linux/dma-buf.h
 const DMA_BUF_SYNC_END = 1 << 2;
@@ -97,11 +110,14 @@ export class DmaBuf implements AsyncDisposable {
    *
    * Touch what a NIC writes inside `cpuAccess()`.
    *
-   * @throws DevmemError ERR_DEVMEM_NOT_MAPPABLE for `cuda` memory and imported
-   *   dma-bufs whose exporter lets no CPU see them
+   * @throws DevmemError ERR_DEVMEM_NOT_MAPPABLE for `cuda` memory, for imported
+   *   dma-bufs whose exporter lets no CPU see them, and for memory larger than an
+   *   ArrayBuffer can be (`buffer.constants.MAX_LENGTH`: 4 GiB in Node.js 20)
    */
   map(): Uint8Array {
     if (this.#view === undefined) {
+      this.#check();
+      if (this.size > MAX_LENGTH) throw tooLargeToMap(this.size);
       const buffer = this.mapping().buffer();
       if (buffer === undefined) throw this.#closedError();
       this.#view = new Uint8Array(buffer);
@@ -137,7 +153,9 @@ export class DmaBuf implements AsyncDisposable {
    * from device to host that is as slow as the bus, so read a lot of it in pieces.
    *
    * @param offset - bytes from the start, 0 to `size`
-   * @param size - bytes; `offset + size` must not pass the end
+   * @param size - bytes, up to `buffer.constants.MAX_LENGTH`; `offset + size` must not pass
+   *   the end
+   * @throws SystemError ENOMEM where there is no room for a copy of `size` bytes
    * @throws DevmemError ERR_DEVMEM_NOT_MAPPABLE for imported dma-bufs that no CPU can see
    * @throws CudaError ERR_DEVMEM_CUDA where CUDA fails
    */
@@ -145,7 +163,7 @@ export class DmaBuf implements AsyncDisposable {
     checkInteger('offset', offset, 0, this.size);
     checkInteger('size', size, 0, this.size - offset);
     this.#check();
-    const target = Buffer.allocUnsafe(size);
+    const target = bufferOf(size);
     const { device } = this.#backing;
     if (device !== undefined) {
       device.read(offset, target);
@@ -256,5 +274,24 @@ export class DmaBuf implements AsyncDisposable {
       `The CPU cannot see this dma-buf (exporter '${this.exporter ?? 'unknown'}'): ${cause.message}. Read it by the library that made it, or import one whose exporter implements mmap, opened for reading and writing`,
       { cause },
     );
+  }
+}
+
+function tooLargeToMap(size: number): DevmemError {
+  return new DevmemError(
+    'ERR_DEVMEM_NOT_MAPPABLE',
+    `The memory has ${size} bytes, and an ArrayBuffer has ${MAX_LENGTH} at most in Node.js ${process.versions.node}: copy what is needed by read(), allocate several memories in place of one, or use Node.js 22 or newer`,
+  );
+}
+
+function bufferOf(size: number): Buffer {
+  const hint = 'Read it in parts';
+  if (size > MAX_LENGTH) {
+    throw outOfRange('size', `at most ${MAX_LENGTH}, the longest Buffer. ${hint}`, size);
+  }
+  try {
+    return Buffer.allocUnsafe(size);
+  } catch (cause) {
+    throw systemError(-ENOMEM, 'read', { subject: `a copy of ${size} bytes`, hint, cause });
   }
 }
