@@ -253,6 +253,7 @@ describe('devmem-tcp broker', () => {
     [['--socket', '/tmp/x', '--allow', 'lo', '--group', 'no such group'], 'no such group'],
     [['--socket', '/tmp/x', '--allow', 'lo', '--allow-uid', 'root'], '--allow-uid'],
     [['--socket', '/tmp/x', '--allow', 'lo', '--max-clients', '0x10'], '--max-clients'],
+    [['--socket', '/tmp/x', '--allow', 'lo', '--max-clients', '0'], '--max-clients'],
     [['--socket', '/tmp/x', '--allow', 'lo', 'more'], "'more'"],
   ] as const)('does not start with %j, and says why', async ([args, why]) => {
     const { status, output } = await BrokerProcess.fail(...args);

@@ -1,5 +1,6 @@
 /** `devmem-tcp doctor` on a machine without a capable NIC, as every one without is. */
 import { accessSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { networkInterfaces } from 'node:os';
 
 import { diagnose, type Finding, type Report } from 'devmem-tcp';
@@ -110,6 +111,12 @@ describe('bad usage', () => {
     expect(stderr).toContain(message);
     expect(stderr).toContain("Try 'devmem-tcp doctor --help'");
   });
+});
+
+it('tells its version', async () => {
+  const manifest = await readFile(new URL('../../package.json', import.meta.url), 'utf8');
+  const { version } = JSON.parse(manifest) as { version: string };
+  expect(await runCli(['--version'])).toMatchObject({ status: 0, stdout: `${version}\n` });
 });
 
 describe('help', () => {

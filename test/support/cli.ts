@@ -9,6 +9,7 @@ export const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.
 export interface Outcome {
   /** Exit status; null where a signal ended it. */
   status: number | null;
+  signal: NodeJS.Signals | null;
   stdout: string;
   stderr: string;
 }
@@ -18,6 +19,12 @@ export interface CliOptions {
   prefix?: readonly string[];
   env?: Readonly<Record<string, string>>;
 }
+
+/** On a terminal: what it shows is on stdout, what comes on stdin is typed. */
+export const ON_TERMINAL = ['python3', fileURLToPath(new URL('terminal.py', import.meta.url))];
+
+/** With standard output on a disk that is full. */
+export const ON_FULL_DISK = ['sh', '-c', 'exec "$@" >/dev/full', 'sh'];
 
 /** A running `devmem-tcp`. */
 export class Cli implements Disposable {
@@ -47,6 +54,11 @@ export class Cli implements Disposable {
     return this.#match(pattern, this.process.stdout, () => this.#stdout);
   }
 
+  /** Reads no more of stdout, as `head` that has had its lines. */
+  hangUp(): void {
+    this.process.stdout.destroy();
+  }
+
   kill(signal: NodeJS.Signals): void {
     this.process.kill(signal);
   }
@@ -67,8 +79,11 @@ export class Cli implements Disposable {
   }
 
   async #watch(): Promise<Outcome> {
-    const [status] = (await once(this.process, 'close')) as [number | null];
-    return { status, stdout: this.#stdout, stderr: this.#stderr };
+    const [status, signal] = (await once(this.process, 'close')) as [
+      number | null,
+      NodeJS.Signals | null,
+    ];
+    return { status, signal, stdout: this.#stdout, stderr: this.#stderr };
   }
 }
 

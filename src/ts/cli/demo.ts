@@ -5,6 +5,8 @@ import { parseArgs } from 'node:util';
 import { insideLab, labSurroundings, runInLab } from './demo/lab.js';
 import { type DemoResult, type DemoSetup, runDemo } from './demo/receive.js';
 import { parseBytes } from './format.js';
+import { stdout } from './output.js';
+import { runProgram } from './program.js';
 import { receiveText } from './transfer/receive-report.js';
 
 const HELP = `Receives a pseudo-random stream over TCP and verifies every byte where it landed.
@@ -40,7 +42,7 @@ async function main(): Promise<number> {
     },
   });
   if (values.help) {
-    process.stdout.write(HELP);
+    stdout.write(HELP);
     return 0;
   }
   const { lab, json, kernel, bytes } = values;
@@ -55,7 +57,7 @@ async function demo(options: Options): Promise<number> {
   }
   const setup = setupHere(bytes);
   const result = await runDemo(setup, options.json);
-  process.stdout.write(options.json ? `${JSON.stringify(result)}\n` : text(result));
+  stdout.write(options.json ? `${JSON.stringify(result)}\n` : text(result));
   return result.verified ? 0 : 1;
 }
 
@@ -97,9 +99,4 @@ function text(result: DemoResult): string {
   return `\n${receiveText(result)}${advice}`;
 }
 
-try {
-  process.exitCode = await main();
-} catch (error) {
-  process.stderr.write(`demo: ${error instanceof Error ? error.message : String(error)}\n`);
-  process.exitCode = 1;
-}
+await runProgram('demo', main);

@@ -1,6 +1,10 @@
 #!/usr/bin/env node
 /** `devmem-tcp COMMAND`: finds the command and runs it. */
+import { readFile } from 'node:fs/promises';
+
 import { type Command, STATUS, UsageError } from './command.js';
+import { stderr, stdout } from './output.js';
+import { runProgram } from './program.js';
 import { suggestion } from './suggest.js';
 
 /** Loaded when asked for: a command does not wait for the code of others. */
@@ -17,8 +21,12 @@ const HELP = ['--help', '-h'];
 async function main([name, ...args]: string[]): Promise<number> {
   if (name === 'help' && args[0] !== undefined) return main([args[0], '--help']);
   if (name === undefined || name === 'help' || HELP.includes(name)) {
-    process.stdout.write(await overview());
+    stdout.write(await overview());
     return name === undefined ? STATUS.usage : STATUS.ok;
+  }
+  if (name === '--version') {
+    stdout.write(`${await version()}\n`);
+    return STATUS.ok;
   }
   if (!Object.hasOwn(COMMANDS, name)) {
     const known = Object.keys(COMMANDS);
@@ -28,7 +36,7 @@ async function main([name, ...args]: string[]): Promise<number> {
   }
   const command = await COMMANDS[name]!();
   if (args.some((arg) => HELP.includes(arg))) {
-    process.stdout.write(command.help);
+    stdout.write(command.help);
     return STATUS.ok;
   }
   try {
@@ -40,7 +48,7 @@ async function main([name, ...args]: string[]): Promise<number> {
 }
 
 function complain(what: string): number {
-  process.stderr.write(`devmem-tcp: ${what}\n`);
+  stderr.write(`devmem-tcp: ${what}\n`);
   return STATUS.usage;
 }
 
@@ -53,15 +61,16 @@ async function overview(): Promise<string> {
   return `Receive TCP payload straight into device memory.
 
   devmem-tcp COMMAND [OPTION]…
+  devmem-tcp --version
 
 ${lines.join('')}
 'devmem-tcp COMMAND --help' tells the options of each.
 `;
 }
 
-try {
-  process.exitCode = await main(process.argv.slice(2));
-} catch (error) {
-  process.stderr.write(`devmem-tcp: ${error instanceof Error ? error.message : String(error)}\n`);
-  process.exitCode = STATUS.failed;
+async function version(): Promise<string> {
+  const manifest = await readFile(new URL('../../package.json', import.meta.url), 'utf8');
+  return (JSON.parse(manifest) as { version: string }).version;
 }
+
+await runProgram('devmem-tcp', () => main(process.argv.slice(2)));

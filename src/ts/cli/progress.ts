@@ -1,5 +1,6 @@
 /** A progress bar (where the end is known) and rate on a terminal's stderr; silent anywhere else. */
 import { formatBytes, formatRate } from './format.js';
+import { stderr } from './output.js';
 
 const WIDTH = 30;
 const INTERVAL_MS = 100;
@@ -32,13 +33,13 @@ export class Progress {
 
   /** Takes the bar off the screen. */
   clear(): void {
-    if (this.#active && this.#lastDrawn > 0) process.stderr.write('\r\x1b[K');
+    if (this.#active && this.#lastDrawn > 0) stderr.write('\r\x1b[K');
   }
 
   #draw(bytes: number, now: number): void {
     const rate = formatRate((bytes / Math.max(now - this.#started, 1)) * 1000);
     const bar = this.#total === undefined ? '' : drawBar(bytes / this.#total);
-    process.stderr.write(`\r\x1b[K${bar}${formatBytes(bytes)}  ${rate}`);
+    stderr.write(`\r\x1b[K${bar}${formatBytes(bytes)}  ${rate}`);
   }
 }
 

@@ -116,9 +116,8 @@ export async function prepareInterface(options: PrepareOptions): Promise<Prepare
 }
 
 /** As prepareInterface(), but what was done stays when this process ends. @internal */
-export async function applyPlan(options: PrepareOptions): Promise<InterfacePlan> {
-  const { plan } = await prepare(options, true);
-  return plan;
+export async function applyPlan(options: PrepareOptions): Promise<PreparedInterface> {
+  return prepare(options, true);
 }
 
 async function prepare(options: PrepareOptions, stays: boolean): Promise<Prepared> {

@@ -1,9 +1,13 @@
 /** `devmem-tcp broker`: binds queues for processes without CAP_NET_ADMIN. */
+import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 
 import type { Allowance } from '../../nic/broker/policy.js';
 import { type Broker, type BrokerClient, startBroker } from '../../nic/broker/server.js';
 import { type Command, parseOptions, STATUS, UsageError } from '../command.js';
+import { Interrupted, Interruption } from '../interruption.js';
+import { stdout } from '../output.js';
+import { parseCount } from '../values.js';
 
 const HELP = `Binds receive queues for processes that lack the privilege to do so themselves.
 
@@ -21,8 +25,9 @@ const HELP = `Binds receive queues for processes that lack the privilege to do s
   --allow-gid GID        serve processes with this primary group. Repeatable
   --max-clients N        clients at a time (default 64)
 
-A client's binding lasts as long as its connection. It runs until SIGINT or
-SIGTERM, and needs CAP_NET_ADMIN in the network namespace of the interfaces.
+A client's binding lasts as long as its connection. The broker runs until Ctrl-C
+or another signal ends it, and needs CAP_NET_ADMIN in the network namespace of
+the interfaces.
 Clients: recv --broker PATH and bindRx({ broker: PATH, … }); for other languages
 see docs/broker.md.
 `;
@@ -51,31 +56,26 @@ async function run(args: readonly string[]): Promise<number> {
   if (allow === undefined) {
     throw new UsageError('--allow says which queues may be bound, and is missing');
   }
-  const signal = untilSignal();
+  using interruption = new Interruption();
   const broker = await startBroker({
     socket,
     allow: allow.map(parseAllowance),
     ...(mode !== undefined && { mode: parseMode(mode) }),
     ...(group !== undefined && { group: await parseGroup(group) }),
-    ...ids('allowUids', 'allow-uid', values['allow-uid']),
-    ...ids('allowGids', 'allow-gid', values['allow-gid']),
+    ...ids('allowUids', '--allow-uid', values['allow-uid']),
+    ...ids('allowGids', '--allow-gid', values['allow-gid']),
     ...(values['max-clients'] !== undefined && {
-      maxClients: parseNumber('max-clients', values['max-clients'], 10_000),
+      maxClients: parseCount('--max-clients', values['max-clients'], 1, MAX_CLIENTS),
     }),
   });
   report(broker);
   if (!(await hasNetAdmin())) log('warning: without CAP_NET_ADMIN every binding will be refused');
   log(`listening on ${socket}`);
-  log(`${await signal}: unbinding everything`);
+  const { signal } = interruption;
+  if (!signal.aborted) await once(signal, 'abort');
+  if (signal.reason instanceof Interrupted) log(`${signal.reason.by}: unbinding everything`);
   await broker.close();
   return STATUS.ok;
-}
-
-/** The first SIGINT or SIGTERM. */
-function untilSignal(): Promise<string> {
-  return new Promise((resolve) => {
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, resolve);
-  });
 }
 
 function report(broker: Broker): void {
@@ -96,7 +96,7 @@ function report(broker: Broker): void {
 }
 
 function log(what: string): void {
-  process.stdout.write(`broker: ${what}\n`);
+  stdout.write(`broker: ${what}\n`);
 }
 
 /** `eth1`, `eth1:2,3`, `eth1:2-5,8`. */
@@ -125,12 +125,7 @@ function parseMode(text: string): number {
   return Number.parseInt(text, 8);
 }
 
-function parseNumber(option: string, text: string, max: number): number {
-  const number = Number(text);
-  if (/^\d+$/.test(text) && number <= max) return number;
-  throw new UsageError(`--${option} takes a number up to ${max}, and '${text}' is not`);
-}
-
+const MAX_CLIENTS = 10_000;
 const MAX_ID = 2 ** 32 - 2;
 
 function ids<Key extends string>(
@@ -139,12 +134,12 @@ function ids<Key extends string>(
   texts: string[] | undefined,
 ): Partial<Record<Key, number[]>> {
   if (texts === undefined) return {};
-  const numbers = texts.map((text) => parseNumber(option, text, MAX_ID));
+  const numbers = texts.map((text) => parseCount(option, text, 0, MAX_ID));
   return { [key]: numbers } as Record<Key, number[]>;
 }
 
 async function parseGroup(text: string): Promise<number> {
-  if (/^\d+$/.test(text)) return parseNumber('group', text, MAX_ID);
+  if (/^\d+$/.test(text)) return parseCount('--group', text, 0, MAX_ID);
   const lines = (await readFile('/etc/group', 'utf8').catch(() => '')).split('\n');
   const fields = lines.map((line) => line.split(':')).find(([name]) => name === text);
   if (fields !== undefined) return Number(fields[2]);

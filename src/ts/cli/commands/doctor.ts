@@ -2,6 +2,7 @@
 import { diagnose } from '../../doctor/diagnose.js';
 import { type Command, parseOptions, STATUS, UsageError } from '../command.js';
 import { renderReport } from '../doctor/render.js';
+import { stdout } from '../output.js';
 import { painter } from '../wrap.js';
 
 const COLUMNS = 80;
@@ -34,7 +35,7 @@ or unknown.
       ...(values.broker !== undefined && { broker: values.broker }),
     });
     const width = Math.max(process.stdout.columns || COLUMNS, 40);
-    process.stdout.write(
+    stdout.write(
       values.json
         ? `${JSON.stringify(report, undefined, 2)}\n`
         : renderReport(report, Math.min(width, 100), painter(process.stdout)),

@@ -7,6 +7,8 @@ import {
 } from '../../nic/prepare.js';
 import { type Restoration, restoreInterfaces } from '../../nic/restore.js';
 import { type Command, parseOptions, STATUS, UsageError } from '../command.js';
+import { Interruption } from '../interruption.js';
+import { stdout } from '../output.js';
 import { parseQueues } from '../values.js';
 import { FLOW_HELP, FLOW_OPTIONS, parseFlows } from '../flow-options.js';
 
@@ -62,7 +64,7 @@ function directoryOption(values: Values): { runtimeDirectory?: string } {
 }
 
 function print(json: boolean, document: unknown, text: string): void {
-  process.stdout.write(`${json ? JSON.stringify(document, null, 2) : text}\n`);
+  stdout.write(`${json ? JSON.stringify(document, null, 2) : text}\n`);
 }
 
 function planDocument(plan: InterfacePlan): object {
@@ -76,10 +78,16 @@ async function plan(values: Values): Promise<number> {
   return planned.blockers.length === 0 ? STATUS.ok : STATUS.failed;
 }
 
+/** What is interrupted, or cannot say what it did, leaves nothing behind. */
 async function apply(values: Values): Promise<number> {
-  const applied = await applyPlan(await prepareOptions(values));
+  const options = await prepareOptions(values);
+  using interruption = new Interruption();
+  const applied = await applyPlan(options);
   const undo = `'devmem-tcp nic restore --interface ${applied.interface}' puts it back`;
-  print(values.json, planDocument(applied), `${String(applied)}\ndone; ${undo}`);
+  print(values.json, planDocument(applied.plan), `${String(applied.plan)}\ndone; ${undo}`);
+  await stdout.flush();
+  if (interruption.signal.aborted) await applied.restore();
+  interruption.signal.throwIfAborted();
   return STATUS.ok;
 }
 
@@ -87,6 +95,7 @@ async function restore(values: Values): Promise<number> {
   if (values.queues !== undefined || values.listen || values.connect || values.flow) {
     throw new UsageError('restore takes no queues and no flows: it restores what was done');
   }
+  using interruption = new Interruption();
   const restorations = await restoreInterfaces({
     ...(values.interface !== undefined && { interface: values.interface }),
     ...directoryOption(values),
@@ -97,6 +106,7 @@ async function restore(values: Values): Promise<number> {
   }));
   const text = restorations.map(restorationText).join('\n');
   print(values.json, document, text === '' ? 'nothing to restore' : text);
+  interruption.signal.throwIfAborted();
   return restorations.some(({ error }) => error) ? STATUS.failed : STATUS.ok;
 }
 

@@ -1,22 +1,24 @@
 /** What ends a transfer before its peers do. */
+import { setMaxListeners } from 'node:events';
+
+import { Interruption } from '../interruption.js';
 
 /** Why a transfer was told to end. */
 export type Reason = 'interrupted' | 'bytes' | 'seconds';
 
-/** Ends a transfer once, for the first reason that there is. */
+/** Ends a transfer once, for the first reason that there is; an interruption is one. */
 export class Stopper implements Disposable {
   readonly #controller = new AbortController();
+  readonly #interruption = new Interruption();
   #reason: Reason | undefined;
   #timer: NodeJS.Timeout | undefined;
-  readonly #interrupt = (): void => this.stop('interrupted');
 
-  /**
-   * Stops at SIGINT or SIGTERM. A second signal ends the process at once, as it would
-   * have without this.
-   */
   constructor() {
-    process.once('SIGINT', this.#interrupt);
-    process.once('SIGTERM', this.#interrupt);
+    // As many as there are connections.
+    setMaxListeners(0, this.signal);
+    const interrupt = (): void => this.stop('interrupted');
+    if (this.#interruption.signal.aborted) interrupt();
+    else this.#interruption.signal.addEventListener('abort', interrupt);
   }
 
   get signal(): AbortSignal {
@@ -33,15 +35,15 @@ export class Stopper implements Disposable {
     this.#controller.abort();
   }
 
-  /** Stops so many seconds from now, unless that was said before. */
+  /** Stops so many seconds from now, in place of what was said before. */
   stopAfter(seconds: number | undefined): void {
     if (seconds === undefined) return;
-    this.#timer ??= setTimeout(() => this.stop('seconds'), seconds * 1000);
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.stop('seconds'), seconds * 1000);
   }
 
   [Symbol.dispose](): void {
     clearTimeout(this.#timer);
-    process.removeListener('SIGINT', this.#interrupt);
-    process.removeListener('SIGTERM', this.#interrupt);
+    this.#interruption[Symbol.dispose]();
   }
 }
