@@ -1,6 +1,7 @@
 /** `devmem-tcp recv` and `send` over loopback, by copying. */
 import { rmSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
+import { once } from 'node:events';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -13,9 +14,11 @@ import type { ReceiveReport } from '../../dist/cli/transfer/receive-report.js';
 import type { SentConnection } from '../../dist/cli/transfer/send.js';
 import { Stopper } from '../../dist/cli/transfer/stopping.js';
 import { Cli, type Outcome, runCli } from '../support/cli.js';
+import { itWhere } from '../support/conditions.js';
 import { pattern } from '../support/stream.js';
 
 const MiB = 2 ** 20;
+const asRoot = itWhere(process.getuid?.() === 0, 'needs root: run the tests as root');
 const LISTENING = /listening on 127\.0\.0\.1:(\d+)/;
 
 interface SendReport {
@@ -88,6 +91,23 @@ describe('recv and send', () => {
     expect((await sender.outcome).status).toBe(0);
   });
 
+  it('carry more connections than an emitter takes listeners, without a warning', async () => {
+    const { recv, port } = await receiver('--connections', '11', '--json');
+    const sent = await send(port, '--bytes', '64K', '--connections', '11');
+    expect(sent).toMatchObject({ status: 0, stderr: '' });
+    const { stderr } = await recv.outcome;
+    expect(stderr).toMatch(/^listening on .*\n$/);
+    expect(await report(recv)).toMatchObject({ status: 0, connections: 11, failed: 0 });
+  });
+
+  it('tell IPv4 peers as IPv4, also where the socket is one of IPv6', async () => {
+    using recv = new Cli(['recv', '--listen', '0', '--json']);
+    const port = await recv.said(/listening on \[::\]:(\d+)/);
+    await send(port, '--bytes', '64K');
+    const [connection] = (await report(recv)).perConnection;
+    expect(connection?.remote).toMatch(/^127\.0\.0\.1:\d+$/);
+  });
+
   it('carry a file', async () => {
     const file = join(tmpdir(), `devmem-tcp-send-${process.pid}`);
     writeFileSync(file, pattern.slice(0, 3 * MiB));
@@ -126,6 +146,42 @@ describe('recv --verify', () => {
   });
 });
 
+describe('send', () => {
+  /** One that waits for two receivers. */
+  async function sender(): Promise<{ sender: Cli; port: number }> {
+    const options = ['--connections', '2', '--bytes', '1K', '--json'];
+    const sending = new Cli(['send', '--listen', '127.0.0.1:0', ...options]);
+    onTestFinished(() => sending[Symbol.dispose]());
+    return { sender: sending, port: Number(await sending.said(LISTENING)) };
+  }
+
+  async function bytesFrom(socket: net.Socket): Promise<number> {
+    let bytes = 0;
+    for await (const piece of socket) bytes += (piece as Buffer).length;
+    return bytes;
+  }
+
+  it('lets another receiver take the place of one that resets while it waits', async () => {
+    const { sender: sending, port } = await sender();
+    const first = net.connect(port, '127.0.0.1', () => first.resetAndDestroy());
+    await sending.said(/left before all had connected: read ECONNRESET\n/);
+    const others = [net.connect(port, '127.0.0.1'), net.connect(port, '127.0.0.1')];
+    expect(await Promise.all(others.map(bytesFrom))).toEqual([1024, 1024]);
+    expect(await sending.outcome).toMatchObject({ status: 0 });
+  });
+
+  it('sends to receivers that have ended their own direction while they waited', async () => {
+    const { sender: sending, port } = await sender();
+    const options = { port, host: '127.0.0.1', allowHalfOpen: true };
+    const first = net.connect(options, () => first.end());
+    await once(first, 'finish');
+    const second = net.connect(options);
+    second.end();
+    expect(await Promise.all([first, second].map(bytesFrom))).toEqual([1024, 1024]);
+    expect(await sending.outcome).toMatchObject({ status: 0 });
+  });
+});
+
 describe('a transfer ends', () => {
   it('after the bytes that were asked for', async () => {
     const { recv, port } = await receiver('--bytes', '8M', '--json');
@@ -147,6 +203,20 @@ describe('a transfer ends', () => {
     expect(inIntervals).toBe(received.bytes);
   });
 
+  it('after the seconds that were asked for, where nobody comes', async () => {
+    const { recv } = await receiver('--seconds', '0.2', '--json');
+    expect(await report(recv)).toMatchObject({ status: 0, ended: 'seconds', perConnection: [] });
+    const { status, stderr } = await runCli([
+      'send',
+      '--listen',
+      '127.0.0.1:0',
+      '--seconds',
+      '0.2',
+    ]);
+    expect(status).toBe(1);
+    expect(stderr).toContain('devmem-tcp: --seconds passed before all had connected\n');
+  });
+
   it.for(['SIGINT', 'SIGTERM'] as const)('on %s, with totals', async (signal) => {
     const { recv, port } = await receiver('--verify', '--connections', '0', '--json');
     await send(port, '--bytes', '2M');
@@ -166,12 +236,12 @@ describe('a transfer ends', () => {
     using meter = new Meter({ total: undefined, interval: undefined, quiet: true });
     const endless = { connections: 0, bytes: undefined, seconds: undefined, pattern: undefined };
     stopper.stop('interrupted');
-    const results = await receiveAll({
+    const tally = await receiveAll({
       ...endless,
       ...{ binding, meter, stopper },
       listen: { host: '127.0.0.1', port: 0 },
     });
-    expect(results).toEqual([]);
+    expect(tally.connections).toBe(0);
   });
 
   it('on SIGINT of the sender, in good order', async () => {
@@ -231,6 +301,20 @@ it('send fails in one line where nobody listens', async () => {
   const { status, stderr } = await send(String(port), '--bytes', '1M');
   expect(status).toBe(1);
   expect(stderr).toBe(`devmem-tcp: connect ECONNREFUSED 127.0.0.1:${port}\n`);
+});
+
+asRoot('send and recv name each address that refused, where a name has several', async () => {
+  const hosts = join(tmpdir(), `devmem-tcp-hosts-${process.pid}`);
+  writeFileSync(hosts, '127.0.0.1 two\n::1 two\n');
+  onTestFinished(() => rmSync(hosts));
+  const script = 'ip link set lo up && mount --bind "$0" /etc/hosts && exec "$@"';
+  const prefix = ['unshare', '--net', '--mount', 'sh', '-c', script, hosts];
+  for (const command of ['send', 'recv']) {
+    const { status, stderr } = await runCli([command, '--connect', 'two:9'], { prefix });
+    expect(status).toBe(1);
+    expect(stderr).toMatch(/^devmem-tcp: .*connect ECONNREFUSED.*\n$/);
+    for (const address of ['127.0.0.1:9', '::1:9']) expect(stderr).toContain(address);
+  }
 });
 
 describe('bad usage', () => {

@@ -36,6 +36,13 @@ describe('an endpoint', () => {
   it('is written as it is read', () => {
     expect(addressText('::1', 80)).toBe('[::1]:80');
     expect(addressText('192.0.2.1', 80)).toBe('192.0.2.1:80');
+    expect(addressText('fe80::1%eth1', 80)).toBe('[fe80::1%eth1]:80');
+  });
+
+  it('is IPv4 where it is IPv4 in an IPv6 socket', () => {
+    expect(addressText('::ffff:192.0.2.1', 80)).toBe('192.0.2.1:80');
+    expect(addressText('::ffff:c000:201', 80)).toBe('[::ffff:c000:201]:80');
+    expect(addressText('2001:db8::ffff:1', 80)).toBe('[2001:db8::ffff:1]:80');
   });
 });
 

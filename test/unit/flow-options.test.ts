@@ -10,6 +10,12 @@ describe('flows on the command line', () => {
     [{ listen: ['*:5201'] }, [{ localPort: 5201 }]],
     [{ listen: ['192.0.2.1:5201'] }, [{ localAddress: '192.0.2.1', localPort: 5201 }]],
     [{ listen: ['[2001:db8::1]:5201'] }, [{ localAddress: '2001:db8::1', localPort: 5201 }]],
+    [{ listen: ['[fe80::1%eth1]:5201'] }, [{ localAddress: 'fe80::1', localPort: 5201 }]],
+    [{ connect: ['[fe80::2%3]:80'] }, [{ remoteAddress: 'fe80::2', remotePort: 80 }]],
+    [
+      { flow: ['local=[fe80::1%eth1]:5201,remote=[fe80::2%eth1]:7'] },
+      [{ localAddress: 'fe80::1', localPort: 5201, remoteAddress: 'fe80::2', remotePort: 7 }],
+    ],
     [{ connect: ['192.0.2.2:80'] }, [{ remoteAddress: '192.0.2.2', remotePort: 80 }]],
     [{ connect: ['[::1]:80'] }, [{ remoteAddress: '::1', remotePort: 80 }]],
     [

@@ -4,7 +4,7 @@ import { isIP } from 'node:net';
 
 import type { Flow } from '../nic/prepare.js';
 import { UsageError } from './command.js';
-import { splitEndpoint } from './values.js';
+import { splitEndpoint, withoutScope } from './values.js';
 
 /** For util.parseArgs. */
 export const FLOW_OPTIONS = {
@@ -33,7 +33,10 @@ function parseEndpoint(option: string, text: string): Endpoint {
     );
   }
   const { host, port } = endpoint;
-  return { ...(host !== undefined && { host }), ...(port !== undefined && { port }) };
+  return {
+    ...(host !== undefined && { host: withoutScope(host) }),
+    ...(port !== undefined && { port }),
+  };
 }
 
 function parseAddress(option: string, text: string): Endpoint {
@@ -57,7 +60,10 @@ async function connectFlows(text: string): Promise<Flow[]> {
     throw new UsageError(`--connect '${text}' is not HOST:PORT`);
   }
   const addresses = isIP(host) ? [{ address: host }] : await lookup(host, { all: true });
-  return addresses.map(({ address }) => ({ remoteAddress: address, remotePort: port }));
+  return addresses.map(({ address }) => ({
+    remoteAddress: withoutScope(address),
+    remotePort: port,
+  }));
 }
 
 function specFlow(text: string): Flow {

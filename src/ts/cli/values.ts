@@ -104,7 +104,13 @@ export function parsePatternOption(option: string, text: string): Pattern {
   );
 }
 
-/** An address and a port as users write them. */
+/** An address and a port as users write them: IPv4 also where an IPv6 socket has it. */
 export function addressText(address: string, port: number): string {
-  return `${address.includes(':') ? `[${address}]` : address}:${port}`;
+  const text = address.replace(/^::ffff:(?=[\d.]+$)/i, '');
+  return `${text.includes(':') ? `[${text}]` : text}:${port}`;
+}
+
+/** An address as packets have it: the scope of fe80::1%eth0 is this machine's own matter. */
+export function withoutScope(address: string): string {
+  return address.replace(/%.*$/, '');
 }

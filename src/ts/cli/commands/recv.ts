@@ -1,6 +1,7 @@
 /** `devmem-tcp recv`: receives, reports, and puts everything back. */
 import { bindRx, DmaBuf } from '../../index.js';
 import { type Command, parseOptions, STATUS, UsageError } from '../command.js';
+import { stderr, stdout } from '../output.js';
 import { Meter } from '../transfer/meter.js';
 import { addressText } from '../values.js';
 import { prepareFor } from '../transfer/prepare.js';
@@ -21,7 +22,8 @@ export const command: Command = {
   --connections N        end after N connections (default 1; 0: accept until
                          Ctrl-C)
   --bytes SIZE           end once SIZE or a little more has come, e.g. 64M
-  --seconds S            end S seconds after the first connection began
+  --seconds S            end S seconds after the first connection began, and
+                         where none comes within S
 
   --interface IF         the network interface
   --queues LIST          receive queues to bind, e.g. 2,3 or 8-11
@@ -72,18 +74,17 @@ async function receive(asked: Receive, meter: Meter, stopper: Stopper): Promise<
     ...(asked.queues !== undefined && { queues: asked.queues }),
     ...(asked.broker !== undefined && { broker: asked.broker }),
   });
-  const results = await receiveAll({
+  const tally = await receiveAll({
     ...asked,
     binding,
     meter,
     stopper,
     onListening: (address, port) => {
       const how = binding.transport === 'copy' ? 'copying' : 'into device memory';
-      process.stderr.write(`listening on ${addressText(address, port)}, ${how}\n`);
+      stderr.write(`listening on ${addressText(address, port)}, ${how}\n`);
     },
   });
-  const report = receiveReport(results, { binding, meter, reason: stopper.reason, fallback });
-  process.stdout.write(asked.json ? `${JSON.stringify(report)}\n` : receiveText(report));
-  const failed = results.some(({ error }) => error !== undefined);
-  return failed || report.verified === false ? STATUS.failed : STATUS.ok;
+  const report = receiveReport(tally, { binding, meter, reason: stopper.reason, fallback });
+  stdout.write(asked.json ? `${JSON.stringify(report)}\n` : receiveText(report));
+  return tally.failed > 0 || tally.verified === false ? STATUS.failed : STATUS.ok;
 }

@@ -2,6 +2,8 @@
 import { accessSync, constants } from 'node:fs';
 
 import { type Command, parseOptions, STATUS, UsageError } from '../command.js';
+import { errorText } from '../error-text.js';
+import { stderr, stdout } from '../output.js';
 import { Meter, round } from '../transfer/meter.js';
 import {
   addressText,
@@ -47,7 +49,8 @@ export const command: Command = {
   --listen [HOST:]PORT   wait for receivers to connect; begins once all have
   --connections N        so many at once (default 1)
   --bytes SIZE           end each connection after SIZE, e.g. 64M
-  --seconds S            end after S seconds
+  --seconds S            end after S seconds, and where not all have connected
+                         within S
                          Neither: at the end of the file, or on Ctrl-C
   --pattern KIND         what to send: random (default), random:SEED, sequence:N
                          (1, 2, … N-1, 0, 1, …: ncdevmem's -v N)
@@ -57,7 +60,8 @@ export const command: Command = {
   --json                 print one object at the end
   --help                 this
 
-Exit status: 0 if all was sent, 1 if a connection failed or Ctrl-C ended it.
+Exit status: 0 if all was sent, 1 if a connection failed or Ctrl-C (or another
+signal) ended it.
 `,
   async run(args) {
     const { values, positionals } = parseOptions(args, OPTIONS);
@@ -74,7 +78,11 @@ Exit status: 0 if all was sent, 1 if a connection failed or Ctrl-C ended it.
       meter,
       stopper,
       onListening: (address, port) => {
-        process.stderr.write(`listening on ${addressText(address, port)}\n`);
+        stderr.write(`listening on ${addressText(address, port)}\n`);
+      },
+      onLeft: (remote, error) => {
+        const why = error === null ? '' : `: ${errorText(error)}`;
+        stderr.write(`devmem-tcp: ${remote} left before all had connected${why}\n`);
       },
     });
     const report = {
@@ -84,20 +92,20 @@ Exit status: 0 if all was sent, 1 if a connection failed or Ctrl-C ended it.
       intervals: meter.intervals,
       perConnection: connections,
     };
-    process.stdout.write(
+    stdout.write(
       values.json
         ? `${JSON.stringify(report)}\n`
         : `  sent        ${totals(report.bytes, report.seconds, connections.length)}\n`,
     );
     for (const { remote, error } of connections) {
-      if (error !== undefined) process.stderr.write(`devmem-tcp: ${remote}: ${error}\n`);
+      if (error !== undefined) stderr.write(`devmem-tcp: ${remote}: ${error}\n`);
     }
     const failed = connections.some(({ error }) => error !== undefined);
     return failed || stopper.reason === 'interrupted' ? STATUS.failed : STATUS.ok;
   },
 };
 
-function readOptions(values: Values): Omit<SendSetup, 'meter' | 'stopper'> {
+function readOptions(values: Values): Omit<SendSetup, 'meter' | 'stopper' | 'onLeft'> {
   const { connect, listen } = values;
   if ((connect === undefined) === (listen === undefined)) {
     throw new UsageError('give --connect HOST:PORT or --listen [HOST:]PORT, one of them');

@@ -53,7 +53,7 @@ async function receiveOnce(
     stopper.stop('interrupted');
   };
   try {
-    const results = await receiveAll({
+    const tally = await receiveAll({
       binding,
       listen: { host: setup.host, port: 0 },
       connections: 1,
@@ -65,9 +65,9 @@ async function receiveOnce(
       onListening: (_address, port) => (sender = startSender(setup, port, failed)),
     });
     if (senderFailure !== undefined) throw senderFailure;
-    const [failure] = results.flatMap(({ error }) => (error === undefined ? [] : [error]));
+    const [failure] = tally.latest.flatMap(({ error }) => (error === undefined ? [] : [error]));
     if (failure !== undefined) throw new Error(failure);
-    const report = receiveReport(results, { binding, meter, reason: stopper.reason });
+    const report = receiveReport(tally, { binding, meter, reason: stopper.reason });
     return { ...report, verified: report.verified === true && report.bytes === setup.bytes };
   } finally {
     sender?.kill();

@@ -1,6 +1,8 @@
 /** Counts the bytes of a transfer, and shows it: a progress bar, a line per interval. */
 import { formatBytes, formatRate } from '../format.js';
+import { stdout } from '../output.js';
 import { Progress } from '../progress.js';
+import { remember } from './tally.js';
 
 export interface Interval {
   /** Seconds since the transfer began. */
@@ -19,6 +21,7 @@ export interface MeterOptions {
 }
 
 export class Meter implements Disposable {
+  /** The last of them. */
   readonly intervals: Interval[] = [];
   readonly #options: MeterOptions;
   readonly #progress: Progress;
@@ -44,12 +47,17 @@ export class Meter implements Disposable {
     return ((this.#stopped ?? performance.now()) - this.#started) / 1000;
   }
 
-  /** A connection began. The first one starts the clock. */
-  start(): void {
-    if (this.#started !== undefined) return;
+  /**
+   * A connection began. The first one starts the clock.
+   *
+   * @returns whether it was the first
+   */
+  start(): boolean {
+    if (this.#started !== undefined) return false;
     this.#started = performance.now();
     const { interval } = this.#options;
     if (interval !== undefined) this.#timer = setInterval(() => this.#report(), interval * 1000);
+    return true;
   }
 
   add(bytes: number): void {
@@ -74,8 +82,8 @@ export class Meter implements Disposable {
     const start = this.intervals.at(-1)?.end ?? 0;
     const interval = { start, end: round(this.seconds), bytes: this.#bytes - this.#reported };
     this.#reported = this.#bytes;
-    this.intervals.push(interval);
-    if (!this.#options.quiet) process.stdout.write(`${describe(interval)}\n`);
+    remember(this.intervals, interval);
+    if (!this.#options.quiet) stdout.write(`${describe(interval)}\n`);
   }
 }
 

@@ -3,6 +3,7 @@ import { lookup } from 'node:dns/promises';
 
 import { DevmemError, isSystemError } from '../../errors.js';
 import { type Flow, type PreparedInterface, prepareInterface } from '../../nic/prepare.js';
+import { withoutScope } from '../values.js';
 import type { Receive } from './receive-options.js';
 
 /** The interface as it was set up, or why it could not be; disposing of it puts all back. */
@@ -48,5 +49,5 @@ async function flowsOf({ listen, connect }: Receive): Promise<Flow[]> {
 }
 
 async function addressesOf(host: string): Promise<string[]> {
-  return (await lookup(host, { all: true })).map(({ address }) => address);
+  return (await lookup(host, { all: true })).map(({ address }) => withoutScope(address));
 }

@@ -4,8 +4,8 @@ import { release } from 'node:os';
 import type { Binding } from '../../index.js';
 import { formatBytes, formatRate } from '../format.js';
 import { type Interval, type Meter, round } from './meter.js';
-import type { ConnectionResult, Received } from './receive.js';
 import type { Reason } from './stopping.js';
+import type { ConnectionResult, Received, Tally, WrongByte } from './tally.js';
 
 /** What `recv --json` prints. docs/cli.md describes it. */
 export interface ReceiveReport extends Received {
@@ -21,7 +21,15 @@ export interface ReceiveReport extends Received {
   fallback?: string;
   /** What ended it, if not its connections. */
   ended?: Reason;
+  /** The last of them. */
   intervals: Interval[];
+  /** Connections that have ended. */
+  connections: number;
+  /** Those of them that ended with an error. */
+  failed: number;
+  /** Of the first of them that had one. */
+  wrongByte?: WrongByte;
+  /** The last of them. */
   perConnection: ConnectionResult[];
 }
 
@@ -33,15 +41,10 @@ export interface Ending {
   fallback?: Error | undefined;
 }
 
-const SUMS = ['frags', 'deviceBytes', 'linearBytes', 'copiedBytes', 'stalls'] as const;
-
-export function receiveReport(results: ConnectionResult[], ending: Ending): ReceiveReport {
+export function receiveReport(tally: Tally, ending: Ending): ReceiveReport {
   const { binding, meter, reason } = ending;
   const { memory } = binding;
-  const sums = Object.fromEntries(
-    SUMS.map((name) => [name, results.reduce((sum, each) => sum + each[name], 0)]),
-  ) as Record<(typeof SUMS)[number], number>;
-  const looked = results.some(({ verified }) => verified !== undefined);
+  const { verified, wrongByte } = tally;
   const fallback = ending.fallback ?? binding.fallback;
   return {
     transport: binding.transport,
@@ -51,12 +54,15 @@ export function receiveReport(results: ConnectionResult[], ending: Ending): Rece
     memory: { type: memory.type, size: memory.size },
     bytes: meter.bytes,
     seconds: round(meter.seconds),
-    ...sums,
-    ...(looked && { verified: results.every(({ verified }) => verified === true) }),
+    ...tally.sums,
+    ...(verified !== undefined && { verified }),
+    ...(wrongByte !== undefined && { wrongByte }),
     ...(fallback !== undefined && { fallback: fallback.message }),
     ...(reason !== undefined && { ended: reason }),
     intervals: meter.intervals,
-    perConnection: results,
+    connections: tally.connections,
+    failed: tally.failed,
+    perConnection: tally.latest,
   };
 }
 
@@ -65,7 +71,7 @@ export function receiveText(report: ReceiveReport): string {
   const { bytes, seconds, frags, transport } = report;
   const where = transport === 'copy' ? 'copied to host memory' : 'straight into the dma-buf';
   const rows: [string, string][] = [
-    ['received', totals(bytes, seconds, report.perConnection.length)],
+    ['received', totals(bytes, seconds, report.connections)],
     ['transport', `${transport}: ${where} (Linux ${report.kernel})`],
     ['fragments', `${frags}, ${formatBytes(bytes / Math.max(frags, 1))} on average`],
     ['device', formatBytes(report.deviceBytes)],
@@ -74,10 +80,19 @@ export function receiveText(report: ReceiveReport): string {
   ];
   if (report.verified !== undefined) rows.push(['verified', verdict(report)]);
   if (report.fallback !== undefined) rows.push(['no devmem', report.fallback]);
-  for (const { remote, error } of report.perConnection) {
-    if (error !== undefined) rows.push(['failed', `${remote}: ${error}`]);
-  }
+  rows.push(...failures(report));
   return rows.map(([name, value]) => `  ${name.padEnd(10)}  ${value}\n`).join('');
+}
+
+const SHOWN_FAILURES = 10;
+
+function failures({ perConnection, failed }: ReceiveReport): [string, string][] {
+  const shown = perConnection.filter(({ error }) => error !== undefined).slice(-SHOWN_FAILURES);
+  const rows = shown.map(({ remote, error }): [string, string] => [
+    'failed',
+    `${remote}: ${error}`,
+  ]);
+  return failed > shown.length ? [['failed', `${failed} connections; the last:`], ...rows] : rows;
 }
 
 export function totals(bytes: number, seconds: number, connections: number): string {
@@ -85,9 +100,8 @@ export function totals(bytes: number, seconds: number, connections: number): str
   return `${formatBytes(bytes)} in ${seconds} s, ${formatRate(bytes / Math.max(seconds, 0.001))}${from}`;
 }
 
-function verdict({ verified, perConnection }: ReceiveReport): string {
+function verdict({ verified, wrongByte }: ReceiveReport): string {
   if (verified === true) return 'every byte';
-  const wrong = perConnection.find(({ firstWrong }) => firstWrong !== undefined);
-  if (wrong === undefined) return 'NO: bytes are missing';
-  return `NO: byte ${wrong.firstWrong} from ${wrong.remote} is not what it should be`;
+  if (wrongByte === undefined) return 'NO: bytes are missing';
+  return `NO: byte ${wrongByte.position} from ${wrongByte.remote} is not what it should be`;
 }

@@ -1,10 +1,13 @@
 /** Receiving connections on a binding until they, or something else, end it. */
 import { type Binding, connect, createServer, type DevmemSocket } from '../../index.js';
+import { errorText } from '../error-text.js';
 import { type Meter, round } from './meter.js';
-import { addressText, type Endpoint, type RemoteEndpoint } from '../values.js';
+import type { Endpoint, RemoteEndpoint } from '../values.js';
 import type { Pattern } from './pattern.js';
 import { type Reading, readStream } from './reader.js';
 import type { Stopper } from './stopping.js';
+import { type ConnectionResult, Tally } from './tally.js';
+import { connectTogether, remoteText } from './together.js';
 
 export interface ReceiveSetup {
   binding: Binding;
@@ -15,7 +18,7 @@ export interface ReceiveSetup {
   connections: number;
   /** Ends after so many bytes of all connections together. */
   bytes: number | undefined;
-  /** Ends so many seconds after the first connection began. */
+  /** Ends so many seconds after the first connection began, and if there is none till then. */
   seconds: number | undefined;
   pattern: Pattern | undefined;
   meter: Meter;
@@ -23,40 +26,16 @@ export interface ReceiveSetup {
   onListening?: (address: string, port: number) => void;
 }
 
-/** What came, over one connection or all of them. */
-export interface Received {
-  bytes: number;
-  seconds: number;
-  frags: number;
-  deviceBytes: number;
-  linearBytes: number;
-  copiedBytes: number;
-  /** Times reading stood still because too much memory was held. */
-  stalls: number;
-}
-
-/** What came over one connection. */
-export interface ConnectionResult extends Received {
-  /** The peer's address and port. */
-  remote: string;
-  /** Whether every byte was the pattern's; undefined where nobody looked. */
-  verified?: boolean;
-  /** Position of the first byte that was not. */
-  firstWrong?: number;
-  /** What ended the connection, if it failed. */
-  error?: string;
-}
-
-/** Resolves once all is over; what happened on each connection, in the order of their ends. */
-export async function receiveAll(setup: ReceiveSetup): Promise<ConnectionResult[]> {
-  const { stopper, meter } = setup;
-  const results: ConnectionResult[] = [];
+/** Resolves once all is over, with what came. */
+export async function receiveAll(setup: ReceiveSetup): Promise<Tally> {
+  const { stopper, meter, seconds } = setup;
+  const tally = new Tally();
   // While all was set up.
-  if (stopper.signal.aborted) return results;
+  if (stopper.signal.aborted) return tally;
+  stopper.stopAfter(seconds);
   const handle = async (socket: DevmemSocket): Promise<void> => {
-    meter.start();
-    stopper.stopAfter(setup.seconds);
-    results.push(await receiveOne(setup, socket));
+    if (meter.start()) stopper.stopAfter(seconds);
+    tally.add(await receiveOne(setup, socket));
   };
   try {
     if (setup.connect !== undefined) await connectAll(setup, setup.connect, handle);
@@ -64,21 +43,22 @@ export async function receiveAll(setup: ReceiveSetup): Promise<ConnectionResult[
   } finally {
     meter.stop();
   }
-  return results;
+  return tally;
 }
 
 async function connectAll(
-  setup: ReceiveSetup,
+  { binding, stopper, connections }: ReceiveSetup,
   to: RemoteEndpoint,
   handle: (socket: DevmemSocket) => Promise<void>,
 ): Promise<void> {
-  const { binding, stopper } = setup;
-  const running = Array.from({ length: Math.max(setup.connections, 1) }, async () => {
-    await using socket = await connect({ binding, ...to, signal: stopper.signal });
+  const sockets = await connectTogether(connections, stopper, (signal) =>
+    connect({ binding, ...to, signal }),
+  );
+  const running = sockets.map(async (each) => {
+    await using socket = each;
     await handle(socket);
   });
-  const failed = (await Promise.allSettled(running)).find(({ status }) => status === 'rejected');
-  if (failed?.status === 'rejected' && !stopper.signal.aborted) throw failed.reason;
+  await Promise.all(running);
 }
 
 async function acceptAll(
@@ -87,14 +67,17 @@ async function acceptAll(
 ): Promise<void> {
   const { binding, stopper, connections } = setup;
   const running = new Set<Promise<void>>();
+  let accepted = 0;
   let ended = 0;
   const { promise: over, resolve: end, reject: fail } = withResolvers();
   await using server = createServer({ binding }, async (socket) => {
     // More than were asked for, before the server could stop listening.
-    if (stopper.signal.aborted || (connections > 0 && running.size === connections)) return;
+    if (stopper.signal.aborted || (connections > 0 && accepted === connections)) return;
+    accepted++;
     const handled = handle(socket);
     running.add(handled);
     await handled;
+    running.delete(handled);
     if (++ended === connections) end();
   });
   server.on('error', fail);
@@ -111,10 +94,10 @@ async function acceptAll(
 
 async function receiveOne(setup: ReceiveSetup, socket: DevmemSocket): Promise<ConnectionResult> {
   const { pattern, meter, stopper, bytes: limit } = setup;
-  const remote = addressText(socket.remoteAddress ?? '?', socket.remotePort ?? 0);
+  const remote = remoteText(socket);
   const reading: Reading = { bytes: 0, firstWrong: -1 };
   const started = performance.now();
-  let failure: Error | undefined;
+  let failure: string | undefined;
   try {
     await readStream(socket, pattern, reading, (bytes) => {
       meter.add(bytes);
@@ -122,7 +105,7 @@ async function receiveOne(setup: ReceiveSetup, socket: DevmemSocket): Promise<Co
     });
   } catch (error) {
     // What was stopped here fails for no other reason.
-    if (!stopper.signal.aborted) failure = error as Error;
+    if (!stopper.signal.aborted) failure = errorText(error);
   }
   const { fragments, deviceBytes, linearBytes, copiedBytes, stalls } = socket.stats;
   return {
@@ -136,7 +119,7 @@ async function receiveOne(setup: ReceiveSetup, socket: DevmemSocket): Promise<Co
     stalls,
     ...(pattern !== undefined && { verified: reading.firstWrong === -1 && failure === undefined }),
     ...(reading.firstWrong !== -1 && { firstWrong: reading.firstWrong }),
-    ...(failure !== undefined && { error: failure.message }),
+    ...(failure !== undefined && { error: failure }),
   };
 }
 

@@ -4,10 +4,12 @@ import net from 'node:net';
 import { finished, pipeline } from 'node:stream/promises';
 import { setImmediate as turn } from 'node:timers/promises';
 
+import { errorText } from '../error-text.js';
+import type { Endpoint, RemoteEndpoint } from '../values.js';
 import { type Meter, round } from './meter.js';
-import { addressText, type Endpoint, type RemoteEndpoint } from '../values.js';
 import { limited, type Source } from './sources.js';
 import type { Stopper } from './stopping.js';
+import { acceptTogether, connectTogether, remoteText } from './together.js';
 
 export interface SendSetup {
   /** Where to connect to, or to accept connections. */
@@ -17,11 +19,13 @@ export interface SendSetup {
   source: Source;
   /** Bytes of each connection. */
   bytes: number | undefined;
-  /** Ends so many seconds after the first connection began. */
+  /** Ends so many seconds after all have connected, and if they have not till then. */
   seconds: number | undefined;
   meter: Meter;
   stopper: Stopper;
   onListening?: (address: string, port: number) => void;
+  /** A peer went before all had come. */
+  onLeft: (remote: string, error: Error | null) => void;
 }
 
 export interface SentConnection {
@@ -34,51 +38,38 @@ export interface SentConnection {
 
 /** Resolves once every peer has closed its connection, or the sending was stopped. */
 export async function sendAll(setup: SendSetup): Promise<SentConnection[]> {
+  const { stopper, meter, seconds } = setup;
+  stopper.stopAfter(seconds);
   try {
-    const sockets = setup.connect
-      ? Array.from({ length: setup.connections }, () => connected(setup, setup.connect!))
-      : await accepted(setup, setup.listen ?? { host: undefined, port: 0 });
-    return await Promise.all(sockets.map(async (socket) => sendOne(setup, await socket)));
+    const sockets = await connections(setup);
+    meter.start();
+    stopper.stopAfter(seconds);
+    return await Promise.all(sockets.map((socket) => sendOne(setup, socket)));
   } finally {
-    setup.meter.stop();
+    meter.stop();
   }
 }
 
-async function connected({ stopper }: SendSetup, to: RemoteEndpoint): Promise<net.Socket> {
-  const socket = net.connect(to);
+/** As many as are wanted: all of them begin at the same time. */
+function connections(setup: SendSetup): Promise<net.Socket[]> {
+  const { connect, listen, connections: count, stopper, onListening, onLeft } = setup;
+  if (connect !== undefined) {
+    return connectTogether(count, stopper, (signal) => connected(connect, signal));
+  }
+  const at = listen ?? { host: undefined, port: 0 };
+  return acceptTogether({ at, count, stopper, onListening, onLeft });
+}
+
+async function connected(to: RemoteEndpoint, signal: AbortSignal): Promise<net.Socket> {
+  const socket = net.connect({ ...to, allowHalfOpen: true });
   try {
-    await once(socket, 'connect', { signal: stopper.signal });
+    await once(socket, 'connect', { signal });
+    // While it waits for the others; the socket remembers it.
+    socket.on('error', () => {});
     return socket;
   } catch (error) {
     socket.destroy();
     throw error;
-  }
-}
-
-/** Waits for as many connections as are wanted: all of them begin at the same time. */
-async function accepted(
-  { connections, stopper, onListening }: SendSetup,
-  { host, port }: Endpoint,
-): Promise<net.Socket[]> {
-  const server = net.createServer();
-  const sockets: net.Socket[] = [];
-  try {
-    server.listen(port, host);
-    await once(server, 'listening', { signal: stopper.signal });
-    const address = server.address() as net.AddressInfo;
-    onListening?.(address.address, address.port);
-    while (sockets.length < connections) {
-      const [socket] = (await once(server, 'connection', { signal: stopper.signal })) as [
-        net.Socket,
-      ];
-      sockets.push(socket);
-    }
-    return sockets;
-  } catch (error) {
-    for (const socket of sockets) socket.destroy();
-    throw error;
-  } finally {
-    server.close();
   }
 }
 
@@ -93,18 +84,18 @@ async function cutShort(socket: net.Socket): Promise<never> {
 
 async function sendOne(setup: SendSetup, socket: net.Socket): Promise<SentConnection> {
   const { source, bytes, meter, stopper } = setup;
-  const remote = addressText(socket.remoteAddress ?? '?', socket.remotePort ?? 0);
+  const remote = remoteText(socket);
   const started = performance.now();
-  meter.start();
-  stopper.stopAfter(setup.seconds);
   const destroyLater = (): void => {
     setTimeout(() => socket.destroy(), GRACE_MS).unref();
   };
   stopper.signal.addEventListener('abort', destroyLater);
   let sent = 0;
-  let failure: Error | undefined;
+  let failure: string | undefined;
   // Nothing is expected, but reading is what notices that the peer is done.
   const closed = finished(socket.resume(), { writable: false });
+  // Looked at only where writing has not failed.
+  closed.catch(() => {});
   // Of a socket that was reset, neither pipeline() nor finished() always tells.
   const gone = new Promise<void>((resolve) => {
     if (socket.closed) resolve();
@@ -119,9 +110,9 @@ async function sendOne(setup: SendSetup, socket: net.Socket): Promise<SentConnec
     await Promise.race([closed, gone]);
     if (socket.errored !== null) throw socket.errored;
   } catch (error) {
-    if (!stopper.signal.aborted) failure = error as Error;
+    if (!stopper.signal.aborted) failure = errorText(socket.errored ?? error);
     socket.destroy();
-    await Promise.race([closed.catch(() => {}), gone]);
+    await gone;
   } finally {
     stopper.signal.removeEventListener('abort', destroyLater);
   }
@@ -129,6 +120,6 @@ async function sendOne(setup: SendSetup, socket: net.Socket): Promise<SentConnec
     remote,
     bytes: sent,
     seconds: round((performance.now() - started) / 1000),
-    ...(failure !== undefined && { error: failure.message }),
+    ...(failure !== undefined && { error: failure }),
   };
 }
