@@ -127,6 +127,42 @@ describe('releasing fragments', () => {
   });
 });
 
+describe('releasing in a callback of forEach()', () => {
+  it("the whole batch ends it with an error: what is left is nobody's to look at", () => {
+    const { batch, lessor } = three();
+    const seen: number[] = [];
+    const error = thrownBy(() =>
+      batch.forEach((offset) => {
+        seen.push(offset);
+        batch.release();
+      }),
+    );
+    expect(error).toMatchObject({ code: 'ERR_DEVMEM_RELEASED' });
+    expect(seen).toEqual([0]);
+    expect(lessor.ranges).toEqual([{ first: FIRST, count: 3 }]);
+  });
+
+  it('the whole batch is right with the last fragment', () => {
+    const { batch } = three();
+    const seen: number[] = [];
+    batch.forEach((offset, _size, _id, index) => {
+      seen.push(offset);
+      if (index === batch.length - 1) batch.release();
+    });
+    expect(seen).toEqual([0, 100, 200]);
+  });
+
+  it('a fragment further on leaves that one out', () => {
+    const { batch } = three();
+    const seen: number[] = [];
+    batch.forEach((offset) => {
+      seen.push(offset);
+      if (offset === 0) batch.fragment(2).release();
+    });
+    expect(seen).toEqual([0, 100]);
+  });
+});
+
 const accessors: Record<string, (batch: Batch) => unknown> = {
   byteLength: (batch) => batch.byteLength,
   linearLength: (batch) => batch.linearLength,

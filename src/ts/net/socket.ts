@@ -62,6 +62,7 @@ export interface SocketStats extends ReceiveStats {
  */
 export class DevmemSocket extends EventEmitter implements AsyncIterable<Fragment>, AsyncDisposable {
   readonly #socket: net.Socket;
+  readonly #name: string;
   readonly #stream: FragmentStream;
   readonly #shares: ReceiveShares;
   readonly #closed: Promise<void>;
@@ -78,8 +79,9 @@ export class DevmemSocket extends EventEmitter implements AsyncIterable<Fragment
   constructor(socket: net.Socket, options: InternalOptions) {
     super();
     this.#socket = socket;
+    this.#name = nameOf(socket);
     const { fd, head } = takeOver(socket);
-    this.#stream = new FragmentStream(options.bindings, () => this.#name());
+    this.#stream = new FragmentStream(options.bindings, () => this.#name);
     this.#stream.open(fd);
     const before = [options.head, head].filter((bytes) => bytes !== undefined && bytes.length > 0);
     if (before.length > 0) this.#stream.prepend(Buffer.concat(before as Uint8Array[]));
@@ -259,12 +261,6 @@ export class DevmemSocket extends EventEmitter implements AsyncIterable<Fragment
     return this.#closed;
   }
 
-  // For warnings.
-  #name(): string {
-    const { localAddress, localPort, remoteAddress, remotePort } = this;
-    return `${localAddress}:${localPort} (from ${remoteAddress}:${remotePort})`;
-  }
-
   // The peer is done sending, or the connection failed.
   #ended(error: Error | undefined): void {
     this.#error = error;
@@ -310,6 +306,11 @@ export class DevmemSocket extends EventEmitter implements AsyncIterable<Fragment
       signal.removeEventListener('abort', abort);
     });
   }
+}
+
+// For warnings, which may come when the connection, and what Node knows of it, is gone.
+function nameOf({ localAddress, localPort, remoteAddress, remotePort }: net.Socket): string {
+  return `${localAddress}:${localPort} (from ${remoteAddress}:${remotePort})`;
 }
 
 function writableSide(socket: net.Socket): Writable {
