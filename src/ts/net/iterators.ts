@@ -59,10 +59,10 @@ export class FragmentIterator extends StreamIterator<Fragment> {
     const { cursor } = this;
     if (this.returned) return Promise.resolve(DONE);
     const value = cursor.waiting ? undefined : cursor.takeFragment();
-    if (value !== undefined) return Promise.resolve({ done: false, value: value as Fragment });
+    if (value !== undefined) return Promise.resolve({ done: false, value });
     return cursor.request<Result<Fragment>>(() => {
       const fragment = cursor.takeFragment();
-      return fragment && { done: false, value: fragment as Fragment };
+      return fragment && { done: false, value: fragment };
     }, DONE);
   }
 }

@@ -168,7 +168,7 @@ export class Batch implements Iterable<Fragment>, Disposable {
   /** Fragment `index` as an object: a lease of its own, part of the batch's. */
   fragment(index: number): Fragment {
     this.#at(index);
-    return this.fragmentLease(index) as Fragment;
+    return new FragmentLease(this, index) as Fragment;
   }
 
   /** Gives the batch's memory back: the sender may fill it again. */
@@ -178,11 +178,6 @@ export class Batch implements Iterable<Fragment>, Disposable {
 
   [Symbol.dispose](): void {
     this.release();
-  }
-
-  /** @internal Fragment `index`, which is there and was not released. */
-  fragmentLease(index: number): FragmentLease {
-    return new FragmentLease(this, index);
   }
 
   /** @internal As `offset()`; undefined for a linear fragment, whose bytes are elsewhere. */
@@ -255,7 +250,7 @@ class BatchFragments implements IterableIterator<Fragment, undefined> {
     while (this.#index < batch.length) {
       const index = this.#index++;
       if (batch.lease.isReleased(index)) continue;
-      return { done: false, value: batch.fragmentLease(index) as Fragment };
+      return { done: false, value: new FragmentLease(batch, index) as Fragment };
     }
     return { done: true, value: undefined };
   }

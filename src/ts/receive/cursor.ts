@@ -4,7 +4,7 @@
  * turns: no byte is skipped, none comes twice.
  */
 import type { Batch } from './batch.js';
-import { FragmentLease } from './fragment.js';
+import { type Fragment, FragmentLease } from './fragment.js';
 import { split } from './split.js';
 
 /** What the cursor asks of whoever fills it. */
@@ -93,12 +93,12 @@ export class Cursor {
   }
 
   /** The next fragment. */
-  takeFragment(): FragmentLease | undefined {
+  takeFragment(): Fragment | undefined {
     const batch = this.#batches[0];
     if (batch === undefined) return undefined;
     const index = this.#index++;
     if (this.#index === batch.lease.count) this.#advance(batch);
-    return new FragmentLease(batch, index);
+    return new FragmentLease(batch, index) as Fragment;
   }
 
   /** All that is left of the next batch. */

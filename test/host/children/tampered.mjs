@@ -4,8 +4,6 @@
 //   tampered.mjs transfer|garbage|unshared
 import { once } from 'node:events';
 import net from 'node:net';
-import { pathToFileURL } from 'node:url';
-import { resolve } from 'node:path';
 
 const way = process.argv[2];
 
@@ -13,6 +11,7 @@ const way = process.argv[2];
 const seen = [];
 const Original = globalThis.Float64Array;
 globalThis.Float64Array = new Proxy(Original, {
+  /** @returns {object} */
   construct(target, args) {
     if (args[0] instanceof SharedArrayBuffer) seen.push(args[0]);
     return Reflect.construct(target, args);
@@ -21,7 +20,9 @@ globalThis.Float64Array = new Proxy(Original, {
 // Memory that could be taken away again.
 if (way === 'unshared') Object.assign(globalThis, { SharedArrayBuffer: ArrayBuffer });
 
-const { bindRx, connect, DmaBuf } = await import(pathToFileURL(resolve('dist/index.js')).href);
+/** @type {typeof import('devmem-tcp')} */
+const product = await import('devmem-tcp');
+const { bindRx, connect, DmaBuf } = product;
 
 /** @returns {Promise<object>} */
 async function run() {
@@ -48,9 +49,8 @@ async function run() {
   const again = await connect({ binding, host: '127.0.0.1', port });
   let bytes = 0;
   for await (const batch of again.batches()) {
-    batch.forEach((/** @type {number} */ offset, /** @type {number} */ size) => {
-      if (memory.read(offset, size).every((/** @type {number} */ byte) => byte === 7))
-        bytes += size;
+    batch.forEach((offset, size) => {
+      if (memory.read(offset, size).every((byte) => byte === 7)) bytes += size;
     });
     batch.release();
   }
@@ -59,6 +59,6 @@ async function run() {
   return { buffers: seen.length, transferred, kept: length, held: binding.heldBytes, bytes };
 }
 
-const result = await run().catch((error) => ({ refused: `${error.name}: ${error.message}` }));
+const result = await run().catch((/** @type {unknown} */ error) => ({ refused: String(error) }));
 process.stdout.write(JSON.stringify(result));
 process.exit();
