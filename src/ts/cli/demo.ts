@@ -2,6 +2,7 @@
 /** `npm run demo`: receives a verified stream in the best way that this machine has. */
 import { parseArgs } from 'node:util';
 
+import { TRANSPORTS } from '../receive/transports/all.js';
 import { insideLab, labSurroundings, runInLab } from './demo/lab.js';
 import { type DemoResult, type DemoSetup, runDemo } from './demo/receive.js';
 import { parseBytes } from './format.js';
@@ -92,10 +93,9 @@ function setupHere(bytes: number | undefined): DemoSetup {
 }
 
 function text(result: DemoResult): string {
-  const advice =
-    result.transport === 'copy'
-      ? "\n  The real devmem path needs a capable NIC; 'npm run demo -- --lab' runs it in a guest.\n"
-      : '';
+  const advice = TRANSPORTS[result.transport].copies
+    ? "\n  The real devmem path needs a capable NIC; 'npm run demo -- --lab' runs it in a guest.\n"
+    : '';
   return `\n${receiveText(result)}${advice}`;
 }
 

@@ -11,10 +11,10 @@ const way = process.argv[2];
 const seen = [];
 const Original = globalThis.Float64Array;
 globalThis.Float64Array = new Proxy(Original, {
-  /** @returns {object} */
   construct(target, args) {
     if (args[0] instanceof SharedArrayBuffer) seen.push(args[0]);
-    return Reflect.construct(target, args);
+    const made = /** @type {unknown} */ (Reflect.construct(target, args));
+    return /** @type {Float64Array} */ (made);
   },
 });
 // Memory that could be taken away again.

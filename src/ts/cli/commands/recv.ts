@@ -80,7 +80,7 @@ async function receive(asked: Receive, meter: Meter, stopper: Stopper): Promise<
     meter,
     stopper,
     onListening: (address, port) => {
-      const how = binding.transport === 'copy' ? 'copying' : 'into device memory';
+      const how = binding.copies ? 'copying' : 'into device memory';
       stderr.write(`listening on ${addressText(address, port)}, ${how}\n`);
     },
   });

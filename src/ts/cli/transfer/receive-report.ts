@@ -1,7 +1,8 @@
 /** The outcome of `recv` (and of the demo), as an object and as text. */
 import { release } from 'node:os';
 
-import type { Binding } from '../../index.js';
+import type { Binding, TransportName } from '../../index.js';
+import { TRANSPORTS } from '../../receive/transports/all.js';
 import { formatBytes, formatRate } from '../format.js';
 import { type Interval, type Meter, round } from './meter.js';
 import type { Reason } from './stopping.js';
@@ -9,7 +10,7 @@ import type { ConnectionResult, Received, Tally, WrongByte } from './tally.js';
 
 /** What `recv --json` prints. docs/cli.md describes it. */
 export interface ReceiveReport extends Received {
-  transport: string;
+  transport: TransportName;
   /** The kernel's release. */
   kernel: string;
   interface?: string;
@@ -69,7 +70,8 @@ export function receiveReport(tally: Tally, ending: Ending): ReceiveReport {
 /** Totals for people. */
 export function receiveText(report: ReceiveReport): string {
   const { bytes, seconds, frags, transport } = report;
-  const where = transport === 'copy' ? 'copied to host memory' : 'straight into the dma-buf';
+  const { copies } = TRANSPORTS[transport];
+  const where = copies ? 'copied to host memory' : 'straight into the dma-buf';
   const rows: [string, string][] = [
     ['received', totals(bytes, seconds, report.connections)],
     ['transport', `${transport}: ${where} (Linux ${report.kernel})`],
