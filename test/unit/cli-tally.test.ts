@@ -24,7 +24,7 @@ const result = (more: Partial<ConnectionResult> = {}): ConnectionResult => ({
 
 const REPORT = {
   ...result(),
-  transport: 'copy',
+  transport: 'copy' as const,
   kernel: '6.12',
   queues: [],
   memory: { type: 'host', size: 4096 },
