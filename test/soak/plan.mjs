@@ -44,8 +44,9 @@ const MOST_PAUSES = 20;
  * @property {'IPv4' | 'IPv6'} family
  * @property {'server' | 'adopt' | 'connect'} entry how the receiving side comes by its socket
  * @property {PeerPlan} peer
- * @property {'batches' | 'fragments' | 'apart' | 'together'} mode apart: the fragments of
- *   batches; together: fragments, some asked for at the same time
+ * @property {'batches' | 'fragments' | 'apart' | 'together' | 'mixed'} mode apart: the
+ *   fragments of batches; together: fragments, some asked for at the same time; mixed: batches
+ *   and fragments by turns, from several iterators, with low-water marks
  * @property {number} delayEvery bytes between the consumer's pauses; 0: none
  * @property {number} delayMs
  * @property {HoldPlan} hold
@@ -63,7 +64,7 @@ const MOST_PAUSES = 20;
  */
 export function planStream(root, id) {
   const random = root.fork(`stream ${id}`);
-  const mode = random.weighted({ batches: 5, fragments: 3, apart: 1, together: 1 });
+  const mode = random.weighted({ batches: 5, fragments: 2, apart: 1, together: 1, mixed: 3 });
   const bytes = streamBytes(random, mode === 'batches' ? 24 * MiB : 4 * MiB);
   const entry = random.weighted({ server: 6, adopt: 2, connect: 2 });
   const writes = random.chance(0.35);

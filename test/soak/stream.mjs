@@ -179,6 +179,7 @@ export class Stream {
     } else if (leave.kind === 'return') await this.#readUntilReturn(socket);
     else if (mode === 'batches') await this.#readLoop(socket.batches(), socket);
     else if (mode === 'fragments') await this.#readLoop(socket, socket);
+    else if (mode === 'mixed') await this.#readLoop(this.#mixed(socket), socket);
     else if (mode === 'apart') await this.#readLoop(this.#apart(socket), socket);
     else await this.#readLoop(this.#together(socket), socket);
   }
@@ -240,6 +241,27 @@ export class Stream {
       for (const each of asked) each?.release();
       // At the end of the stream writing may go on, which return() would cut off.
       if (!ended) await fragments.return?.();
+    }
+  }
+
+  /**
+   * Batches and fragments by turns, each what comes next.
+   * @param {DevmemSocket} socket
+   */
+  async *#mixed(socket) {
+    const ways = [socket[Symbol.asyncIterator](), socket.batches(), socket[Symbol.asyncIterator]()];
+    let ended = false;
+    try {
+      for (;;) {
+        if (this.#random.chance(0.05)) socket.setLowWaterMark(this.#random.magnitude(1, 16_384));
+        const { value } = await this.#random.pick(ways).next();
+        ended = value === undefined;
+        if (value === undefined) return;
+        yield value;
+      }
+    } finally {
+      // At the end of the stream writing may go on, which return() would cut off.
+      if (!ended) await ways[0]?.return?.();
     }
   }
 
