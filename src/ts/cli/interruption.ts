@@ -1,4 +1,6 @@
 /** What asks a command to end, and ending as other programs do. */
+import { setImmediate as turn } from 'node:timers/promises';
+
 import { stderr, stdout } from './output.js';
 
 /** From a keyboard, a service manager, a terminal that is closed. */
@@ -40,6 +42,14 @@ export class Interruption implements Disposable {
   /** Aborted with an Interrupted, or with the error of standard output. */
   get signal(): AbortSignal {
     return this.#controller.signal;
+  }
+
+  /** Whether there is one by now, after everything that came before the call was heard. */
+  async isPending(): Promise<boolean> {
+    // The event loop hears of signals when it polls: that is between the two.
+    await turn();
+    await turn();
+    return this.signal.aborted;
   }
 
   [Symbol.dispose](): void {

@@ -86,9 +86,9 @@ async function apply(values: Values): Promise<number> {
   const undo = `'devmem-tcp nic restore --interface ${applied.interface}' puts it back`;
   print(values.json, planDocument(applied.plan), `${String(applied.plan)}\ndone; ${undo}`);
   await stdout.flush();
-  if (interruption.signal.aborted) await applied.restore();
-  interruption.signal.throwIfAborted();
-  return STATUS.ok;
+  if (!(await interruption.isPending())) return STATUS.ok;
+  await applied.restore();
+  throw interruption.signal.reason;
 }
 
 async function restore(values: Values): Promise<number> {
@@ -106,7 +106,7 @@ async function restore(values: Values): Promise<number> {
   }));
   const text = restorations.map(restorationText).join('\n');
   print(values.json, document, text === '' ? 'nothing to restore' : text);
-  interruption.signal.throwIfAborted();
+  if (await interruption.isPending()) throw interruption.signal.reason;
   return restorations.some(({ error }) => error) ? STATUS.failed : STATUS.ok;
 }
 
