@@ -7,7 +7,7 @@ import { getSystemErrorMap, inspect } from 'node:util';
 /** Codes of this package's own errors, each with what it means and its remedy. */
 export const DEVMEM_ERRORS = {
   ERR_DEVMEM_UNSUPPORTED:
-    'The addon cannot work here: not Linux, or no binary for this platform. Install a platform with a prebuild, or build with node-gyp.',
+    'The addon cannot work here: not Linux, no binary for this platform, or one that cannot be loaded. The message (and unsupportedReason()) tells which, and what mends it.',
   ERR_DEVMEM_CLOSED: 'The object was closed before the call. Do not use it after close().',
   ERR_DEVMEM_RELEASED:
     'A fragment or batch was used after release(). Copy what is needed before releasing it.',

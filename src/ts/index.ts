@@ -17,7 +17,7 @@ export {
   type UdmabufProbe,
 } from './memory/probe.js';
 export { type PassFdOptions, receiveFd, sendFd } from './memory/send-fd.js';
-export { type Credentials, isSupported } from './native.js';
+export { type Credentials, isSupported, unsupportedReason } from './native.js';
 export { connect, type ConnectOptions } from './net/connect.js';
 export {
   type ConnectionHandler,

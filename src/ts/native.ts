@@ -1,12 +1,10 @@
 /**
- * The native addon: what it exports, and loading it. Functions that make a
- * system call return a negative errno where it fails; errors are built here in
- * TypeScript, where there are words for them.
+ * The native addon: what it exports. Functions that make a system call return a
+ * negative errno where it fails; errors are built here in TypeScript, where there are
+ * words for them.
  */
-import { createRequire } from 'node:module';
-import { fileURLToPath } from 'node:url';
-
 import { DevmemError } from './errors.js';
+import { type Loaded, loadAddon, type Unsupported, unsupportedText } from './load-addon.js';
 
 /** A file descriptor that closes with close(), by garbage collection, or with its thread. */
 export interface OwnedFd {
@@ -248,26 +246,7 @@ export interface Native {
   readonly Receiver: new (pool: Pool, counters: Float64Array, onBatch: OnBatch) => Receiver;
 }
 
-type Loaded = { native: Native } | { reason: string; cause?: unknown };
-
 let loaded: Loaded | undefined;
-
-function load(): Loaded {
-  if (process.platform !== 'linux') {
-    return { reason: `devmem-tcp needs Linux; this is ${process.platform}` };
-  }
-  try {
-    const require = createRequire(import.meta.url);
-    const nodeGypBuild = require('node-gyp-build') as (root: string) => Native;
-    return { native: nodeGypBuild(fileURLToPath(new URL('..', import.meta.url))) };
-  } catch (cause) {
-    const platform = `${process.platform}-${process.arch}`;
-    return {
-      reason: `devmem-tcp has no native binary for ${platform} (Node.js ${process.version})`,
-      cause,
-    };
-  }
-}
 
 /**
  * The addon.
@@ -275,13 +254,16 @@ function load(): Loaded {
  * @throws DevmemError ERR_DEVMEM_UNSUPPORTED where it cannot be loaded
  */
 export function native(): Native {
-  loaded ??= load();
-  if ('native' in loaded) return loaded.native;
-  throw new DevmemError(
-    'ERR_DEVMEM_UNSUPPORTED',
-    `${loaded.reason}. Build it with 'npx node-gyp rebuild -C node_modules/devmem-tcp/src/native', or see the README for supported platforms`,
-    { cause: loaded.cause },
-  );
+  loaded ??= loadAddon();
+  if ('addon' in loaded) return loaded.addon as Native;
+  const { unsupported: why } = loaded;
+  throw new DevmemError('ERR_DEVMEM_UNSUPPORTED', unsupportedText(why), { cause: why.cause });
+}
+
+/** @internal Why the addon cannot be loaded, part by part; undefined where it can. */
+export function unsupported(): Unsupported | undefined {
+  loaded ??= loadAddon();
+  return 'addon' in loaded ? undefined : loaded.unsupported;
 }
 
 /**
@@ -290,6 +272,15 @@ export function native(): Native {
  * `bindRx({ mode: 'devmem' })` to find out.
  */
 export function isSupported(): boolean {
-  loaded ??= load();
-  return 'native' in loaded;
+  return unsupported() === undefined;
+}
+
+/**
+ * Why this package cannot receive anything here, in the words of what failed, and what
+ * mends it; undefined where it can. It is the message of the ERR_DEVMEM_UNSUPPORTED that
+ * what needs the addon throws.
+ */
+export function unsupportedReason(): string | undefined {
+  const why = unsupported();
+  return why === undefined ? undefined : unsupportedText(why);
 }

@@ -82,7 +82,7 @@ export function machine(
   return {
     platform: 'linux',
     release: '7.3.4-amd64',
-    supported: true,
+    unsupported: undefined,
     files: new Files(tree(entries)),
     canBindRx: () => Promise.resolve(true),
     dontneedError: () => EINVAL,

@@ -76,11 +76,13 @@ describe('a machine that lacks nothing', () => {
   });
 });
 
+const NO_ADDON = { reason: 'the file is cut short', remedy: 'Build it', command: 'node-gyp build' };
+
 /** One thing wrong each, and the finding that says so. */
 const FAULTS: [what: string, id: string, changes: Partial<Machine>][] = [
   ['the kernel has no bind-rx', 'kernel.bind-rx', { canBindRx: () => Promise.resolve(false) }],
   ['netlink does not answer', 'kernel.bind-rx', { canBindRx: () => Promise.resolve(undefined) }],
-  ['the addon is missing', 'kernel.addon', { supported: false }],
+  ['the addon is missing', 'kernel.addon', { unsupported: NO_ADDON }],
   ['there is no DONTNEED', 'kernel.dontneed', { dontneedError: () => ENOPROTOOPT }],
   ['the driver is unknown', 'interface.driver', { driver: () => Promise.resolve(undefined) }],
   ['the kernel is too old for it', 'interface.driver', { release: '6.12.117' }],
@@ -219,7 +221,7 @@ it('survives files that make no sense', async () => {
 it('survives a machine of which nothing can be read', async () => {
   const nothing = machine(
     {
-      supported: false,
+      unsupported: NO_ADDON,
       memory: () => Promise.resolve(undefined),
       canBindRx: () => Promise.resolve(undefined),
       dontneedError: () => undefined,

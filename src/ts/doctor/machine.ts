@@ -5,7 +5,8 @@ import { release } from 'node:os';
 
 import { isSystemError } from '../errors.js';
 import { type MemoryProbe, probeMemory } from '../memory/probe.js';
-import { isSupported, native } from '../native.js';
+import type { Unsupported } from '../load-addon.js';
+import { isSupported, native, unsupported } from '../native.js';
 import { driverName } from '../nic/ioctl/driver.js';
 import { getRings, type Rings } from '../nic/netlink/ethtool.js';
 import { type Feature, getFeature } from '../nic/netlink/features.js';
@@ -18,8 +19,8 @@ export interface Machine {
   readonly platform: string;
   readonly release: string;
   readonly files: Files;
-  /** Whether the addon can be loaded; without it most of the rest is unknown. */
-  readonly supported: boolean;
+  /** Why the addon cannot be loaded, if it cannot; without it most of the rest is unknown. */
+  readonly unsupported: Unsupported | undefined;
   /** Whether the kernel's netdev family has the command that binds device memory. */
   canBindRx(): Promise<boolean | undefined>;
   /** The negative errno with which it refuses a malformed SO_DEVMEM_DONTNEED. */
@@ -41,7 +42,7 @@ export function thisMachine(): Machine {
     platform: process.platform,
     release: release(),
     files: new Files(),
-    supported: isSupported(),
+    unsupported: unsupported(),
     canBindRx,
     dontneedError: () => (isSupported() ? native().dontneedError() : undefined),
     memory: () => attempt(probeMemory),

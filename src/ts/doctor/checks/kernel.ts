@@ -30,15 +30,16 @@ function notLinux({ platform }: KernelFacts): Part {
   };
 }
 
-function addon({ supported }: KernelFacts): Part | undefined {
-  if (supported) return undefined;
+function addon({ unsupported }: KernelFacts): Part | undefined {
+  if (unsupported === undefined) return undefined;
+  const { reason, remedy, command } = unsupported;
   return {
     id: 'kernel.addon',
     status: 'missing',
     title: "The package's native addon cannot be loaded",
-    why: 'It makes the system calls; without it nothing can be received, and most of what follows is unknown.',
-    fix: 'Build it:',
-    commands: ['npx node-gyp rebuild -C node_modules/devmem-tcp/src/native'],
+    why: `${reason}. It makes the system calls: without it nothing can be received, and most of what follows is unknown.`,
+    fix: command === undefined ? `${remedy}.` : `${remedy}:`,
+    ...(command !== undefined && { commands: [command] }),
   };
 }
 

@@ -1,13 +1,14 @@
 import { gunzipSync } from 'node:zlib';
 
+import type { Unsupported } from '../../load-addon.js';
 import type { Files } from '../files.js';
 import type { Machine } from '../machine.js';
 
 export interface KernelFacts {
   platform: string;
   release: string | undefined;
-  /** Whether the addon could be loaded. */
-  supported: boolean;
+  /** Why the addon could not be loaded, if it could not. */
+  unsupported: Unsupported | undefined;
   canBindRx: boolean | undefined;
   dontneedError: number | undefined;
   config: KernelConfig | undefined;
@@ -28,12 +29,12 @@ export interface KernelConfig {
 }
 
 export async function kernelFacts(machine: Machine): Promise<KernelFacts> {
-  const { platform, release, supported, files } = machine;
+  const { platform, release, unsupported, files } = machine;
   const symbols = files.text('/proc/kallsyms');
   return {
     platform,
     release,
-    supported,
+    unsupported,
     canBindRx: await machine.canBindRx(),
     dontneedError: machine.dontneedError(),
     config: readConfig(files, release),

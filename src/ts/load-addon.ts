@@ -1,0 +1,147 @@
+/** Finding and loading the addon; where that fails, why, and what mends it. */
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+
+/** Why the addon cannot be loaded. */
+export interface Unsupported {
+  /** What is wrong, in the words of what failed. */
+  reason: string;
+  /** What to do about it. */
+  remedy: string;
+  /** The command that does so. */
+  command?: string;
+  cause?: unknown;
+}
+
+/** All of it, as one message. */
+export function unsupportedText({ reason, remedy, command }: Unsupported): string {
+  return `${reason}. ${remedy}${command === undefined ? '' : `: ${command}`}`;
+}
+
+export type Loaded = { addon: object } | { unsupported: Unsupported };
+
+export function loadAddon(): Loaded {
+  const { platform } = process;
+  if (platform !== 'linux') {
+    const reason = `devmem-tcp needs Linux; this is ${platform}`;
+    return { unsupported: { reason, remedy: 'Receive on Linux' } };
+  }
+  let file: string | undefined;
+  try {
+    const folder = packageFolder(import.meta.url);
+    if (folder === undefined) return { unsupported: BUNDLED };
+    const require = createRequire(import.meta.url);
+    file = (require('node-gyp-build') as NodeGypBuild).resolve(folder);
+    return { addon: require(file) as object };
+  } catch (cause) {
+    const error = cause as NodeJS.ErrnoException;
+    const why = file === undefined ? notFound(error) : notLoaded(error, file);
+    return { unsupported: { ...why, cause } };
+  }
+}
+
+/** Finds the binary for this machine: one that was built here, else a prebuilt one. */
+interface NodeGypBuild {
+  resolve(folder: string): string;
+}
+
+/**
+ * Where the package lies; undefined where this code is not in its own file any more.
+ *
+ * @param here - where this code is. In CommonJS bundlers leave nothing, or the place on
+ *   the machine that they ran on
+ */
+function packageFolder(here: string | undefined): string | undefined {
+  if (here?.endsWith('/dist/load-addon.js') !== true) return undefined;
+  try {
+    readFileSync(new URL(here));
+    return fileURLToPath(new URL('..', here));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+const BUNDLED: Unsupported = {
+  reason: 'devmem-tcp was bundled into another file, from where its native binary is not found',
+  remedy:
+    'Leave it out of the bundle (esbuild: --external:devmem-tcp; webpack: externals; see "Bundlers" in the README), and install it where the bundle runs',
+};
+
+const BUILD = {
+  remedy: 'Build it here',
+  command: 'npx node-gyp rebuild -C node_modules/devmem-tcp/src/native',
+};
+
+function notFound(error: NodeJS.ErrnoException): Unsupported {
+  if (error.code === 'ERR_ACCESS_DENIED') {
+    return {
+      reason: `devmem-tcp may not read its own files: ${firstLine(error)}`,
+      remedy: "Node.js's permission model is on: add --allow-fs-read and --allow-addons",
+    };
+  }
+  if (error.code === 'MODULE_NOT_FOUND') {
+    return {
+      reason: `devmem-tcp is installed without what it needs: ${firstLine(error)}`,
+      remedy: "Install it with its dependencies: 'npm install devmem-tcp'",
+    };
+  }
+  const target = `${process.platform}-${process.arch}`;
+  return {
+    reason: `devmem-tcp has no native binary for ${target} (Node.js ${process.version}): ${firstLine(error)}`,
+    ...BUILD,
+  };
+}
+
+/** What the dynamic loader may say, and what that means. */
+const COMPLAINTS: readonly [pattern: RegExp, remedy: Omit<Unsupported, 'reason'>][] = [
+  [
+    /version [`'](?:GLIBC|GLIBCXX|CXXABI)_.* not found/,
+    {
+      remedy:
+        'This system\'s C or C++ library is older than the binary was built for (see "Platforms" in the README). Build it here',
+      command: BUILD.command,
+    },
+  ],
+  [
+    /failed to map segment|Operation not permitted|Permission denied/,
+    {
+      remedy:
+        'Its file system is mounted noexec, or a security policy keeps code there from running: install the package elsewhere, or mount it with exec',
+    },
+  ],
+  [
+    /wrong ELF class|invalid ELF header|file too short|cannot read file data/,
+    {
+      remedy:
+        'It is damaged, or of another architecture: install the package on this machine again, or build it',
+      command: BUILD.command,
+    },
+  ],
+  [
+    /cannot open shared object file/,
+    { remedy: 'Install the library that it names (libstdc++.so.6 is in libstdc++6 or libstdc++)' },
+  ],
+];
+
+function notLoaded(error: NodeJS.ErrnoException, file: string): Unsupported {
+  // The file is there: it is not Node.js that was asked, but what webpack put in its place.
+  if (error.code === 'MODULE_NOT_FOUND') return BUNDLED;
+  const reason = `devmem-tcp's native binary cannot be loaded: ${firstLine(error)}`;
+  if (error.code === 'ERR_DLOPEN_DISABLED') {
+    const remedy =
+      'Run Node.js without --no-addons (NODE_OPTIONS may have it too); under its permission model, with --allow-addons';
+    return { reason, remedy };
+  }
+  // The loader takes a file of another architecture for none.
+  const message = error.message.startsWith(`${file}: cannot open`)
+    ? 'invalid ELF header'
+    : error.message;
+  const [, remedy] = COMPLAINTS.find(([pattern]) => pattern.test(message)) ?? [];
+  return { reason, ...(remedy ?? BUILD) };
+}
+
+function firstLine({ message }: Error): string {
+  return message.split('\n', 1)[0]!.replace(/\.$/, '');
+}
