@@ -4,6 +4,7 @@ import { setImmediate as immediate } from 'node:timers/promises';
 import { type Batch, bindRx, DmaBuf, type Fragment } from 'devmem-tcp';
 import { describe, expect, it } from 'vitest';
 
+import { Hoard } from '../support/hoard.js';
 import { expectNoLeaks } from '../support/leaks.js';
 import { openPair } from '../support/peers.js';
 import { bytesOf, pattern, send, take, Verifier } from '../support/stream.js';
@@ -51,6 +52,18 @@ describe('memory of the copy transport', () => {
     using batch = await take(late.socket.batches());
     expect(batch.byteLength).toBe(5);
     expect(bound.binding.heldBytes).toBeGreaterThan(MiB / 2);
+  });
+
+  it('has room for a socket that comes while another one keeps all that it can get', async () => {
+    await using bound = await bind('copy', { size: 256 * KiB });
+    await using greedy = await openPair(bound.binding);
+    void send(greedy.peer, 16 * MiB).catch(() => {});
+    await using hoard = new Hoard(greedy.socket);
+    await hoard.fill();
+    await using late = await openPair(bound.binding);
+    late.peer.write('go on');
+    using batch = await take(late.socket.batches());
+    expect(batch.byteLength).toBe(5);
   });
 
   it('serves a connection for as many sockets as it has pages for, all of them stalled but one', async () => {

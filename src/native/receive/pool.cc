@@ -5,7 +5,10 @@
 namespace devmem {
 
 Pool::Pool(const Terms& terms)
-    : terms_(terms), spare_(Pages(terms.limit / 4) << terms.page_shift), floor_(FloorFor(0)) {}
+    : terms_(terms),
+      spare_(Pages(terms.limit / 4) << terms.page_shift),
+      seating_(SeatingFor(0)),
+      reserved_(ReservedBy(seating_)) {}
 
 void Pool::Publish(Readout* readout) {
   readout_ = readout == nullptr ? &nowhere_ : readout;
@@ -16,38 +19,53 @@ void Pool::Join(Account& account) {
   if (account.member()) return;
   account.seat = members_.size();
   members_.push_back(&account);
-  reserved_ += Reserved(account);
-  Seated();
+  // It takes over what was kept for its seat.
+  reserved_ -= seating_.floor - Reserved(account);
+  Reseat();
 }
 
 void Pool::Leave(Account& account) {
   if (!account.member()) return;
-  reserved_ -= Reserved(account);
+  reserved_ += seating_.floor - Reserved(account);
   members_.back()->seat = account.seat;
   members_[account.seat] = members_.back();
   members_.pop_back();
   account.seat = SIZE_MAX;
-  Seated();
+  Reseat();
 }
 
-// After a change of members. The floor depends on their number's next power of two
-// alone, so that it seldom changes.
-void Pool::Seated() {
+// After a change of members. Their number's next power of two decides, so that floors
+// seldom change.
+void Pool::Reseat() {
   readout_->members = static_cast<double>(members_.size());
-  uint64_t floor = FloorFor(members_.size());
-  if (floor == floor_) return;
-  floor_ = floor;
-  reserved_ = 0;
-  for (const Account* member : members_) reserved_ += Reserved(*member);
+  Seating next = SeatingFor(members_.size());
+  if (next == seating_) return;
+  uint64_t reserved = ReservedBy(next);
+  // A higher floor must not take from those that are promised already.
+  bool suffices = members_.size() <= seating_.seats;
+  if (suffices && next.floor > seating_.floor && held_ + reserved > terms_.limit) return;
+  seating_ = next;
+  reserved_ = reserved;
 }
 
-// Bytes: all floors together are a quarter of the limit at most, or half of it where a
-// quarter would not give each member its one page.
-uint64_t Pool::FloorFor(size_t members) const {
-  uint64_t seats = std::bit_ceil(std::max<uint64_t>(members, 1));
-  uint64_t pages = std::min(Pages(terms_.limit) / 4 / seats, kFloorPages);
-  if (pages == 0 && Pages(terms_.limit) / 2 >= seats) pages = 1;
-  return pages << terms_.page_shift;
+// All floors together are a quarter of the limit at most; or half of it, one page each and
+// none for who comes next, where a quarter has no page for each.
+Pool::Seating Pool::SeatingFor(size_t members) const {
+  uint64_t pages = Pages(terms_.limit);
+  uint64_t seats = std::bit_ceil(uint64_t{members} + 1);
+  uint64_t floor = std::min(pages / 4 / seats, kFloorPages);
+  if (floor > 0) return {seats, floor << terms_.page_shift};
+  seats = std::bit_ceil(std::max<uint64_t>(members, 1));
+  return {seats, pages / 2 >= seats ? page_size() : 0};
+}
+
+uint64_t Pool::ReservedBy(const Seating& seating) const {
+  uint64_t reserved =
+      (seating.seats - std::min(seating.seats, uint64_t{members_.size()})) * seating.floor;
+  for (const Account* member : members_) {
+    if (member->held < seating.floor) reserved += seating.floor - member->held;
+  }
+  return reserved;
 }
 
 uint64_t Pool::Available(const Account& account, Demand demand) const {
@@ -61,7 +79,8 @@ bool Pool::Replenished(const Account& account) const {
   uint64_t available = Available(account, Demand::kWaiting);
   if (available >= std::max(terms_.limit / 4, page_size())) return true;
   // The others hold the rest, perhaps for good: half of the floor must do.
-  return available >= page_size() && Reserved(account) >= std::max(floor_ / 2, page_size());
+  uint64_t half = std::max(seating_.floor / 2, page_size());
+  return available >= page_size() && Reserved(account) >= half;
 }
 
 }  // namespace devmem

@@ -5,9 +5,14 @@
 // pool tells how far each socket may go. Three rules:
 //
 //   - all sockets together hold at most `limit` bytes;
-//   - each member has a floor, a few pages that no other socket can take from it: what
-//     one consumer keeps, or reads ahead, starves nobody;
+//   - each member has a floor, a few pages that no other socket can take from it, and so
+//     has each seat that is kept for who comes next: what one consumer keeps, or reads
+//     ahead, starves nobody;
 //   - reading ahead, with no one waiting, leaves a quarter free for those who come.
+//
+// Floors are smaller the more members there are. Where there are more of them than seats,
+// while others hold all there is, the newest find theirs as memory comes back; and none
+// has any where there are more than twice as many as pages.
 #pragma once
 
 #include <algorithm>
@@ -88,7 +93,7 @@ class Pool {
   uint64_t Pages(uint64_t bytes) const { return bytes >> terms_.page_shift; }
   // What the floor still keeps free for this member.
   uint64_t Reserved(const Account& account) const {
-    return account.member() && account.held < floor_ ? floor_ - account.held : 0;
+    return account.member() && account.held < seating_.floor ? seating_.floor - account.held : 0;
   }
   void Set(Account& account, uint64_t held_by_it, uint64_t held_by_all) {
     reserved_ -= Reserved(account);
@@ -97,17 +102,25 @@ class Pool {
     reserved_ += Reserved(account);
     readout_->held = static_cast<double>(held_);
   }
-  uint64_t FloorFor(size_t members) const;
-  void Seated();
+  // How many have a floor, and which.
+  struct Seating {
+    uint64_t seats;
+    uint64_t floor;  // bytes
+    bool operator==(const Seating&) const = default;
+  };
+  Seating SeatingFor(size_t members) const;
+  // What the floors of a seating keep free.
+  uint64_t ReservedBy(const Seating& seating) const;
+  void Reseat();
 
   const Terms terms_;
   Readout nowhere_ = {};
   Readout* readout_ = &nowhere_;
+  std::vector<Account*> members_;
   const uint64_t spare_;  // what reading ahead leaves
   uint64_t held_ = 0;
-  uint64_t floor_ = 0;
-  uint64_t reserved_ = 0;  // sum of Reserved() of all members
-  std::vector<Account*> members_;
+  Seating seating_;
+  uint64_t reserved_;  // ReservedBy(seating_)
   std::unique_ptr<CopyArena> arena_;
 };
 
