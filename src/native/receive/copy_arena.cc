@@ -1,7 +1,6 @@
 #include "receive/copy_arena.h"
 
 #include <algorithm>
-#include <bit>
 
 namespace devmem {
 
@@ -15,33 +14,25 @@ uint32_t CopyArena::PagesOf(uint64_t chunk) const {
   return static_cast<uint32_t>(std::min<uint64_t>(pages_ - chunk * kChunkPages, kChunkPages));
 }
 
-bool CopyArena::WholeFree(uint64_t chunk) const {
-  return std::popcount(chunks_[chunk].free) == static_cast<int>(PagesOf(chunk));
+bool CopyArena::WhollyFree(uint64_t chunk) const {
+  return chunks_[chunk].free.Count() == PagesOf(chunk);
 }
 
 uint32_t CopyArena::FreeFrom(uint64_t page) const {
   uint64_t chunk = page / kChunkPages;
-  if (chunk >= chunks_.size()) return 0;
-  return static_cast<uint32_t>(std::countr_one(chunks_[chunk].free >> page % kChunkPages));
+  return chunk < chunks_.size() ? chunks_[chunk].free.RunFrom(page % kChunkPages) : 0;
 }
 
 CopyArena::Run CopyArena::LongestRun(uint64_t chunk) const {
-  Run longest;
-  uint32_t free = chunks_[chunk].free;
-  for (uint32_t at = 0; free >> at != 0;) {
-    at += static_cast<uint32_t>(std::countr_zero(free >> at));
-    uint32_t pages = static_cast<uint32_t>(std::countr_one(free >> at));
-    if (pages > longest.pages) longest = {chunk * kChunkPages + at, pages};
-    at += pages;
-    if (at >= kChunkPages) break;
-  }
-  return longest;
+  PageSet::Run run = chunks_[chunk].free.Longest();
+  return {chunk * kChunkPages + run.first, run.count};
 }
 
 void CopyArena::SetCurrent(uint64_t chunk) {
   uint64_t previous = current_;
   current_ = chunk;
-  if (previous != kNoChunk && WholeFree(previous)) free_.push_back(static_cast<uint32_t>(previous));
+  if (previous != kNoChunk && WhollyFree(previous))
+    free_.push_back(static_cast<uint32_t>(previous));
 }
 
 bool CopyArena::TakeFreeChunk() {
@@ -53,7 +44,8 @@ bool CopyArena::TakeFreeChunk() {
   }
   uint64_t next = chunks_.size();
   if (next * kChunkPages >= pages_) return false;
-  chunks_.emplace_back().free = UINT32_MAX >> (kChunkPages - PagesOf(next));
+  Chunk& chunk = chunks_.emplace_back();
+  for (uint32_t page = 0; page < PagesOf(next); page++) chunk.free.Add(page);
   SetCurrent(next);
   return true;
 }
@@ -73,7 +65,6 @@ CopyArena::Run CopyArena::AnyRun() {
   Run best;
   for (uint64_t i = 0; i < chunks_.size() && best.pages < kWorthwhile >> kPageShift; i++) {
     searched_ = searched_ + 1 < chunks_.size() ? searched_ + 1 : 0;
-    if (chunks_[searched_].free == 0) continue;
     Run run = LongestRun(searched_);
     if (run.pages > best.pages) best = run;
   }
@@ -107,7 +98,7 @@ CopyArena::Taken CopyArena::Take(Tail& tail, uint32_t size) {
   Chunk& chunk = chunks_[first / kChunkPages];
   for (uint64_t page = first; page <= last; page++) {
     if (chunk.fragments[page % kChunkPages]++ == 0) taken.fresh++;
-    chunk.free &= ~(1U << page % kChunkPages);
+    chunk.free.Remove(page % kChunkPages);
   }
   tail = {space_ + size, size, true};
   return taken;
@@ -119,11 +110,11 @@ uint32_t CopyArena::Release(Tail& tail, uint32_t page, uint32_t pages) {
   uint32_t freed = 0;
   for (uint32_t at = page % kChunkPages; at < page % kChunkPages + pages; at++) {
     if (--chunk.fragments[at] > 0) continue;
-    chunk.free |= 1U << at;
+    chunk.free.Add(at);
     freed++;
     if (index * kChunkPages + at == (tail.end - 1) >> kPageShift) tail.live = false;
   }
-  if (freed > 0 && index != current_ && WholeFree(index)) {
+  if (freed > 0 && index != current_ && WhollyFree(index)) {
     free_.push_back(static_cast<uint32_t>(index));
   }
   return freed;

@@ -12,6 +12,8 @@
 #include <span>
 #include <vector>
 
+#include "receive/page_set.h"
+
 namespace devmem {
 
 class CopyArena {
@@ -47,12 +49,14 @@ class CopyArena {
   uint32_t Release(Tail& tail, uint32_t page, uint32_t pages);
 
  private:
-  static constexpr uint32_t kChunkPages = 32;
+  // A call that reads as much as there is costs the least: TCP answers each with an
+  // acknowledgement of its own.
+  static constexpr uint32_t kChunkPages = PageSet::kPages;
   // What makes a call worth its cost, where there is no more to expect.
   static constexpr uint64_t kWorthwhile = 16 << 10;
 
   struct Chunk {
-    uint32_t free = 0;                     // a bit for each page
+    PageSet free;
     uint16_t fragments[kChunkPages] = {};  // in each page
   };
   struct Run {
@@ -68,7 +72,7 @@ class CopyArena {
   Run AnyRun();
   bool TakeFreeChunk();
   void SetCurrent(uint64_t chunk);
-  bool WholeFree(uint64_t chunk) const;
+  bool WhollyFree(uint64_t chunk) const;
 
   static constexpr uint64_t kNoChunk = UINT64_MAX;
 
