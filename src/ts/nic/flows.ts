@@ -1,7 +1,8 @@
 /** Flows: which connections are to reach the bound queues, and the rules that say so. */
-import { isIPv4, isIPv6 } from 'node:net';
+import { isIP } from 'node:net';
 
 import { checkInteger, checkObject, invalidArgType, invalidArgValue } from '../errors.js';
+import { addressBytes, addressText, unmapped } from './ioctl/addresses.js';
 
 /**
  * Connections to steer, as seen from this machine, which receives. What is not given
@@ -11,7 +12,10 @@ import { checkInteger, checkObject, invalidArgType, invalidArgValue } from '../e
 export interface Flow {
   /** Default: that of the addresses; both families where there are none. */
   family?: 4 | 6;
-  /** This machine's address, e.g. `'192.0.2.1'`. `'0.0.0.0'` and `'::'` stand for any. */
+  /**
+   * This machine's address, e.g. `'192.0.2.1'`. `'0.0.0.0'` and `'::'`, however written,
+   * stand for any; `'::ffff:192.0.2.1'` is IPv4.
+   */
   localAddress?: string;
   /** 1 to 65535. */
   localPort?: number;
@@ -29,7 +33,6 @@ export interface Match {
   readonly remotePort?: number;
 }
 
-const ANY = new Set(['0.0.0.0', '::']);
 const MAX_PORT = 0xffff;
 
 /**
@@ -40,22 +43,32 @@ const MAX_PORT = 0xffff;
 export function checkFlow(name: string, flow: unknown): Match[] {
   const given: Flow = checkObject(name, flow);
   checkFamily(`${name}.family`, given.family);
-  const families = [
-    given.family,
-    checkAddress(`${name}.localAddress`, given.localAddress),
-    checkAddress(`${name}.remoteAddress`, given.remoteAddress),
-  ].filter((family) => family !== undefined);
+  const local = checkAddress(`${name}.localAddress`, given.localAddress);
+  const remote = checkAddress(`${name}.remoteAddress`, given.remoteAddress);
+  const families = [given.family, local.family, remote.family].filter(
+    (family) => family !== undefined,
+  );
   if (new Set(families).size > 1) {
     throw invalidArgValue(name, 'a flow whose family and addresses agree', flow);
   }
   for (const port of ['localPort', 'remotePort'] as const) {
     if (given[port] !== undefined) checkInteger(`${name}.${port}`, given[port], 1, MAX_PORT);
   }
-  if (given.localPort === undefined && given.remotePort === undefined) {
+  const { localPort, remotePort } = given;
+  if (localPort === undefined && remotePort === undefined) {
     throw invalidArgValue(name, 'a flow with a localPort or a remotePort', flow);
   }
+  const ends = {
+    ...(local.text !== undefined && { localAddress: local.text }),
+    ...(localPort !== undefined && { localPort }),
+    ...(remote.text !== undefined && { remoteAddress: remote.text }),
+    ...(remotePort !== undefined && { remotePort }),
+  };
   const [family] = families;
-  return (family === undefined ? ([4, 6] as const) : [family]).map((each) => match(each, given));
+  return (family === undefined ? ([4, 6] as const) : [family]).map((each) => ({
+    family: each,
+    ...ends,
+  }));
 }
 
 function checkFamily(name: string, family: unknown): void {
@@ -64,24 +77,26 @@ function checkFamily(name: string, family: unknown): void {
   }
 }
 
-function checkAddress(name: string, address: unknown): 4 | 6 | undefined {
-  if (address === undefined || address === '::') return undefined;
-  if (typeof address !== 'string') throw invalidArgType(name, 'a string', address);
-  if (isIPv4(address)) return 4;
-  // A rule has no place for a scope: fe80::1%eth0 is one address on the wire.
-  if (isIPv6(address) && !address.includes('%')) return 6;
-  throw invalidArgValue(name, 'an IPv4 or IPv6 address without a scope', address);
+interface Address {
+  /** What it restricts the flow to; undefined: nothing. */
+  family?: 4 | 6;
+  /** As RFC 5952 writes it; undefined: any. */
+  text?: string;
 }
 
-function match(family: 4 | 6, flow: Flow): Match {
-  const { localAddress, localPort, remoteAddress, remotePort } = flow;
-  return {
-    family,
-    ...(localAddress !== undefined && !ANY.has(localAddress) && { localAddress }),
-    ...(localPort !== undefined && { localPort }),
-    ...(remoteAddress !== undefined && !ANY.has(remoteAddress) && { remoteAddress }),
-    ...(remotePort !== undefined && { remotePort }),
-  };
+function checkAddress(name: string, address: unknown): Address {
+  if (address === undefined) return {};
+  if (typeof address !== 'string') throw invalidArgType(name, 'a string', address);
+  // A rule has no place for a scope: fe80::1%eth0 is one address on the wire.
+  if (!isIP(address) || address.includes('%')) {
+    throw invalidArgValue(name, 'an IPv4 or IPv6 address without a scope', address);
+  }
+  // What a socket of both families says of an IPv4 peer is an IPv4 address on the wire.
+  const bytes = unmapped(addressBytes(address));
+  const any = bytes.every((byte) => byte === 0);
+  // A server that listens at '::' listens at '0.0.0.0' too.
+  if (bytes.length === 4) return any ? { family: 4 } : { family: 4, text: addressText(bytes) };
+  return any ? {} : { family: 6, text: addressText(bytes) };
 }
 
 /**

@@ -25,6 +25,14 @@ function groups(text: string): number[] {
   });
 }
 
+const MAPPED = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
+
+/** The IPv4 address that an IPv6 one maps (RFC 4291, 2.5.5.2); any other as it is. */
+export function unmapped(bytes: Uint8Array): Uint8Array {
+  const maps = bytes.length === 16 && MAPPED.every((byte, at) => bytes[at] === byte);
+  return maps ? bytes.subarray(MAPPED.length) : bytes;
+}
+
 /** The address of 4 or 16 bytes, in its canonical form. */
 export function addressText(bytes: Uint8Array): string {
   if (bytes.length === 4) return bytes.join('.');
