@@ -1,4 +1,5 @@
 /** Arithmetic of RSS indirection tables. */
+import { queueList } from '../queue-list.js';
 
 /** As the kernel spreads by default (include/linux/ethtool.h ethtool_rxfh_indir_default). */
 export function defaultTable(size: number, queues: number): number[] {
@@ -39,15 +40,7 @@ export function tableOver(queues: readonly number[], size: number): number[] {
 
 /** The table for people: `queues 0-2, 5`. */
 export function describeTable(table: readonly number[]): string {
-  const queues = [...new Set(table)].sort((a, b) => a - b);
-  const runs: string[] = [];
-  for (let at = 0; at < queues.length;) {
-    let end = at;
-    while (queues[end + 1] === queues[end]! + 1) end++;
-    runs.push(end > at ? `${queues[at]}-${queues[end]}` : `${queues[at]}`);
-    at = end + 1;
-  }
-  return `queues ${runs.join(', ')}`;
+  return `queues ${queueList(table)}`;
 }
 
 /** What makes `ethtool -X` spread over the same queues. */
