@@ -204,7 +204,6 @@ export interface Native {
   readonly MemoryClaim: new (memory: string) => MemoryClaim;
   readonly Cuda: new () => Cuda;
   readonly CudaMemory: new (cuda: Cuda, device: number, endsWithProcess: boolean) => CudaMemory;
-  interfaceIndex(name: string): number;
   /**
    * ioctl(SIOCETHTOOL) with a command of nic/ioctl, answered in place. EINVAL where
    * the counts in the command reach past its end.

@@ -1,6 +1,7 @@
 import { bindRx, type BindRxOptions, DmaBuf } from 'devmem-tcp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
+import { checkDevmemMemory } from '../../dist/nic/memory-checks.js';
 import { expectNoLeaks } from '../support/leaks.js';
 import { rejectionOf } from '../support/thrown.js';
 
@@ -33,14 +34,16 @@ describe('bindRx()', () => {
     ],
     [
       { interface: '' },
-      `"options.interface" must be an interface's name of 1 to 15 bytes. Received type string ('')`,
+      `"options.interface" must be an interface's name of 1 to 127 bytes. Received type string ('')`,
     ],
     [
-      { interface: 'x'.repeat(16) },
-      `"options.interface" must be an interface's name of 1 to 15 bytes.`,
+      { interface: 'ü'.repeat(64) },
+      `"options.interface" must be an interface's name of 1 to 127 bytes.`,
     ],
-    [{ interface: 'a b' }, `"options.interface" must be an interface's name of 1 to 15 bytes.`],
-    [{ interface: 'a/b' }, `"options.interface" must be an interface's name of 1 to 15 bytes.`],
+    [{ interface: 'a b' }, `"options.interface" must be an interface's name of 1 to 127 bytes.`],
+    [{ interface: '..' }, `"options.interface" must be an interface's name of 1 to 127 bytes.`],
+    [{ interface: 'lo:1' }, `"options.interface" must be an interface's name, without a colon`],
+    [{ interface: 'a/b' }, `"options.interface" must be an interface's name of 1 to 127 bytes.`],
     [{ queues: [] }, `"options.queues" must be one queue or more. Received an instance of Array`],
     [{ queues: [3, 3] }, `"options.queues" must be distinct queues.`],
   ] as const)('refuses the value in %o', async ([wrong, message]) => {
@@ -125,16 +128,16 @@ describe('bindRx()', () => {
     expect(error).toMatchObject({
       code: 'ENODEV',
       errno: -19,
-      syscall: 'if_nametoindex',
+      syscall: 'rtnetlink getlink',
       hint: expect.stringContaining('lo') as string,
     });
     expect(error.message).toMatch(
-      /^if_nametoindex ENODEV: no such device, no interface 'nope0'\. /,
+      /^rtnetlink getlink ENODEV: no such device, no interface 'nope0'\. /,
     );
   });
 
   it('refuses host memory for devmem, and names the type that works', async () => {
-    const error = await refusal({ ...devmem, memory });
+    const error = await rejectionOf(checkDevmemMemory('eth1', memory));
     expect(error).toMatchObject({ name: 'DevmemError', code: 'ERR_DEVMEM_WRONG_MEMORY' });
     expect(error.message).toContain("'host'");
     expect(error.message).toContain("{ type: 'udmabuf' }");

@@ -65,7 +65,7 @@ describe('a client of the broker', () => {
     const socket = folder.file('broker');
     await using broker = await BrokerProcess.start(socket, '--allow', 'nosuch0');
     const error = await ask(socket, { interface: 'nosuch0' });
-    expect(error).toMatchObject({ code: 'ENODEV', errno: -19, syscall: 'if_nametoindex' });
+    expect(error).toMatchObject({ code: 'ENODEV', errno: -19, syscall: 'rtnetlink getlink' });
     expect(broker.output).toContain("no interface 'nosuch0'");
   });
 

@@ -19,7 +19,9 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { openDirectory, runtimeDirectory } from '../../dist/nic/prepare/directory.js';
 import {
   emptyJournal,
+  isAbout,
   type Journal,
+  type JournaledLink,
   journalPath,
   listJournals,
   readJournal,
@@ -42,60 +44,110 @@ afterEach(() => {
   rmSync(directory, { recursive: true });
 });
 
-function journal(name = 'eth1', index = 4711): Journal {
-  const made = emptyJournal(name, index);
+const ETH1 = {
+  index: 4711,
+  name: 'eth1',
+  parent: { name: '0000:3b:00.0', bus: 'pci' },
+  permanentAddress: '525400123456',
+};
+
+function journal(link: JournaledLink = ETH1): Journal {
+  const made = emptyJournal(link);
   made.preparations.push({ id: 'x', queues: [1], owner: null, contexts: [], rules: [] });
   return made;
 }
 
+/** Writes the journal where it belongs; returns its path without extension. */
+function keep(kept: Journal): string {
+  const path = journalPath(directory, kept.index);
+  writeJournal(path, kept);
+  return path;
+}
+
 describe('a journal', () => {
   it('is read as it was written, by its owner alone, and is one file', () => {
-    const path = journalPath(directory, 'eth1', 4711);
-    writeJournal(path, journal());
-    writeJournal(path, journal());
-    expect(readJournal(path, 'eth1', 4711)).toEqual(journal());
+    keep(journal());
+    const path = keep(journal());
+    expect(readJournal(path)).toEqual(journal());
     expect(readdirSync(directory)).toHaveLength(1);
     expect(statSync(`${path}.json`).mode & 0o777).toBe(0o600);
     expect(listJournals(directory)).toEqual([journal()]);
   });
 
   it('goes when there is nothing left to restore', () => {
-    const path = journalPath(directory, 'eth1', 4711);
-    writeJournal(path, journal());
-    writeJournal(path, emptyJournal('eth1', 4711));
+    keep(journal());
+    const path = keep(emptyJournal(ETH1));
     expect(readdirSync(directory)).toEqual([]);
-    expect(readJournal(path, 'eth1', 4711)).toEqual(emptyJournal('eth1', 4711));
+    expect(readJournal(path)).toBeUndefined();
   });
 
-  it('of before the last boot is none', () => {
-    const path = journalPath(directory, 'eth1', 4711);
-    writeJournal(path, { ...journal(), boot: 'another' });
-    expect(readJournal(path, 'eth1', 4711).preparations).toEqual([]);
+  it('of before the last boot is none, whatever version wrote it', () => {
+    const path = keep({ ...journal(), boot: 'another' });
+    expect(readJournal(path)).toBeUndefined();
+    writeFileSync(`${path}.json`, '{"version": 1, "boot": "another"}');
     expect(listJournals(directory)).toEqual([]);
   });
 
-  it.each(['', '{"version": 2}', '[]', 'null', '{"version": 1, "shared": []}', '{"version'])(
+  it.each(['', '{"version": 3}', '[]', 'null', '{"version": 2, "shared": []}', '{"version'])(
     'that says %j is refused by name',
     (text) => {
-      const path = journalPath(directory, 'eth1', 4711);
+      const path = journalPath(directory, 4711);
       writeFileSync(`${path}.json`, text);
-      const error = thrownBy(() => readJournal(path, 'eth1', 4711));
+      const error = thrownBy(() => readJournal(path));
       expect(error).toMatchObject({ code: 'ERR_DEVMEM_JOURNAL' });
       expect(error.message).toContain(`${path}.json`);
     },
   );
 
+  it('of an earlier version, which kept one for each name, is refused by name', async () => {
+    const path = journalPath(directory, 4711);
+    const { boot } = journal();
+    const earlier = { version: 1, boot, interface: 'eth1', shared: [], preparations: [] };
+    writeFileSync(`${path}-eth1.json`, JSON.stringify(earlier));
+    expect(thrownBy(() => readJournal(path))).toMatchObject({ code: 'ERR_DEVMEM_JOURNAL' });
+    const restoring = restoreInterfaces({ runtimeDirectory: directory });
+    await expect(restoring).rejects.toThrow(`${path}-eth1.json is not a journal of this version`);
+    expect(readJournal(journalPath(directory, 471))).toBeUndefined();
+  });
+
   it('of an interface that is gone has nothing to restore, and goes', async () => {
-    writeJournal(journalPath(directory, 'gone0', 2 ** 30), journal('gone0', 2 ** 30));
-    const [restored] = await restoreInterfaces({ runtimeDirectory: directory });
+    keep(journal({ ...ETH1, name: 'gone0', index: 2 ** 30 }));
+    const [restored] = await restoreInterfaces({
+      interface: 'gone0',
+      runtimeDirectory: directory,
+    });
     expect(restored).toMatchObject({ interface: 'gone0', settings: [{ outcome: 'unchanged' }] });
     expect(listJournals(directory)).toEqual([]);
   });
 
-  it('of an interface that has another name now stays, and says so', async () => {
-    writeJournal(journalPath(directory, 'gone0', 1), journal('gone0', 1));
+  it('of another interface that had the index before is of one that is gone', async () => {
+    keep(journal({ ...ETH1, index: 1 }));
     const [restored] = await restoreInterfaces({ runtimeDirectory: directory });
-    expect(restored?.error?.message).toContain('gone0 was renamed to lo');
+    expect(restored?.settings[0]?.detail).toContain('eth1 is gone');
+    expect(listJournals(directory)).toEqual([]);
+  });
+
+  it('is about the device that it was about, under whatever name', () => {
+    expect(isAbout(journal(), ETH1)).toBe(true);
+    expect(isAbout(journal(), { ...ETH1, name: 'lan0' })).toBe(true);
+    for (const other of [
+      { index: 4712 },
+      { parent: undefined },
+      { parent: { name: '0000:3b:00.1', bus: 'pci' } },
+      { permanentAddress: '525400654321' },
+      { permanentAddress: undefined },
+    ]) {
+      expect(isAbout(journal(), { ...ETH1, ...other }), JSON.stringify(other)).toBe(false);
+    }
+    const nothing = { index: 7, name: 'tun0', parent: undefined, permanentAddress: undefined };
+    expect(isAbout(journal(nothing), nothing)).toBe(true);
+    expect(isAbout(journal(nothing), { ...nothing, name: 'tun1' })).toBe(false);
+  });
+
+  it('that is asked for by a name that nothing has, or had, is missed', async () => {
+    keep(journal());
+    const restoring = restoreInterfaces({ interface: 'nosuch0', runtimeDirectory: directory });
+    await expect(restoring).rejects.toMatchObject({ code: 'ENODEV' });
     expect(listJournals(directory)).toHaveLength(1);
   });
 });

@@ -1,5 +1,4 @@
 /** Plans for interfaces that cannot receive into device memory: they say what is missing. */
-import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,13 +8,12 @@ import { planInterface, prepareInterface, type PrepareOptions } from 'devmem-tcp
 import { describe, expect, it } from 'vitest';
 
 import { getLink } from '../../dist/nic/netlink/link.js';
-import { itWhere } from '../support/conditions.js';
 import { expectNoLeaks } from '../support/leaks.js';
+import { childProgram, inNamespace, itInNamespace, VETH } from '../support/namespace.js';
 
 expectNoLeaks();
 
 const CLI = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
-const VETH = fileURLToPath(new URL('children/veth-settings.mjs', import.meta.url));
 
 describe('loopback', () => {
   it('is planned for, with everything that is missing', async () => {
@@ -61,18 +59,6 @@ it('an interface that is not there is named', async () => {
   });
 });
 
-// A network namespace of one's own, with a pair of virtual interfaces in it.
-const MAKE_VETH = 'ip link add v0 numrxqueues 4 numtxqueues 4 type veth peer name v1 && exec "$@"';
-const IN_NAMESPACE = ['--user', '--map-root-user', '--net', 'sh', '-c', MAKE_VETH, 'sh'];
-const namespaces = spawnSync('unshare', [...IN_NAMESPACE, 'true']).status === 0;
-const itInNamespace = itWhere(namespaces, 'no user namespaces or no veth here');
-
-function inNamespace(...command: string[]): string {
-  return execFileSync('unshare', [...IN_NAMESPACE, process.execPath, ...command], {
-    encoding: 'utf8',
-  });
-}
-
 describe('a virtual interface of a namespace', () => {
   itInNamespace('would need more channels than it has, and header split', async () => {
     const args = [
@@ -91,7 +77,7 @@ describe('a virtual interface of a namespace', () => {
       const { stdout, status } = spawnSync(process.execPath, ${JSON.stringify([CLI, ...args])});
       console.log(JSON.stringify({ status, plan: JSON.parse(stdout) }));
     `;
-    const answer: unknown = JSON.parse(inNamespace('--input-type=module', '--eval', script));
+    const answer = inNamespace([VETH], '--input-type=module', '--eval', script);
     expect(answer).toMatchObject({
       status: 1,
       plan: {
@@ -114,7 +100,7 @@ describe('a virtual interface of a namespace', () => {
   });
 
   itInNamespace('has channels and features that are set and read back', async () => {
-    expect(JSON.parse(inNamespace(VETH))).toEqual({
+    expect(inNamespace([VETH], childProgram('veth-settings'))).toEqual({
       channels: [4, 2, 4],
       tooMany: { code: 'EINVAL', kernelMessage: 'requested channel count exceeds maximum' },
       feature: [

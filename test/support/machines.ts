@@ -7,6 +7,7 @@ import { onTestFinished } from 'vitest';
 
 import { Files } from '../../dist/doctor/files.js';
 import type { Machine } from '../../dist/doctor/machine.js';
+import type { Link } from '../../dist/nic/netlink/link.js';
 import type { MemoryProbe } from '../../dist/memory/probe.js';
 
 /** What is at a path: a file's content, or where a link leads. */
@@ -48,7 +49,12 @@ export const ETH1 = {
   xdpProgram: undefined,
   xdpMode: undefined,
   parent: { name: '0000:3b:00.0', bus: 'pci' },
-} as const;
+  alternativeNames: [],
+  kind: undefined,
+  lower: undefined,
+  master: undefined,
+  permanentAddress: '525400123456',
+} as const satisfies Link;
 
 export const RINGS = {
   rx: 1024,

@@ -12,6 +12,14 @@ const IFLA_XDP_ATTACHED = 2;
 const IFLA_XDP_PROG_ID = 4;
 const IFLA_PARENT_DEV_NAME = 56;
 const IFLA_PARENT_DEV_BUS_NAME = 57;
+const IFLA_LINK = 5;
+const IFLA_MASTER = 10;
+const IFLA_LINKINFO = 18;
+const IFLA_INFO_KIND = 1;
+const IFLA_LINK_NETNSID = 37;
+const IFLA_PROP_LIST = 52;
+const IFLA_ALT_IFNAME = 53;
+const IFLA_PERM_ADDRESS = 54;
 const IFF_UP = 1;
 const IFF_LOOPBACK = 8;
 const IFF_LOWER_UP = 0x10000;
@@ -41,6 +49,11 @@ const LINK = {
   xdpProgram: undefined,
   xdpMode: undefined,
   parent: undefined,
+  alternativeNames: [],
+  kind: undefined,
+  lower: undefined,
+  master: undefined,
+  permanentAddress: undefined,
 };
 
 describe('decodeLinks()', () => {
@@ -71,6 +84,37 @@ describe('decodeLinks()', () => {
     expect(decodeLinks(bytes)).toMatchObject([
       { name: 'lo', loopback: true, parent: undefined },
       { name: 'eth1', loopback: false, parent: { name: '0000:3b:00.0', bus: 'pci' } },
+    ]);
+  });
+
+  it('tells alternative names, and the address that the hardware came with', () => {
+    const names = ['enp59s0f0np0', 'a-name-of-more-than-15-bytes'].map((name) =>
+      attribute(IFLA_ALT_IFNAME, text(name)),
+    );
+    const address = attribute(IFLA_PERM_ADDRESS, Buffer.from('525400123456', 'hex'));
+    const attributes = [nest(IFLA_PROP_LIST, ...names), address];
+    expect(decodeLinks(link(RTM_NEWLINK, 0, { attributes }))).toMatchObject([
+      {
+        name: 'eth1',
+        alternativeNames: ['enp59s0f0np0', 'a-name-of-more-than-15-bytes'],
+        permanentAddress: '525400123456',
+      },
+    ]);
+  });
+
+  it('tells what kind a virtual link is, and what it lies on or is part of', () => {
+    const kind = nest(IFLA_LINKINFO, attribute(IFLA_INFO_KIND, text('vlan')));
+    const lower = attribute(IFLA_LINK, number(3, 4));
+    const master = attribute(IFLA_MASTER, number(9, 4));
+    const elsewhere = attribute(IFLA_LINK_NETNSID, number(0, 4));
+    const bytes = Buffer.concat([
+      link(RTM_NEWLINK, 0, { attributes: [kind, lower, master] }),
+      // The index is one of another network namespace.
+      link(RTM_NEWLINK, 0, { attributes: [kind, lower, elsewhere] }),
+    ]);
+    expect(decodeLinks(bytes)).toMatchObject([
+      { kind: 'vlan', lower: 3, master: 9 },
+      { kind: 'vlan', lower: undefined, master: undefined },
     ]);
   });
 

@@ -1,10 +1,8 @@
 #include "system/sockets.h"
 
-#include <net/if.h>
 #include <sys/socket.h>
 
 #include <cerrno>
-#include <string>
 
 #include "support/unique_fd.h"
 #include "support/values.h"
@@ -13,15 +11,6 @@
 namespace devmem {
 
 namespace {
-
-// interfaceIndex(name) -> index | -errno
-Napi::Value InterfaceIndex(const Napi::CallbackInfo& info) {
-  Napi::Env env = info.Env();
-  if (!info[0].IsString()) return Napi::Number::New(env, -EINVAL);
-  std::string name = info[0].As<Napi::String>().Utf8Value();
-  unsigned index = if_nametoindex(name.c_str());
-  return Napi::Number::New(env, index == 0 ? -errno : static_cast<int>(index));
-}
 
 // dontneedError() -> the errno with which this kernel refuses a malformed
 // SO_DEVMEM_DONTNEED: ENOPROTOOPT where it does not know the option at all.
@@ -38,8 +27,6 @@ Napi::Value DontneedError(const Napi::CallbackInfo& info) {
 
 void DefineSockets(Napi::Env env, Napi::Object exports) {
   exports.DefineProperties({
-      Napi::PropertyDescriptor::Function(env, exports, "interfaceIndex", InterfaceIndex,
-                                         napi_enumerable),
       Napi::PropertyDescriptor::Function(env, exports, "dontneedError", DontneedError,
                                          napi_enumerable),
   });

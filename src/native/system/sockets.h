@@ -1,4 +1,4 @@
-// Options of TCP sockets and names of interfaces: the system calls, one each.
+// Options of TCP sockets: the system calls, one each.
 #pragma once
 
 #include <napi.h>

@@ -8,7 +8,7 @@ import { cmsg } from '../receive/transports/cmsg.js';
 import { copy } from '../receive/transports/copy.js';
 import { type BindRxOptions, type CheckedOptions, checkOptions, PAGE } from './bind-options.js';
 import { bindByBroker } from './broker/client.js';
-import { interfaceIndex } from './interface-arguments.js';
+import { findInterface } from './interface-arguments.js';
 import { bindQueues, type KernelBinding } from './kernel-binding.js';
 import { watchLink } from './link-monitor.js';
 import { checkCopyMemory, checkDevmemMemory } from './memory-checks.js';
@@ -86,14 +86,14 @@ function bindCopy(pool: MemoryPool, checked: CheckedOptions, fallback: Error | u
 }
 
 async function bindDevmem(pool: MemoryPool, checked: CheckedOptions): Promise<Binding> {
-  const { memory, queues, interface: name, broker, rxPageSize, signal } = checked;
-  if (name === undefined || queues.length === 0) {
+  const { memory, queues, interface: asked, broker, rxPageSize, signal } = checked;
+  if (asked === undefined || queues.length === 0) {
     throw new DevmemError(
       'ERR_DEVMEM_UNSUPPORTED',
       'The devmem path needs options.interface and options.queues, and they were not given',
     );
   }
-  const index = interfaceIndex(name);
+  const { name, index } = await findInterface(asked);
   await checkDevmemMemory(name, memory);
   const request = { interface: name, queues, size: memory.size, rxPageSize };
   let binding: Binding | undefined;

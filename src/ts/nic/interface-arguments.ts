@@ -1,10 +1,14 @@
 /** Checks of the arguments that name an interface and its queues. */
-import { networkInterfaces } from 'node:os';
+import { constants } from 'node:os';
 
 import { checkInteger, invalidArgType, invalidArgValue, systemError } from '../errors.js';
-import { native } from '../native.js';
+import { findLink, type Link, listLinks } from './netlink/link.js';
+import { printable, shellWord } from './quoting.js';
 
 const MAX_QUEUE = 0xffff;
+
+// include/uapi/linux/if.h ALTIFNAMSIZ, without its terminating zero.
+const MAX_NAME = 127;
 
 /**
  * @param argument - what it is called
@@ -12,9 +16,17 @@ const MAX_QUEUE = 0xffff;
  */
 export function checkInterface(name: unknown, argument = 'options.interface'): string {
   if (typeof name !== 'string') throw invalidArgType(argument, 'a string', name);
-  // include/uapi/linux/if.h IFNAMSIZ, with its terminating zero.
-  if (name.length < 1 || name.length > 15 || /[\s/\0]/.test(name)) {
-    throw invalidArgValue(argument, "an interface's name of 1 to 15 bytes", name);
+  if (name.includes(':')) {
+    throw invalidArgValue(
+      argument,
+      "an interface's name, without a colon: what eth0:1 names is an address of eth0",
+      name,
+    );
+  }
+  const length = Buffer.byteLength(name);
+  // net/core/dev.c dev_valid_name
+  if (length < 1 || length > MAX_NAME || /^\.{1,2}$|[\s/\0]/.test(name)) {
+    throw invalidArgValue(argument, `an interface's name of 1 to ${MAX_NAME} bytes`, name);
   }
   return name;
 }
@@ -35,13 +47,31 @@ export function checkQueues(queues: unknown, argument = 'options.queues'): numbe
   return checked;
 }
 
-/** @throws SystemError ENODEV */
-export function interfaceIndex(name: string): number {
-  const index = native().interfaceIndex(name);
-  if (index > 0) return index;
-  const names = Object.keys(networkInterfaces());
-  throw systemError(index, 'if_nametoindex', {
-    subject: `no interface '${name}'`,
-    hint: `With an address here: ${names.join(', ') || 'none'}; 'ip link' lists all`,
+/**
+ * The interface that goes by the name. Everything after this goes by what the kernel
+ * calls it, and by its index: an interface has one of each, and any number of other names.
+ *
+ * @throws SystemError ENODEV; EILSEQ where the kernel's name for it is no UTF-8
+ */
+export async function findInterface(name: string): Promise<Link> {
+  const link = await findLink(name);
+  if (link === undefined) throw await noInterface(name);
+  // Then it cannot be given back to the kernel, which ethtool's ioctl asks for.
+  if (link.name.includes('\ufffd')) {
+    throw systemError(-constants.errno.EILSEQ, 'rtnetlink getlink', {
+      subject: `interface ${link.index} has a name that is no UTF-8`,
+      hint: `Name it otherwise: ip link set dev ${shellWord(name)} name NAME`,
+    });
+  }
+  return link;
+}
+
+/** The error for a name that no interface goes by. */
+export async function noInterface(name: string): Promise<Error> {
+  const links = await listLinks().catch(() => []);
+  const names = links.map((link) => printable(link.name)).join(', ');
+  return systemError(-constants.errno.ENODEV, 'rtnetlink getlink', {
+    subject: `no interface '${printable(name)}'`,
+    hint: `In this network namespace there are: ${names || 'none'}`,
   });
 }

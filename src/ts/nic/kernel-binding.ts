@@ -2,9 +2,10 @@
 import { DevmemError, systemError } from '../errors.js';
 import { PAGE } from './bind-options.js';
 import { explainBindError } from './bind-errors.js';
-import { interfaceIndex } from './interface-arguments.js';
+import { findInterface } from './interface-arguments.js';
 import { getRings } from './netlink/ethtool.js';
 import { NetdevNetlink } from './netlink/netdev.js';
+import { printable, shellWord } from './quoting.js';
 
 /** What is to be bound. */
 export interface BindingRequest {
@@ -32,8 +33,9 @@ export interface KernelBinding {
  *
  * @param fd - the dma-buf's; not needed after the call
  */
-export async function bindQueues(request: BindingRequest, fd: number): Promise<KernelBinding> {
-  const index = interfaceIndex(request.interface);
+export async function bindQueues(asked: BindingRequest, fd: number): Promise<KernelBinding> {
+  const { name, index } = await findInterface(asked.interface);
+  const request = { ...asked, interface: name };
   const ringBytes = await checkRings(request);
   const netdev = await NetdevNetlink.open();
   try {
@@ -63,7 +65,7 @@ async function checkRings(request: BindingRequest): Promise<number> {
   if (ringBytes >= size) {
     throw new DevmemError(
       'ERR_DEVMEM_MEMORY_TOO_SMALL',
-      `options.memory has ${size} bytes, but ${queues.length} queue(s) of ${name} with rings of ${entries} entries take ${ringBytes} bytes to fill, and what is being read comes on top. Allocate at least ${2 * ringBytes} bytes, bind fewer queues, or shrink the rings with 'ethtool -G ${name} rx N'`,
+      `options.memory has ${size} bytes, but ${queues.length} queue(s) of ${printable(name)} with rings of ${entries} entries take ${ringBytes} bytes to fill, and what is being read comes on top. Allocate at least ${2 * ringBytes} bytes, bind fewer queues, or shrink the rings with 'ethtool -G ${shellWord(name)} rx N'`,
     );
   }
   return ringBytes;

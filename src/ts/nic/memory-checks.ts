@@ -4,6 +4,7 @@ import path from 'node:path';
 
 import { DevmemError } from '../errors.js';
 import type { DmaBuf } from '../memory/dma-buf.js';
+import { printable } from './quoting.js';
 
 /** @throws DevmemError ERR_DEVMEM_WRONG_MEMORY for memory that the interface cannot write to */
 export async function checkDevmemMemory(name: string, memory: DmaBuf): Promise<void> {
@@ -26,7 +27,7 @@ export async function checkExporter(name: string, exporter: string | undefined):
   if (exporter === 'nvidia' && !(await isPci(name))) {
     throw new DevmemError(
       'ERR_DEVMEM_WRONG_MEMORY',
-      `options.memory is an NVIDIA GPU's, and ${name} is no PCI device: binding them would crash the kernel. Use a NIC on PCI Express, or { type: 'udmabuf' }`,
+      `options.memory is an NVIDIA GPU's, and ${printable(name)} is no PCI device: binding them would crash the kernel. Use a NIC on PCI Express, or { type: 'udmabuf' }`,
     );
   }
 }

@@ -6,7 +6,7 @@ import { checkPrepare, type CheckedPrepare } from './prepare/arguments.js';
 import { applyWork } from './prepare/apply.js';
 import { runtimeDirectory } from './prepare/directory.js';
 import {
-  emptyJournal,
+  isAbout,
   type Journal,
   journalPath,
   type Preparation,
@@ -14,11 +14,14 @@ import {
 } from './prepare/journal.js';
 import { thisProcess } from './prepare/owner.js';
 import { isLive, makePlan, overlaps } from './prepare/planning.js';
-import { type Session, withSession } from './prepare/session.js';
+import { type Session, withInterface, withJournal } from './prepare/session.js';
 import { hasNetAdmin, readState } from './prepare/state.js';
 import { type RestoredSetting, undo } from './prepare/undo.js';
 import type { Flow } from './flows.js';
+import type { Link } from './netlink/link.js';
 import { InterfacePlan } from './plan.js';
+import { queueList } from './queue-list.js';
+import { printable } from './quoting.js';
 
 export type { Flow } from './flows.js';
 export { InterfacePlan, type PlanStep, type Setting } from './plan.js';
@@ -26,7 +29,7 @@ export type { NicStepMessage } from './prepare/apply.js';
 export type { RestoredSetting } from './prepare/undo.js';
 
 export interface PrepareOptions {
-  /** The network interface, e.g. `'eth1'`. */
+  /** The network interface, e.g. `'eth1'`, by its own name or an alternative one. */
   interface: string;
   /** Receive queues that memory is to be bound to, e.g. `[14, 15]`; each 0 to 65535. */
   queues: readonly number[];
@@ -44,6 +47,7 @@ export interface PrepareOptions {
 }
 
 export interface RestoreReport {
+  /** As it is called now. */
   readonly interface: string;
   readonly queues: readonly number[];
   /** In the order in which they were undone. */
@@ -52,6 +56,7 @@ export interface RestoreReport {
 
 /** An interface that was set up; dispose of it after the binding. */
 export interface PreparedInterface extends AsyncDisposable {
+  /** The kernel's own name for it, when it was set up. */
   readonly interface: string;
   readonly queues: readonly number[];
   /** What was done. */
@@ -75,23 +80,29 @@ export interface PreparedInterface extends AsyncDisposable {
  * @throws SystemError ENODEV where there is no such interface
  */
 export async function planInterface(options: PrepareOptions): Promise<InterfacePlan> {
-  const checked = checkPrepare(options);
-  const state = await readState(checked.interface, checked.index);
-  const journal = journalOrNone(checked, options.runtimeDirectory);
-  const { plan } = makePlan(state, checked, {
-    ...journal,
-    others: journal.preparations.filter(isLive),
-  });
-  return plan;
+  const checked = await checkPrepare(options);
+  return planChecked(checked, options.runtimeDirectory);
 }
 
+async function planChecked(
+  checked: CheckedPrepare,
+  runtime: string | undefined,
+): Promise<InterfacePlan> {
+  const { link } = checked;
+  const { shared, preparations } = journalOrNone(link, runtime) ?? NO_JOURNAL;
+  const history = { shared, preparations, others: preparations.filter(isLive) };
+  return makePlan(await readState(link), checked, history).plan;
+}
+
+const NO_JOURNAL: Pick<Journal, 'shared' | 'preparations'> = { shared: [], preparations: [] };
+
 // Without privilege there may be no folder, or one that cannot be read.
-function journalOrNone(checked: CheckedPrepare, given: string | undefined): Journal {
-  const { interface: name, index } = checked;
+function journalOrNone(link: Link, runtime: string | undefined): Journal | undefined {
   try {
-    return readJournal(journalPath(runtimeDirectory(given), name, index), name, index);
+    const journal = readJournal(journalPath(runtimeDirectory(runtime), link.index));
+    return journal !== undefined && isAbout(journal, link) ? journal : undefined;
   } catch {
-    return emptyJournal(name, index);
+    return undefined;
   }
 }
 
@@ -121,16 +132,15 @@ export async function applyPlan(options: PrepareOptions): Promise<PreparedInterf
 }
 
 async function prepare(options: PrepareOptions, stays: boolean): Promise<Prepared> {
-  const checked = checkPrepare(options);
-  const { interface: name, index } = checked;
+  const checked = await checkPrepare(options);
   // Said first: without privilege there may not even be a folder for the journal.
-  if (!hasNetAdmin()) refuseBlocked(await planInterface(options));
+  if (hasNetAdmin() === false) refuseBlocked(await planChecked(checked, options.runtimeDirectory));
   const directory = runtimeDirectory(options.runtimeDirectory);
-  return withSession(directory, name, index, async (session) => {
+  return withInterface(directory, checked.link, async (session, link) => {
     await undoAbandoned(session);
     const preparation = newPreparation(checked, stays);
-    const plan = await prepareLocked(session, checked, preparation);
-    return new Prepared(directory, index, plan, preparation.id);
+    const plan = await prepareLocked(session, { ...checked, link }, preparation);
+    return new Prepared(directory, session.index, plan, preparation.id);
   });
 }
 
@@ -140,7 +150,7 @@ function refuseBlocked(plan: InterfacePlan): void {
   const list = blockers.map((each) => `\n- ${each}`).join('');
   throw new DevmemError(
     'ERR_DEVMEM_PLAN_BLOCKED',
-    `${name}, queues ${queues.join(', ')}, cannot be set up, and nothing was changed:${list}`,
+    `${printable(name)}, queues ${queueList(queues)}, cannot be set up, and nothing was changed:${list}`,
   );
 }
 
@@ -166,13 +176,13 @@ async function prepareLocked(
   checked: CheckedPrepare,
   preparation: Preparation,
 ): Promise<InterfacePlan> {
-  const { name, index, journal } = session;
+  const { name, journal } = session;
   const others = [...journal.preparations];
   const taken = overlaps(checked.queues, others);
   if (taken.length > 0) {
-    throw new DevmemError('ERR_DEVMEM_QUEUES_TAKEN', `${name}: ${taken.join('; ')}`);
+    throw new DevmemError('ERR_DEVMEM_QUEUES_TAKEN', `${printable(name)}: ${taken.join('; ')}`);
   }
-  const { plan, work } = makePlan(await readState(name, index), checked, { ...journal, others });
+  const { plan, work } = makePlan(await readState(checked.link), checked, { ...journal, others });
   refuseBlocked(plan);
   journal.preparations.push(preparation);
   session.save();
@@ -237,12 +247,13 @@ class Prepared implements PreparedInterface {
   }
 
   async #restore(): Promise<RestoreReport> {
-    const { interface: name, queues } = this;
-    const settings = await withSession(this.#directory, name, this.#index, async (session) => {
+    const { queues } = this;
+    const report = await withJournal(this.#directory, this.#index, async (session) => {
       const mine = session.journal.preparations.find(({ id }) => id === this.#id);
-      // 'devmem-tcp nic restore' may have been told to.
-      return mine === undefined ? [] : undo(session, mine);
+      if (mine === undefined) return undefined;
+      return { interface: session.name, queues, settings: await undo(session, mine) };
     });
-    return { interface: name, queues, settings };
+    // 'devmem-tcp nic restore' may have been told to.
+    return report ?? { interface: this.interface, queues, settings: [] };
   }
 }

@@ -1,12 +1,17 @@
 /** Putting back what ended processes, and `devmem-tcp nic apply`, left set up. */
+import { checkInterface, noInterface } from './interface-arguments.js';
+import { findLink } from './netlink/link.js';
 import { runtimeDirectory } from './prepare/directory.js';
-import { listJournals } from './prepare/journal.js';
+import { isAbout, type Journal, listJournals } from './prepare/journal.js';
 import { describeOwner, isLive } from './prepare/planning.js';
-import { type Session, withSession } from './prepare/session.js';
+import { type Session, withJournal } from './prepare/session.js';
 import { type RestoredSetting, undo } from './prepare/undo.js';
 
 export interface RestoreOptions {
-  /** Only this interface. Default: all of this network namespace. */
+  /**
+   * Only this interface, by any of its names, or the one that it was set up by. Default:
+   * all of this network namespace.
+   */
   interface?: string;
   /** As for prepareInterface(). */
   runtimeDirectory?: string;
@@ -28,17 +33,28 @@ export interface Restoration {
 /**
  * Restores every preparation whose process has ended, and every one made to stay.
  *
+ * @throws TypeError for a name that is none; SystemError ENODEV for one that nothing has
  * @throws DevmemError ERR_DEVMEM_JOURNAL, ERR_DEVMEM_LOCKED
  */
 export async function restoreInterfaces(options: RestoreOptions = {}): Promise<Restoration[]> {
   const directory = runtimeDirectory(options.runtimeDirectory);
+  const { interface: asked } = options;
+  const journals = listJournals(directory);
+  const chosen = asked === undefined ? journals : await journalsOf(asked, journals);
   const restorations: Restoration[] = [];
-  for (const journal of listJournals(directory)) {
-    const { interface: name, index } = journal;
-    if (options.interface !== undefined && options.interface !== name) continue;
-    restorations.push(...(await withSession(directory, name, index, restoreAll)));
+  for (const { index } of chosen) {
+    restorations.push(...((await withJournal(directory, index, restoreAll)) ?? []));
   }
   return restorations;
+}
+
+// By any name that it has now; where none goes by that, by the one that it had.
+async function journalsOf(asked: string, journals: readonly Journal[]): Promise<Journal[]> {
+  const link = await findLink(checkInterface(asked));
+  if (link !== undefined) return journals.filter((journal) => isAbout(journal, link));
+  const former = journals.filter((journal) => journal.interface === asked);
+  if (former.length === 0) throw await noInterface(asked);
+  return former;
 }
 
 async function restoreAll(session: Session): Promise<Restoration[]> {

@@ -4,10 +4,11 @@ import { readFile } from 'node:fs/promises';
 
 import type { Allowance } from '../../nic/broker/policy.js';
 import { type Broker, type BrokerClient, startBroker } from '../../nic/broker/server.js';
+import { printable } from '../../nic/quoting.js';
 import { type Command, parseOptions, STATUS, UsageError } from '../command.js';
 import { Interrupted, Interruption } from '../interruption.js';
 import { stdout } from '../output.js';
-import { parseCount } from '../values.js';
+import { parseCount, parseQueues } from '../values.js';
 
 const HELP = `Binds receive queues for processes that lack the privilege to do so themselves.
 
@@ -80,7 +81,7 @@ async function run(args: readonly string[]): Promise<number> {
 
 function report(broker: Broker): void {
   const told = ({ interface: name, queues, bindingId, peer }: BrokerClient): string =>
-    `${name} queues ${queues.join(',')}, binding ${bindingId}, for user ${peer.uid}, process ${peer.pid}`;
+    `${printable(name)} queues ${queues.join(',')}, binding ${bindingId}, for user ${peer.uid}, process ${peer.pid}`;
   broker.on('bound', (client) => {
     log(`bound ${told(client)}`);
   });
@@ -99,23 +100,12 @@ function log(what: string): void {
   stdout.write(`broker: ${what}\n`);
 }
 
-/** `eth1`, `eth1:2,3`, `eth1:2-5,8`. */
+/** `eth1`, `eth1:2,3`, `eth1:2-5,8`. A colon is never an interface's: queues follow. */
 export function parseAllowance(text: string): Allowance {
-  // An interface's own name may have a colon: queues follow the last one.
-  const [, name, list] = /^(.+?)(?::([\d,-]+))?$/.exec(text) ?? [];
-  if (name === undefined) throw new UsageError(`--allow '${text}' names no interface`);
+  const [name = '', list] = text.split(/:(.*)/s, 2);
+  if (name === '') throw new UsageError(`--allow '${text}' names no interface`);
   if (list === undefined) return { interface: name };
-  return { interface: name, queues: list.split(',').flatMap((range) => parseRange(text, range)) };
-}
-
-function parseRange(text: string, range: string): number[] {
-  const [, from, to = from] = /^(\d{1,5})(?:-(\d{1,5}))?$/.exec(range) ?? [];
-  const first = Number(from);
-  const last = Number(to);
-  if (from === undefined || last < first) {
-    throw new UsageError(`--allow '${text}': queues are like 2,3 or 8-15, and '${range}' is not`);
-  }
-  return Array.from({ length: last - first + 1 }, (_, index) => first + index);
+  return { interface: name, queues: parseQueues(`the list of --allow '${text}'`, list) };
 }
 
 function parseMode(text: string): number {

@@ -1,9 +1,12 @@
 /** What a broker lets whom have. */
 import { DevmemError } from '../../errors.js';
 import type { Credentials } from '../../native.js';
+import { findLink } from '../netlink/link.js';
+import { printable, shellWord } from '../quoting.js';
 
 /** An interface whose queues may be bound through a broker. */
 export interface Allowance {
+  /** By any of the names that it has when a client asks. */
   interface: string;
   /** Default: all of its queues. */
   queues?: readonly number[];
@@ -26,19 +29,37 @@ export function checkPeer({ uids, gids }: Policy, peer: Credentials): void {
   );
 }
 
-/** @throws DevmemError ERR_DEVMEM_BROKER_REFUSED for queues that are not to be had */
-export function checkQueuesAllowed(
+/**
+ * What a client asks for, under the interface's own name.
+ *
+ * @throws DevmemError ERR_DEVMEM_BROKER_REFUSED for queues that are not to be had
+ */
+export async function allowedRequest<T extends Wanted>(policy: Policy, wanted: T): Promise<T> {
+  const link = await findLink(wanted.interface);
+  const name = link?.name ?? wanted.interface;
+  checkQueuesAllowed(policy, { ...wanted, interface: name }, link?.alternativeNames);
+  return { ...wanted, interface: name };
+}
+
+interface Wanted {
+  interface: string;
+  queues: readonly number[];
+}
+
+function checkQueuesAllowed(
   { allow }: Policy,
-  wanted: { interface: string; queues: readonly number[] },
+  wanted: Wanted,
+  alternativeNames: readonly string[] = [],
 ): void {
-  const entries = allow.filter((each) => each.interface === wanted.interface);
+  const names = [wanted.interface, ...alternativeNames];
+  const entries = allow.filter((each) => names.includes(each.interface));
   const isAllowed = (queue: number): boolean =>
     entries.some(({ queues }) => queues === undefined || queues.includes(queue));
   const denied = wanted.queues.filter((queue) => !isAllowed(queue));
   if (denied.length === 0) return;
   throw refusal(
-    `does not give out rx queue ${denied.join(', ')} of ${wanted.interface}`,
-    `allow ${wanted.interface}:${denied.join(',')} lets it`,
+    `does not give out rx queue ${denied.join(', ')} of ${printable(wanted.interface)}`,
+    `allow ${shellWord(`${wanted.interface}:${denied.join(',')}`)} lets it`,
   );
 }
 

@@ -8,7 +8,7 @@ import { exporterOf } from '../../memory/import.js';
 import type { Credentials } from '../../native.js';
 import { type BindingRequest, bindQueues, type KernelBinding } from '../kernel-binding.js';
 import { checkExporter } from '../memory-checks.js';
-import { checkPeer, checkQueuesAllowed, type Policy } from './policy.js';
+import { allowedRequest, checkPeer, type Policy } from './policy.js';
 import { decodeRequest, encodeAnswer, encodeError, MAX_BYTES } from './protocol.js';
 
 /** A client that has its binding. */
@@ -108,8 +108,7 @@ async function bind(
 ): Promise<{ request: BindingRequest; kernel: KernelBinding }> {
   const [fd] = fds;
   try {
-    const request = decodeRequest(content);
-    checkQueuesAllowed(policy, request);
+    const request = await allowedRequest(policy, decodeRequest(content));
     if (fd === undefined) {
       throw badMessage(
         "has no descriptor: send the dma-buf's in the same sendmsg(), by SCM_RIGHTS",

@@ -3,6 +3,7 @@ import { constants } from 'node:os';
 
 import { isSystemError, systemError } from '../../errors.js';
 import { native } from '../../native.js';
+import { printable } from '../quoting.js';
 
 /**
  * Runs a command; the answer is written into it.
@@ -12,7 +13,8 @@ import { native } from '../../native.js';
  */
 export function ethtoolCommand(interfaceName: string, what: string, command: Uint8Array): void {
   const status = native().ethtoolIoctl(interfaceName, command);
-  if (status < 0) throw systemError(status, `ethtool ${what}`, { subject: interfaceName });
+  if (status < 0)
+    throw systemError(status, `ethtool ${what}`, { subject: printable(interfaceName) });
 }
 
 /**

@@ -4,6 +4,7 @@
  * include/uapi/linux/ethtool_netlink.h, Documentation/networking/ethtool-netlink.rst.
  */
 import { systemError } from '../../errors.js';
+import { printable } from '../quoting.js';
 import { GenericNetlink } from './generic.js';
 import type { Attribute, Attributes } from './message.js';
 
@@ -70,7 +71,10 @@ export async function ethtoolSet(
   const answer = await netlink.request(command, [header(interfaceName), ...attributes]);
   const { errno, kernelMessage, messages } = answer;
   if (errno < 0) {
-    throw systemError(errno, `ethtool ${what}`, { subject: interfaceName, kernelMessage });
+    throw systemError(errno, `ethtool ${what}`, {
+      subject: printable(interfaceName),
+      kernelMessage,
+    });
   }
   return messages[0];
 }

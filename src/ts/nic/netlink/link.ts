@@ -6,7 +6,9 @@ import { constants, endianness } from 'node:os';
 
 import { systemError } from '../../errors.js';
 import { native } from '../../native.js';
+import { printable } from '../quoting.js';
 import {
+  type Attribute,
   Attributes,
   decodeAnswer,
   encodeMessage,
@@ -35,11 +37,22 @@ const IFF_LOOPBACK = 1 << 3;
 const IFF_LOWER_UP = 1 << 16;
 
 const IFLA_IFNAME = 3;
+const IFLA_LINK = 5;
+const IFLA_MASTER = 10;
+const IFLA_LINKINFO = 18;
+const IFLA_INFO_KIND = 1;
+const IFLA_LINK_NETNSID = 37;
 const IFLA_XDP = 43;
 const IFLA_XDP_ATTACHED = 2;
 const IFLA_XDP_PROG_ID = 4;
+const IFLA_PROP_LIST = 52;
+const IFLA_ALT_IFNAME = 53;
+const IFLA_PERM_ADDRESS = 54;
 const IFLA_PARENT_DEV_NAME = 56;
 const IFLA_PARENT_DEV_BUS_NAME = 57;
+
+// include/uapi/linux/if.h, with the terminating zero
+const IFNAMSIZ = 16;
 
 // XDP_ATTACHED_*
 const XDP_MODES = [undefined, 'driver', 'generic', 'offload', 'several'] as const;
@@ -48,7 +61,10 @@ const little = endianness() === 'LE';
 
 export interface Link {
   index: number;
+  /** The one by which the kernel calls it; others may serve to find it. */
   name: string;
+  /** Its others (`ip link property add … altname`). */
+  alternativeNames: readonly string[];
   /** As the administrator set it; `gone` from this network namespace. */
   state: 'up' | 'down' | 'gone';
   /** Whether there is a link to the other end. */
@@ -60,6 +76,14 @@ export interface Link {
   xdpMode: (typeof XDP_MODES)[number];
   /** The device behind it, such as `0000:3b:00.0` on bus `pci`; none for virtual interfaces. */
   parent: { name: string; bus: string } | undefined;
+  /** What kind of virtual interface it is, e.g. `vlan`; undefined for others. */
+  kind: string | undefined;
+  /** Index of the link that it sits on, where that is of this network namespace. */
+  lower: number | undefined;
+  /** Index of the bond or bridge that it is part of. */
+  master: number | undefined;
+  /** The hardware address that it came with, in hexadecimal. */
+  permanentAddress: string | undefined;
 }
 
 /**
@@ -67,11 +91,19 @@ export interface Link {
  *
  * @throws SystemError where the kernel refuses to tell
  */
-export async function getLink(index: number): Promise<Link | undefined> {
-  const { links, errno } = await requestLinks(index, NLM_F_ACK);
-  if (errno === -constants.errno.ENODEV) return undefined;
-  if (errno < 0) throw systemError(errno, 'rtnetlink getlink', { subject: `link ${index}` });
-  return links[0];
+export function getLink(index: number): Promise<Link | undefined> {
+  return requestLink(index, [], `link ${index}`);
+}
+
+/**
+ * The interface that goes by the name, be it its own or another one; undefined where
+ * none does. Unlike the ioctls, netlink takes names of every length, and whole.
+ *
+ * @throws SystemError where the kernel refuses to tell
+ */
+export function findLink(name: string): Promise<Link | undefined> {
+  const fits = Buffer.byteLength(name) < IFNAMSIZ;
+  return requestLink(0, [[fits ? IFLA_IFNAME : IFLA_ALT_IFNAME, name]], printable(name));
 }
 
 /**
@@ -80,14 +112,26 @@ export async function getLink(index: number): Promise<Link | undefined> {
  * @throws SystemError where the kernel refuses to tell
  */
 export async function listLinks(): Promise<Link[]> {
-  const { links, errno } = await requestLinks(0, NLM_F_DUMP);
+  const { links, errno } = await requestLinks(0, NLM_F_DUMP, []);
   if (errno < 0) throw systemError(errno, 'rtnetlink getlink');
   return links;
+}
+
+async function requestLink(
+  index: number,
+  attributes: readonly Attribute[],
+  subject: string,
+): Promise<Link | undefined> {
+  const { links, errno } = await requestLinks(index, NLM_F_ACK, attributes);
+  if (errno === -constants.errno.ENODEV) return undefined;
+  if (errno < 0) throw systemError(errno, 'rtnetlink getlink', { subject });
+  return links[0];
 }
 
 async function requestLinks(
   index: number,
   flags: number,
+  attributes: readonly Attribute[],
 ): Promise<{ links: Link[]; errno: number }> {
   const socket = new (native().NetlinkSocket)();
   const status = socket.open(NETLINK_ROUTE);
@@ -95,7 +139,7 @@ async function requestLinks(
   try {
     const header = new Uint8Array(IFINFOMSG);
     new DataView(header.buffer).setInt32(IFINFOMSG_INDEX, index, little);
-    const request = { type: RTM_GETLINK, flags, sequence: 1, header, attributes: [] };
+    const request = { type: RTM_GETLINK, flags, sequence: 1, header, attributes };
     const answer = await socket.request(encodeMessage(request));
     if (typeof answer === 'number') throw systemError(answer, 'netlink');
     return { links: decodeLinks(answer), errno: decodeAnswer(answer, 1, IFINFOMSG).errno };
@@ -126,12 +170,17 @@ function decodeLink(message: Uint8Array): Link | undefined {
   return {
     index: view.getInt32(MESSAGE_HEADER + IFINFOMSG_INDEX, little),
     name: attributes.string(IFLA_IFNAME) ?? '',
+    alternativeNames: attributes.nested(IFLA_PROP_LIST)?.strings(IFLA_ALT_IFNAME) ?? [],
     state: gone ? 'gone' : (flags & IFF_UP) !== 0 ? 'up' : 'down',
     carrier: !gone && (flags & IFF_LOWER_UP) !== 0,
     loopback: (flags & IFF_LOOPBACK) !== 0,
     xdpProgram: attached > 0 ? (xdp?.number(IFLA_XDP_PROG_ID) ?? 0) : undefined,
     xdpMode: XDP_MODES[attached],
     parent: decodeParent(attributes),
+    kind: attributes.nested(IFLA_LINKINFO)?.string(IFLA_INFO_KIND),
+    lower: attributes.has(IFLA_LINK_NETNSID) ? undefined : attributes.number(IFLA_LINK),
+    master: attributes.number(IFLA_MASTER),
+    permanentAddress: hexadecimal(attributes.bytes(IFLA_PERM_ADDRESS)),
   };
 }
 
@@ -139,4 +188,8 @@ function decodeParent(attributes: Attributes): Link['parent'] {
   const name = attributes.string(IFLA_PARENT_DEV_NAME);
   if (name === undefined) return undefined;
   return { name, bus: attributes.string(IFLA_PARENT_DEV_BUS_NAME) ?? '' };
+}
+
+function hexadecimal(bytes: Uint8Array | undefined): string | undefined {
+  return bytes === undefined ? undefined : Buffer.from(bytes).toString('hex');
 }

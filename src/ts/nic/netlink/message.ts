@@ -104,6 +104,12 @@ function encodeValue(value: AttributeValue): Uint8Array {
   return bytes;
 }
 
+/** Text up to its terminating zero. */
+function textOf(bytes: Uint8Array): string {
+  const end = bytes.indexOf(0);
+  return Buffer.from(end < 0 ? bytes : bytes.subarray(0, end)).toString();
+}
+
 /** Attributes of a received message. */
 export class Attributes {
   readonly #values: { type: number; bytes: Uint8Array }[] = [];
@@ -146,9 +152,12 @@ export class Attributes {
 
   string(type: number): string | undefined {
     const bytes = this.#find(type);
-    if (bytes === undefined) return undefined;
-    const end = bytes.indexOf(0);
-    return Buffer.from(end < 0 ? bytes : bytes.subarray(0, end)).toString();
+    return bytes === undefined ? undefined : textOf(bytes);
+  }
+
+  /** The texts of all attributes of the type. */
+  strings(type: number): string[] {
+    return this.#values.filter((each) => each.type === type).map((each) => textOf(each.bytes));
   }
 
   /** The payload as it is. */

@@ -8,6 +8,7 @@ import { constants, endianness } from 'node:os';
 import { systemError } from '../../errors.js';
 import { failedWith } from '../ioctl/call.js';
 import * as ioctl from '../ioctl/rxfh.js';
+import { printable } from '../quoting.js';
 import { ethtoolSet, header } from './ethtool.js';
 import { GenericNetlink } from './generic.js';
 import type { Attribute } from './message.js';
@@ -48,7 +49,7 @@ function getByIoctl(interfaceName: string): Rss | undefined {
     const table = ioctl.readTable(interfaceName);
     return table.length === 0 ? undefined : { table, contexts: false };
   } catch (error) {
-    if (failedWith(error, 'EOPNOTSUPP')) return undefined;
+    if (failedWith(error, 'EOPNOTSUPP', 'EINVAL')) return undefined;
     throw error;
   }
 }
@@ -101,7 +102,9 @@ export async function createRssContext(
   ]);
   const context = answer?.number(ETHTOOL_A_RSS_CONTEXT);
   if (context === undefined) {
-    throw systemError(-22, `ethtool ${what}`, { subject: `${interfaceName}: no number came back` });
+    throw systemError(-22, `ethtool ${what}`, {
+      subject: `${printable(interfaceName)}: no number came back`,
+    });
   }
   return context;
 }

@@ -1,12 +1,12 @@
 /** Checks of what prepareInterface() and planInterface() are given. */
 import { checkObject, invalidArgType } from '../../errors.js';
 import { checkFlow } from '../flows.js';
-import { checkInterface, checkQueues, interfaceIndex } from '../interface-arguments.js';
+import { checkInterface, checkQueues, findInterface } from '../interface-arguments.js';
+import type { Link } from '../netlink/link.js';
 import type { Request } from './planning.js';
 
 export interface CheckedPrepare extends Request {
-  interface: string;
-  index: number;
+  link: Link;
 }
 
 interface Given {
@@ -17,7 +17,7 @@ interface Given {
 }
 
 /** @throws TypeError, RangeError; SystemError ENODEV */
-export function checkPrepare(options: object): CheckedPrepare {
+export async function checkPrepare(options: object): Promise<CheckedPrepare> {
   const given: Given = checkObject('options', options);
   const name = checkInterface(given.interface);
   const queues = checkQueues(given.queues);
@@ -29,7 +29,6 @@ export function checkPrepare(options: object): CheckedPrepare {
   return {
     queues,
     flows: flows.map((flow: unknown, at) => checkFlow(`options.flows[${at}]`, flow)),
-    interface: name,
-    index: interfaceIndex(name),
+    link: await findInterface(name),
   };
 }

@@ -12,11 +12,13 @@ import {
   rmSync,
   writeSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 
 import { DevmemError } from '../../errors.js';
 import type { Rule } from '../ioctl/rxnfc.js';
-import { namespaceId, type Owner } from './owner.js';
+import type { Link } from '../netlink/link.js';
+import type { Owner } from './owner.js';
+import { bootId, namespaceId } from './proc.js';
 import type { SharedSetting, Value } from './settings.js';
 
 /** A setting that was changed. The last preparation restores it. */
@@ -52,85 +54,131 @@ export interface Preparation {
   rules: RuleRecord[];
 }
 
+/** What tells an interface from another one that gets its index. */
+export type Identity = Pick<Link, 'parent' | 'permanentAddress'>;
+
 export interface Journal {
-  version: 1;
+  version: 2;
   /** Settings do not outlive a boot. */
   boot: string;
   network: number;
-  interface: string;
   index: number;
+  /** As it was called when this was written last. */
+  interface: string;
+  device: Identity;
   shared: SharedRecord[];
   preparations: Preparation[];
 }
 
-export function emptyJournal(interfaceName: string, index: number): Journal {
+export type JournaledLink = Identity & Pick<Link, 'index' | 'name'>;
+
+export function emptyJournal(link: JournaledLink): Journal {
+  const { index, name, parent, permanentAddress } = link;
   return {
-    version: 1,
+    version: 2,
     boot: bootId(),
     network: namespaceId('net'),
-    interface: interfaceName,
     index,
+    interface: name,
+    device: { parent, permanentAddress },
     shared: [],
     preparations: [],
   };
 }
 
-function bootId(): string {
-  return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
-}
-
-/** Where an interface's journal and lock lie, without their extension. */
-export function journalPath(directory: string, interfaceName: string, index: number): string {
-  return join(directory, `nic-${namespaceId('net')}-${index}-${interfaceName}`);
+/**
+ * Whether the link is what the journal is about. An index stays with its interface
+ * whatever that is called, and goes to another one only where somebody asks for it, or a
+ * network namespace ends and a new one has its number.
+ */
+export function isAbout(journal: Journal, link: JournaledLink): boolean {
+  const { parent, permanentAddress } = journal.device;
+  if (journal.index !== link.index || permanentAddress !== link.permanentAddress) return false;
+  if (parent?.bus !== link.parent?.bus || parent?.name !== link.parent?.name) return false;
+  // Where nothing is known of the device, the name has to do.
+  return parent !== undefined || permanentAddress !== undefined || journal.interface === link.name;
 }
 
 /**
- * Reads a journal; an empty one where there is none, or one of before the last boot.
- *
- * @throws DevmemError ERR_DEVMEM_JOURNAL for a file that is none
+ * Where an interface's journal and lock lie, without their extension: by its index, as
+ * it may have several names, and others tomorrow.
  */
-export function readJournal(path: string, interfaceName: string, index: number): Journal {
-  let text: string;
-  try {
-    text = readFileSync(`${path}.json`, 'utf8');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT')
-      return emptyJournal(interfaceName, index);
-    throw error;
+export function journalPath(directory: string, index: number): string {
+  return join(directory, `nic-${namespaceId('net')}-${index}`);
+}
+
+/**
+ * Reads a journal; undefined where there is none, or one of before the last boot.
+ *
+ * @throws DevmemError ERR_DEVMEM_JOURNAL for a file that is none, and where an earlier
+ *   version left some: one for each name that the interface was set up by
+ */
+export function readJournal(path: string): Journal | undefined {
+  const own = `${basename(path)}-`;
+  for (const name of filesIn(dirname(path))) {
+    if (name.startsWith(own) && name.endsWith('.json')) readFile(join(dirname(path), name));
   }
-  const journal = parseJournal(text, `${path}.json`);
-  return journal.boot === bootId() ? journal : emptyJournal(interfaceName, index);
+  return readFile(`${path}.json`);
 }
 
 /** All journals of this network namespace. */
 export function listJournals(directory: string): Journal[] {
-  let names: string[];
-  try {
-    names = readdirSync(directory);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
-    throw error;
-  }
-  const prefix = `nic-${namespaceId('net')}-`;
-  return names
-    .filter((name) => name.startsWith(prefix) && name.endsWith('.json'))
-    .sort()
-    .map((name) => parseJournal(readFileSync(join(directory, name), 'utf8'), join(directory, name)))
-    .filter((journal) => journal.boot === bootId());
+  const file = new RegExp(`^nic-${namespaceId('net')}-(\\d+)(?:-.*)?\\.json$`, 's');
+  const indexes = filesIn(directory).flatMap((name) => file.exec(name)?.[1] ?? []);
+  return [...new Set(indexes.map(Number))]
+    .sort((a, b) => a - b)
+    .map((index) => readJournal(journalPath(directory, index)))
+    .filter((journal) => journal !== undefined);
 }
 
-function parseJournal(text: string, file: string): Journal {
+function filesIn(directory: string): string[] {
+  return orNone(() => readdirSync(directory)) ?? [];
+}
+
+function readFile(file: string): Journal | undefined {
+  const text = orNone(() => readFileSync(file, 'utf8'));
+  return text === undefined ? undefined : parseJournal(text, file);
+}
+
+/** Undefined where the file or folder is not there. */
+function orNone<T>(read: () => T): T | undefined {
   try {
-    const journal = JSON.parse(text) as Record<keyof Journal, unknown>;
-    const whole =
-      journal.version === 1 && Array.isArray(journal.shared) && Array.isArray(journal.preparations);
-    if (whole) return journal as Journal;
-  } catch {
-    // No JSON: no journal either.
+    return read();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
   }
+}
+
+function parseJournal(text: string, file: string): Journal | undefined {
+  const journal = parseObject(text);
+  // What another version wrote before the last boot counts for nothing either.
+  if (typeof journal?.boot === 'string' && journal.boot !== bootId()) return undefined;
+  if (isJournal(journal)) return journal;
   throw new DevmemError(
     'ERR_DEVMEM_JOURNAL',
     `${file} is not a journal of this version of devmem-tcp. Restore with the version that wrote it, or look at what it says, undo that with ethtool, and remove it`,
+  );
+}
+
+type Unchecked = Partial<Record<keyof Journal, unknown>>;
+
+function parseObject(text: string): Unchecked | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function isJournal(journal: Unchecked | undefined): journal is Journal {
+  return (
+    journal?.version === 2 &&
+    typeof journal.index === 'number' &&
+    typeof journal.device === 'object' &&
+    Array.isArray(journal.shared) &&
+    Array.isArray(journal.preparations)
   );
 }
 
@@ -153,7 +201,7 @@ export function writeJournal(path: string, journal: Journal): void {
     closeSync(fd);
   }
   renameSync(temporary, file);
-  syncDirectory(join(path, '..'));
+  syncDirectory(dirname(path));
 }
 
 function syncDirectory(directory: string): void {

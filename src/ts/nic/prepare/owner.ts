@@ -1,5 +1,7 @@
 /** Who made a preparation, and whether they are still there. */
-import { readFileSync, statSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
+
+import { namespaceId } from './proc.js';
 
 export interface Owner {
   pid: number;
@@ -7,11 +9,6 @@ export interface Owner {
   startTime: string;
   /** The pid namespace that the pid is of. */
   pidNamespace: number;
-}
-
-/** Inode of a namespace of this process, which identifies it while it exists. */
-export function namespaceId(kind: 'net' | 'pid'): number {
-  return statSync(`/proc/self/ns/${kind}`).ino;
 }
 
 /** This process. */

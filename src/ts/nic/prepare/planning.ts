@@ -90,6 +90,9 @@ function notesOf(state: InterfaceState, journal: History): string[] {
       `the kernel lists no queues of ${state.name}; is it down? 'ip link set dev ${state.name} up'`,
     );
   }
+  if (state.privileged === undefined) {
+    notes.push('there is no /proc to tell whether this process has CAP_NET_ADMIN, which it takes');
+  }
   for (const each of journal.preparations) {
     if (journal.others.includes(each)) continue;
     notes.push(
@@ -107,7 +110,7 @@ function blockersOf(
 ): string[] {
   const { name } = state;
   const blockers: string[] = [];
-  if (!state.privileged && steps.some((step) => step.changes)) {
+  if (state.privileged === false && steps.some((step) => step.changes)) {
     blockers.push(
       "changing an interface needs CAP_NET_ADMIN: run as root, or give node the capability: 'setcap cap_net_admin+ep $(command -v node)'",
     );

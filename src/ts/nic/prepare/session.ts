@@ -1,8 +1,11 @@
 /** A journal under its lock: what changing an interface and undoing that share. */
-import { native } from '../../native.js';
+import { noInterface } from '../interface-arguments.js';
+import { getLink, type Link } from '../netlink/link.js';
 import { getRss } from '../netlink/rss.js';
 import { openDirectory } from './directory.js';
 import {
+  emptyJournal,
+  isAbout,
   type Journal,
   journalPath,
   readJournal,
@@ -15,27 +18,71 @@ import { rxQueueCount, SETTINGS, type SharedSetting, type Value } from './settin
 
 /** An interface whose lock is held, and its journal. */
 export interface Session {
+  /** As it is called now; where it is gone, as it was. */
   readonly name: string;
   readonly index: number;
+  /** Whether the interface that the journal is about is still there. */
+  readonly present: boolean;
   readonly journal: Journal;
   /** Writes the journal; returns when it lies on the disk. */
   save: () => void;
 }
 
-/** Runs `body` with the interface's journal, while nobody else changes the interface. */
-export async function withSession<T>(
+/**
+ * Runs `body` with the journal of an interface that is to be set up, while nobody else
+ * changes the interface. A journal of one that had its index before, and is gone, is none.
+ *
+ * @throws SystemError ENODEV where the interface is gone meanwhile
+ */
+export async function withInterface<T>(
   directory: string,
-  name: string,
+  asked: Link,
+  body: (session: Session, link: Link) => Promise<T>,
+): Promise<T> {
+  return locked(directory, asked.index, async (path) => {
+    const link = await getLink(asked.index);
+    if (link === undefined) throw await noInterface(asked.name);
+    const found = readJournal(path);
+    const journal = found !== undefined && isAbout(found, link) ? found : emptyJournal(link);
+    return body(sessionOf(path, journal, link), link);
+  });
+}
+
+/**
+ * Runs `body` with what the journal of an index says, while nobody else changes the
+ * interface.
+ *
+ * @returns undefined where there is no journal
+ */
+export async function withJournal<T>(
+  directory: string,
   index: number,
   body: (session: Session) => Promise<T>,
+): Promise<T | undefined> {
+  return locked(directory, index, async (path) => {
+    const journal = readJournal(path);
+    if (journal === undefined) return undefined;
+    const link = await getLink(index);
+    const same = link !== undefined && isAbout(journal, link);
+    return body(sessionOf(path, journal, same ? link : undefined));
+  });
+}
+
+async function locked<T>(
+  directory: string,
+  index: number,
+  body: (path: string) => Promise<T>,
 ): Promise<T> {
   openDirectory(directory);
-  const path = journalPath(directory, name, index);
-  return withLock(`${path}.lock`, async () => {
-    const journal = readJournal(path, name, index);
-    const save = (): void => writeJournal(path, journal);
-    return body({ name, index, journal, save });
-  });
+  const path = journalPath(directory, index);
+  return withLock(`${path}.lock`, () => body(path));
+}
+
+function sessionOf(path: string, journal: Journal, link: Link | undefined): Session {
+  const name = link?.name ?? journal.interface;
+  journal.interface = name;
+  const save = (): void => writeJournal(path, journal);
+  return { name, index: journal.index, present: link !== undefined, journal, save };
 }
 
 /** The record of a shared setting. */
@@ -72,9 +119,4 @@ export async function writeVerified(
   if (now !== undefined && same(now)) return;
   const told = now === undefined ? 'nothing' : access.show(now);
   throw new Error(`the driver accepted ${access.show(value)}, and reading it back gave ${told}`);
-}
-
-/** Whether an interface of the name is still the one with the index. */
-export function isPresent(name: string, index: number): boolean {
-  return native().interfaceIndex(name) === index;
 }

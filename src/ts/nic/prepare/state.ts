@@ -6,7 +6,7 @@ import { listRules, type RuleTable } from '../ioctl/flow-rules.js';
 import { type Channels, getChannels } from '../netlink/channels.js';
 import { getRings, type Rings } from '../netlink/ethtool.js';
 import { type Feature, getFeature, NTUPLE } from '../netlink/features.js';
-import { getLink } from '../netlink/link.js';
+import type { Link } from '../netlink/link.js';
 import { NetdevNetlink, type RxQueue } from '../netlink/netdev.js';
 import { getRss, type Rss } from '../netlink/rss.js';
 
@@ -23,11 +23,12 @@ export interface InterfaceState {
   /** Empty while the interface is down. */
   rxQueues: RxQueue[];
   xdpProgram: number | undefined;
-  /** Whether this process may change interfaces. */
-  privileged: boolean;
+  /** Whether this process may change interfaces; undefined where it cannot tell. */
+  privileged: boolean | undefined;
 }
 
-export async function readState(name: string, index: number): Promise<InterfaceState> {
+export async function readState(link: Link): Promise<InterfaceState> {
+  const { name, index, xdpProgram } = link;
   return {
     name,
     index,
@@ -38,7 +39,7 @@ export async function readState(name: string, index: number): Promise<InterfaceS
     ntuple: await getFeature(name, NTUPLE),
     rules: listRules(name),
     rxQueues: await rxQueues(index),
-    xdpProgram: (await getLink(index))?.xdpProgram,
+    xdpProgram,
     privileged: hasNetAdmin(),
   };
 }
@@ -55,9 +56,17 @@ export async function rxQueues(index: number): Promise<RxQueue[]> {
 
 const CAP_NET_ADMIN = 12n;
 
-/** Whether this process has CAP_NET_ADMIN, as far as it can tell. */
-export function hasNetAdmin(): boolean {
-  const status = readFileSync('/proc/thread-self/status', 'utf8');
-  const effective = /^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? '0';
+/** Whether this process has CAP_NET_ADMIN; undefined where there is no /proc to tell. */
+export function hasNetAdmin(): boolean | undefined {
+  const effective = /^CapEff:\s*([0-9a-f]+)$/m.exec(ownStatus())?.[1];
+  if (effective === undefined) return undefined;
   return ((BigInt(`0x${effective}`) >> CAP_NET_ADMIN) & 1n) === 1n;
+}
+
+function ownStatus(): string {
+  try {
+    return readFileSync('/proc/thread-self/status', 'utf8');
+  } catch {
+    return '';
+  }
 }

@@ -3,11 +3,11 @@ import { DevmemError } from '../../errors.js';
 import { describeMatch } from '../flows.js';
 import { deleteRule, listRules, ruleAt } from '../ioctl/flow-rules.js';
 import { sameRule } from '../ioctl/rxnfc.js';
-import { getLink, type Link } from '../netlink/link.js';
 import { deleteRssContext, getRssContext, listRssContexts } from '../netlink/rss.js';
+import { printable, shellWord } from '../quoting.js';
 import type { ContextRecord, Preparation, RuleRecord, SharedRecord } from './journal.js';
 import { rssWithout } from './planning.js';
-import { isPresent, type Session, surroundings, writeVerified } from './session.js';
+import { type Session, surroundings, writeVerified } from './session.js';
 import { sameValue, SETTINGS, type Value } from './settings.js';
 import { rxQueues } from './state.js';
 
@@ -34,8 +34,8 @@ export interface RestoredSetting {
  *   ERR_DEVMEM_RESTORE_FAILED
  */
 export async function undo(session: Session, preparation: Preparation): Promise<RestoredSetting[]> {
-  const { name, index, journal } = session;
-  if (!isPresent(name, index)) return forget(session, await getLink(index));
+  const { name, journal } = session;
+  if (!session.present) return forget(session);
   await checkUnbound(session, preparation);
   const undoing = new Undoing(session);
 
@@ -51,25 +51,19 @@ export async function undo(session: Session, preparation: Preparation): Promise<
   if (undoing.failures.length > 0) {
     throw new DevmemError(
       'ERR_DEVMEM_RESTORE_FAILED',
-      `${name} could not be restored: ${undoing.failures.map(({ message }) => message).join('; ')}. What is left is in the journal: mend the cause and restore again`,
+      `${printable(name)} could not be restored: ${undoing.failures.map(({ message }) => message).join('; ')}. What is left is in the journal: mend the cause and restore again`,
       { cause: undoing.failures[0] },
     );
   }
   return undoing.report;
 }
 
-// Its settings went with the interface, unless that only has another name now.
-function forget({ name, journal, save }: Session, link: Link | undefined): RestoredSetting[] {
-  if (link !== undefined) {
-    throw new DevmemError(
-      'ERR_DEVMEM_RESTORE_FAILED',
-      `${name} was renamed to ${link.name}. Name it ${name} again to restore it`,
-    );
-  }
+// Its settings went with the interface.
+function forget({ name, journal, save }: Session): RestoredSetting[] {
   journal.preparations = [];
   journal.shared = [];
   save();
-  const detail = `${name} is gone, and what was set with it`;
+  const detail = `${printable(name)} is gone, and what was set with it`;
   return [{ what: 'interface', outcome: 'unchanged', detail }];
 }
 
@@ -82,7 +76,7 @@ async function checkUnbound({ name, index }: Session, { queues }: Preparation): 
   const list = bound.map(({ id, dmabufId }) => `${id} (binding ${dmabufId})`).join(', ');
   throw new DevmemError(
     'ERR_DEVMEM_STILL_BOUND',
-    `${name} cannot be restored while memory is bound to queue ${list}. Close the binding first: declare it after the preparation, so that it is disposed of before`,
+    `${printable(name)} cannot be restored while memory is bound to queue ${list}. Close the binding first: declare it after the preparation, so that it is disposed of before`,
   );
 }
 
@@ -171,7 +165,7 @@ async function undoShared(name: string, record: SharedRecord): Promise<Outcome> 
   }
   if (current === undefined || !isOurs(record, current)) {
     const now = current === undefined ? 'unknown' : show(current);
-    const detail = `somebody else set it to ${now}; before it was ${show(before)} ('${command(name, before)}')`;
+    const detail = `somebody else set it to ${now}; before it was ${show(before)} ('${command(shellWord(name), before)}')`;
     return { what, outcome: 'skipped', detail };
   }
   await writeVerified(name, setting, before, (now) => sameValue(now, before));
