@@ -27,9 +27,10 @@ export {
 } from './net/server.js';
 export { adopt, type AdoptOptions, type DevmemSocket, type SocketStats } from './net/socket.js';
 export type { BindRxOptions, Mode } from './nic/bind-options.js';
-export { bindRx, type FallbackMessage } from './nic/bind-rx.js';
+export { bindRx } from './nic/bind-rx.js';
 export type { Allowance } from './nic/broker/policy.js';
 export { Broker, type BrokerClient, type BrokerOptions, startBroker } from './nic/broker/server.js';
+export type { FallbackMessage } from './nic/fallback.js';
 export {
   type Flow,
   type InterfacePlan,

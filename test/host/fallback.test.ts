@@ -1,6 +1,7 @@
 import { bindRx, DmaBuf, type FallbackMessage } from 'devmem-tcp';
 import { describe, expect, it } from 'vitest';
 
+import { Child } from '../support/child.js';
 import { Recorder } from '../support/diagnostics.js';
 import { expectNoLeaks } from '../support/leaks.js';
 import { openPair } from '../support/peers.js';
@@ -13,8 +14,7 @@ describe('mode auto, where devmem cannot be had', () => {
 
   it.for([
     ['no interface was given', {}, 'ERR_DEVMEM_UNSUPPORTED'],
-    ['there is no such interface', { interface: 'nope0', queues: [0] }, 'ENODEV'],
-    ['the memory is of host type', { interface: 'lo', queues: [0] }, 'ERR_DEVMEM_WRONG_MEMORY'],
+    ['the interface is no NIC', { interface: 'lo', queues: [0] }, 'ENOTSUP'],
   ] as const)('copies and says why: %s', async ([, where, code]) => {
     using recorder = new Recorder<FallbackMessage>('devmem-tcp:fallback');
     await using memory = await DmaBuf.allocate({ type: 'host', size: SIZE });
@@ -31,6 +31,26 @@ describe('mode auto, where devmem cannot be had', () => {
     pair.peer.end('arrives all the same');
     expect(await readText(pair.socket)).toBe('arrives all the same');
     expect(pair.socket.transport).toBe('copy');
+  });
+
+  it('is refused an interface that is not there: who mistypes it would wonder at the speed', async () => {
+    using recorder = new Recorder<FallbackMessage>('devmem-tcp:fallback');
+    await using memory = await DmaBuf.allocate({ type: 'host', size: SIZE });
+    const binding = bindRx({ memory, interface: 'nope0', queues: [0] });
+    await expect(binding).rejects.toMatchObject({ code: 'ENODEV' });
+    await expect(binding).rejects.toThrow("no interface 'nope0'. In this network namespace");
+    expect(recorder.messages).toEqual([]);
+    await using other = await bindRx({ memory, interface: 'nope0', queues: [0], mode: 'copy' });
+    expect(other.transport).toBe('copy');
+  });
+
+  it('warns once the process, not where no interface was named', async () => {
+    const { status, stdout, stderr } = await new Child('fallback-warning').outcome();
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+    const warnings: unknown = JSON.parse(stdout);
+    expect(warnings).toMatchObject([{ name: 'DevmemFallbackWarning', code: 'DEVMEM_FALLBACK' }]);
+    expect(stdout).toContain('Receiving by copying, without devmem: ');
+    expect(stdout).toContain('lo is a virtual interface');
   });
 
   it('is silent in mode copy, which is no fallback', async () => {

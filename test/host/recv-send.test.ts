@@ -263,13 +263,24 @@ describe('a transfer ends', () => {
 describe('where devmem cannot be had', () => {
   it('auto copies, and says why', async () => {
     const { recv, port } = await receiver(
-      ...['--interface', 'nosuch0', '--queues', '1', '--no-prepare', '--verify', '--json'],
+      ...['--interface', 'lo', '--queues', '0', '--no-prepare', '--verify', '--json'],
     );
     await send(port, '--bytes', '1M');
     const received = await report(recv);
     expect(received).toMatchObject({ status: 0, transport: 'copy', verified: true });
-    expect(received.fallback).toContain("no interface 'nosuch0'");
+    expect(received.fallback).toContain('lo is a virtual interface');
   });
+
+  it.each(['--no-prepare', '--prepare'])(
+    'auto does not copy for who mistypes the interface (%s)',
+    async (preparing) => {
+      const { status, stderr } = await runCli([
+        ...['recv', '--interface', 'nosuch0', '--queues', '1', preparing],
+      ]);
+      expect(status).toBe(1);
+      expect(stderr).toMatch(/^devmem-tcp: .*no interface 'nosuch0'.*\n$/);
+    },
+  );
 
   it('auto copies where the interface cannot be set up, too', async () => {
     const recv = new Cli([
@@ -289,7 +300,7 @@ describe('where devmem cannot be had', () => {
       ...['--interface', 'lo', '--queues', '0', '--no-prepare'],
     ]);
     expect(status).toBe(1);
-    expect(stderr).toMatch(/^devmem-tcp: .*'host', which no NIC can receive into.*\n$/);
+    expect(stderr).toMatch(/^devmem-tcp: .*lo is a virtual interface, without a device.*\n$/);
   });
 });
 

@@ -21,6 +21,7 @@ export function state(more: Partial<InterfaceState> = {}): InterfaceState {
       otherUser: undefined,
     })),
     xdpProgram: undefined,
+    noDevice: undefined,
     privileged: true,
     ...more,
   };

@@ -4,6 +4,7 @@ import { constants } from 'node:os';
 import { systemError } from '../errors.js';
 import { getRings, type Rings } from './netlink/ethtool.js';
 import type { NetdevNetlink, RxQueue } from './netlink/netdev.js';
+import { printable, shellWord } from './quoting.js';
 
 export interface Refusal {
   /** The interface. */
@@ -19,11 +20,16 @@ export interface Refusal {
 
 interface Surroundings {
   refusal: Refusal;
+  /** The interface's name in a sentence, and as a word of a command. */
+  name: string;
+  word: string;
   rxQueues: RxQueue[];
   rings: Rings | undefined;
 }
 
 interface Explanation {
+  /** Where the kernel's own says too little, or another one on another kernel. */
+  errno?: number;
   subject: string;
   hint: string;
 }
@@ -34,6 +40,8 @@ const { EPERM, EEXIST, EBUSY, EINVAL, EOPNOTSUPP, ENOMEM, ERANGE } = constants.e
 export async function explainBindError(netdev: NetdevNetlink, refusal: Refusal): Promise<Error> {
   const surroundings = {
     refusal,
+    name: printable(refusal.name),
+    word: shellWord(refusal.name),
     rxQueues: await netdev.rxQueues(refusal.index).catch(() => []),
     rings: await getRings(refusal.name).catch(() => undefined),
   };
@@ -44,67 +52,70 @@ export async function explainBindError(netdev: NetdevNetlink, refusal: Refusal):
     explainHeaderSplit(surroundings) ??
     explainPageSize(surroundings) ??
     explainErrno(surroundings);
-  return systemError(refusal.errno, 'netdev bind-rx', {
-    subject: explanation?.subject ?? `${refusal.name}, queues ${refusal.queues.join(', ')}`,
+  return systemError(explanation?.errno ?? refusal.errno, 'netdev bind-rx', {
+    subject: explanation?.subject ?? `${surroundings.name}, queues ${refusal.queues.join(', ')}`,
     hint: explanation?.hint,
     kernelMessage: refusal.kernelMessage,
   });
 }
 
-function explainPermission({ refusal }: Surroundings): Explanation | undefined {
+function explainPermission({ refusal, name }: Surroundings): Explanation | undefined {
   if (refusal.errno !== -EPERM) return undefined;
   return {
-    subject: `binding queues of ${refusal.name} needs CAP_NET_ADMIN`,
+    subject: `binding queues of ${name} needs CAP_NET_ADMIN`,
     hint: "Run as root, or give node the capability: 'setcap cap_net_admin+ep $(command -v node)'",
   };
 }
 
-function explainMissingQueue({ refusal, rxQueues }: Surroundings): Explanation | undefined {
+function explainMissingQueue(surroundings: Surroundings): Explanation | undefined {
+  const { refusal, name, word, rxQueues } = surroundings;
   const missing = refusal.queues.filter((id) => !rxQueues.some((queue) => queue.id === id));
   if (rxQueues.length === 0 || missing.length === 0) return undefined;
   const last = Math.max(...rxQueues.map((queue) => queue.id));
   return {
-    subject: `${refusal.name} has no rx queue ${missing.join(', ')}`,
-    hint: `Its queues are 0 to ${last}; prepareInterface() makes more, as does 'ethtool -L ${refusal.name} combined N'`,
+    errno: -ERANGE,
+    subject: `${name} has no rx queue ${missing.join(', ')}`,
+    hint: `Its queues are 0 to ${last}; prepareInterface() makes more, as does 'ethtool -L ${word} combined N'`,
   };
 }
 
-function explainBoundQueue({ refusal, rxQueues }: Surroundings): Explanation | undefined {
+function explainBoundQueue({ refusal, name, rxQueues }: Surroundings): Explanation | undefined {
   const bound = rxQueues.filter(
     (queue) => queue.dmabufId !== undefined && refusal.queues.includes(queue.id),
   );
   if (bound.length === 0) return undefined;
   const list = bound.map((queue) => `${queue.id} (binding ${queue.dmabufId})`).join(', ');
   return {
-    subject: `rx queue ${list} of ${refusal.name} is bound already`,
+    subject: `rx queue ${list} of ${name} is bound already`,
     hint: 'Choose other queues, or end the process that holds the binding',
   };
 }
 
-function explainHeaderSplit({ refusal, rings }: Surroundings): Explanation | undefined {
-  const { name } = refusal;
+function explainHeaderSplit(surroundings: Surroundings): Explanation | undefined {
+  const { name, word, rings } = surroundings;
   if (rings?.tcpDataSplit === 'disabled') {
     return {
       subject: `header split is off on ${name}`,
-      hint: `Turn it on: 'ethtool -G ${name} tcp-data-split on'. ${setUp(refusal)}`,
+      hint: `Turn it on: 'ethtool -G ${word} tcp-data-split on'. ${setUp(surroundings)}`,
     };
   }
   if ((rings?.hdsThreshold ?? 0) > 0) {
     return {
       subject: `${name} splits only packets above ${rings?.hdsThreshold} bytes`,
-      hint: `Split all: 'ethtool -G ${name} hds-thresh 0'. ${setUp(refusal)}`,
+      hint: `Split all: 'ethtool -G ${word} hds-thresh 0'. ${setUp(surroundings)}`,
     };
   }
   return undefined;
 }
 
-function setUp({ name, queues }: Refusal): string {
-  const command = `devmem-tcp nic apply --interface ${name} --queues ${queues.join(',')}`;
+function setUp({ refusal, word }: Surroundings): string {
+  const queues = refusal.queues.join(',');
+  const command = `devmem-tcp nic apply --interface ${word} --queues ${queues}`;
   return `prepareInterface() does that and all else that is needed, as does '${command}'`;
 }
 
-function explainPageSize({ refusal }: Surroundings): Explanation | undefined {
-  const { name, rxPageSize, errno } = refusal;
+function explainPageSize({ refusal, name }: Surroundings): Explanation | undefined {
+  const { rxPageSize, errno } = refusal;
   if (rxPageSize === undefined) return undefined;
   const subject = `rx pages of ${rxPageSize} bytes on ${name}`;
   switch (-errno) {
@@ -121,13 +132,12 @@ function explainPageSize({ refusal }: Surroundings): Explanation | undefined {
   }
 }
 
-function explainErrno({ refusal }: Surroundings): Explanation | undefined {
-  const { name } = refusal;
+function explainErrno({ refusal, name, word }: Surroundings): Explanation | undefined {
   switch (-refusal.errno) {
     case EEXIST:
       return {
         subject: `${name} has an XDP program or a memory provider on these queues`,
-        hint: `'ip link set dev ${name} xdp off' takes an XDP program off`,
+        hint: `'ip link set dev ${word} xdp off' takes an XDP program off`,
       };
     case EBUSY:
       return {

@@ -13,12 +13,17 @@ import { checkInterface, checkQueues } from './interface-arguments.js';
 /**
  * - `devmem`: the kernel's devmem path, or an error.
  * - `copy`: plain reception into host memory.
- * - `auto`: devmem where it can be had, else copy; `binding.fallback` tells why.
+ * - `auto`: devmem where it can be had, else copy; `binding.fallback` tells why, as does
+ *   a warning of the process, the first time. An interface or a queue that is not there
+ *   is an error here too.
  */
 export type Mode = 'auto' | 'devmem' | 'copy';
 
 export interface BindRxOptions {
-  /** The network interface to receive on, e.g. `'eth1'`. Not needed for `mode: 'copy'`. */
+  /**
+   * The network interface to receive on, e.g. `'eth1'`, by its own name or an
+   * alternative one. Not needed for `mode: 'copy'`.
+   */
   interface?: string;
   /** Receive queues to bind, e.g. `[14, 15]`; each 0 to 65535. Not needed for `mode: 'copy'`. */
   queues?: readonly number[];

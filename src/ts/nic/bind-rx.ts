@@ -1,26 +1,17 @@
 /** Binding memory to receive queues, by the transport that this machine has. */
-import { channel } from 'node:diagnostics_channel';
-
-import { DevmemError, isSystemError } from '../errors.js';
+import { DevmemError } from '../errors.js';
 import { Binding, type KernelSide } from '../receive/binding.js';
 import { MemoryPool } from '../receive/pool.js';
 import { cmsg } from '../receive/transports/cmsg.js';
 import { copy } from '../receive/transports/copy.js';
 import { type BindRxOptions, type CheckedOptions, checkOptions, PAGE } from './bind-options.js';
 import { bindByBroker } from './broker/client.js';
-import { findInterface } from './interface-arguments.js';
+import { findNic } from './devices.js';
+import { allowsCopying, tellFallback } from './fallback.js';
 import { bindQueues, type KernelBinding } from './kernel-binding.js';
 import { watchLink } from './link-monitor.js';
 import { checkCopyMemory, checkDevmemMemory } from './memory-checks.js';
 import { NetdevNetlink } from './netlink/netdev.js';
-
-/** Published on the diagnostics channel `devmem-tcp:fallback`. */
-export interface FallbackMessage {
-  interface: string | undefined;
-  reason: Error;
-}
-
-const fallbackChannel = channel('devmem-tcp:fallback');
 
 /**
  * Binds memory to receive queues: from then on the NIC puts TCP payload of those
@@ -33,10 +24,10 @@ const fallbackChannel = channel('devmem-tcp:fallback');
  * @throws TypeError, RangeError for unusable arguments, whatever the mode
  * @throws DevmemError ERR_DEVMEM_MEMORY_IN_USE, whatever the mode, while another
  *   binding, or anything received through one, uses the memory
- * @throws SystemError in mode 'devmem': ENODEV (no such interface), EPERM, ERANGE or
- *   EINVAL (no such queue), EEXIST (queue bound, XDP attached), EBUSY (AF_XDP),
- *   EOPNOTSUPP (driver, rxPageSize), ENODATA or EINVAL (header split off), ENOENT
- *   (kernel); ENOENT, ECONNREFUSED or EACCES of connect(2) to the broker
+ * @throws SystemError ENODEV (no such interface) and ERANGE (no such queue), unless the
+ *   mode is 'copy'; in mode 'devmem' EPERM, EEXIST (queue bound, XDP attached), EBUSY
+ *   (AF_XDP), EOPNOTSUPP (no NIC, its driver, rxPageSize), ENODATA or EINVAL (header
+ *   split off), ENOENT (kernel); ENOENT, ECONNREFUSED or EACCES of connect(2) to the broker
  * @throws DevmemError ERR_DEVMEM_WRONG_MEMORY; in mode 'devmem'
  *   ERR_DEVMEM_MEMORY_TOO_SMALL, ERR_DEVMEM_BROKER_REFUSED, ERR_DEVMEM_BROKER_LOST, ERR_DEVMEM_BAD_MESSAGE
  * @throws the signal's reason
@@ -59,13 +50,9 @@ async function bindPool(pool: MemoryPool, checked: CheckedOptions): Promise<Bind
     return await bindDevmem(pool, checked);
   } catch (error) {
     checked.signal?.throwIfAborted();
-    const expected = isSystemError(error) || error instanceof DevmemError;
-    if (checked.mode === 'devmem' || !expected) throw error;
+    if (checked.mode === 'devmem' || !allowsCopying(error)) throw error;
     const binding = bindCopy(pool, checked, error);
-    if (fallbackChannel.hasSubscribers) {
-      const message: FallbackMessage = { interface: checked.interface, reason: error };
-      fallbackChannel.publish(message);
-    }
+    tellFallback({ interface: checked.interface, reason: error });
     return binding;
   }
 }
@@ -93,7 +80,7 @@ async function bindDevmem(pool: MemoryPool, checked: CheckedOptions): Promise<Bi
       'The devmem path needs options.interface and options.queues, and they were not given',
     );
   }
-  const { name, index } = await findInterface(asked);
+  const { name, index } = await findNic(asked);
   await checkDevmemMemory(name, memory);
   const request = { interface: name, queues, size: memory.size, rxPageSize };
   let binding: Binding | undefined;

@@ -2,7 +2,7 @@
 import { DevmemError, systemError } from '../errors.js';
 import { PAGE } from './bind-options.js';
 import { explainBindError } from './bind-errors.js';
-import { findInterface } from './interface-arguments.js';
+import { findNic } from './devices.js';
 import { getRings } from './netlink/ethtool.js';
 import { NetdevNetlink } from './netlink/netdev.js';
 import { printable, shellWord } from './quoting.js';
@@ -34,7 +34,7 @@ export interface KernelBinding {
  * @param fd - the dma-buf's; not needed after the call
  */
 export async function bindQueues(asked: BindingRequest, fd: number): Promise<KernelBinding> {
-  const { name, index } = await findInterface(asked.interface);
+  const { name, index } = await findNic(asked.interface);
   const request = { ...asked, interface: name };
   const ringBytes = await checkRings(request);
   const netdev = await NetdevNetlink.open();

@@ -1,7 +1,7 @@
 /** The state of the interface as ethtool shows it, and other processes that change it. */
 import { type ChildProcess, fork, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync } from 'node:fs';
+import { readdirSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 import type { PrepareOptions, Setting } from 'devmem-tcp';
@@ -65,6 +65,25 @@ export async function makeBare(): Promise<void> {
 /** Journals that there are. */
 export function journals(): string[] {
   return readdirSync(JOURNALS).filter((name) => name.endsWith('.json'));
+}
+
+/** Calls the interface otherwise, until the returned function is called. */
+export function rename(name: string): () => void {
+  const call = (from: string, to: string): void => {
+    try {
+      run('ip', 'link', 'set', 'dev', from, 'name', to);
+    } catch {
+      // Before Linux 6.2 it has to be down for that, and would lose its IPv6 addresses.
+      writeFileSync(`/proc/sys/net/ipv6/conf/${from}/keep_addr_on_down`, '1');
+      run('ip', 'link', 'set', 'dev', from, 'down');
+      run('ip', 'link', 'set', 'dev', from, 'name', to);
+      run('ip', 'link', 'set', 'dev', to, 'up');
+    }
+  };
+  call(INTERFACE, name);
+  return () => {
+    call(name, INTERFACE);
+  };
 }
 
 /** A process that prepared the interface. */

@@ -1,7 +1,7 @@
 /** Setting the interface up for what `recv` is about to receive. */
 import { lookup } from 'node:dns/promises';
 
-import { DevmemError, isSystemError } from '../../errors.js';
+import { allowsCopying } from '../../nic/fallback.js';
 import { type Flow, type PreparedInterface, prepareInterface } from '../../nic/prepare.js';
 import { withoutScope } from '../values.js';
 import type { Receive } from './receive-options.js';
@@ -30,8 +30,7 @@ export async function prepareFor(asked: Receive): Promise<Preparation | undefine
     const flows = await flowsOf(asked);
     return new Preparation(await prepareInterface({ interface: name, queues, flows }));
   } catch (error) {
-    const expected = isSystemError(error) || error instanceof DevmemError;
-    if (asked.mode !== 'auto' || !expected) throw error;
+    if (asked.mode !== 'auto' || !allowsCopying(error)) throw error;
     return new Preparation(undefined, error);
   }
 }

@@ -110,6 +110,7 @@ function blockersOf(
 ): string[] {
   const { name } = state;
   const blockers: string[] = [];
+  if (state.noDevice !== undefined) blockers.push(state.noDevice);
   if (state.privileged === false && steps.some((step) => step.changes)) {
     blockers.push(
       "changing an interface needs CAP_NET_ADMIN: run as root, or give node the capability: 'setcap cap_net_admin+ep $(command -v node)'",

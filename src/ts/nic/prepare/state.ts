@@ -1,12 +1,13 @@
 /** Everything about an interface that a plan is made from. Reading it changes nothing. */
 import { readFileSync } from 'node:fs';
 
+import { nicsBelow, whatToName, withoutDevice } from '../devices.js';
 import { driverName } from '../ioctl/driver.js';
 import { listRules, type RuleTable } from '../ioctl/flow-rules.js';
 import { type Channels, getChannels } from '../netlink/channels.js';
 import { getRings, type Rings } from '../netlink/ethtool.js';
 import { type Feature, getFeature, NTUPLE } from '../netlink/features.js';
-import type { Link } from '../netlink/link.js';
+import { type Link, listLinks } from '../netlink/link.js';
 import { NetdevNetlink, type RxQueue } from '../netlink/netdev.js';
 import { getRss, type Rss } from '../netlink/rss.js';
 
@@ -23,12 +24,15 @@ export interface InterfaceState {
   /** Empty while the interface is down. */
   rxQueues: RxQueue[];
   xdpProgram: number | undefined;
+  /** Why none of its queues could be bound: it is no NIC. */
+  noDevice: string | undefined;
   /** Whether this process may change interfaces; undefined where it cannot tell. */
   privileged: boolean | undefined;
 }
 
 export async function readState(link: Link): Promise<InterfaceState> {
-  const { name, index, xdpProgram } = link;
+  const { name, index, xdpProgram, parent } = link;
+  const nics = parent === undefined ? nicsBelow(link, await listLinks()) : undefined;
   return {
     name,
     index,
@@ -40,6 +44,7 @@ export async function readState(link: Link): Promise<InterfaceState> {
     rules: listRules(name),
     rxQueues: await rxQueues(index),
     xdpProgram,
+    noDevice: nics && `${withoutDevice(link)}. ${whatToName(nics)}`,
     privileged: hasNetAdmin(),
   };
 }
