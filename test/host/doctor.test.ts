@@ -79,6 +79,24 @@ describe('doctor', () => {
     expect(unknown.map(({ id }) => id)).toContain('topology.iommu');
   });
 
+  asRoot('and the plan say what they cannot know without /proc', async () => {
+    const prefix = ['unshare', '-m', 'sh', '-c', 'mount -t tmpfs none /proc && exec "$@"', 'sh'];
+    const { status, stdout, stderr } = await runCli(['doctor', '--json'], { prefix });
+    expect({ status, stderr }).toEqual({ status: 1, stderr: '' });
+    const ids = missing(JSON.parse(stdout) as Report).map(({ id }) => id);
+    expect(ids).toContain('privilege.net-admin');
+
+    const options = ['--interface', 'lo', '--queues', '0'];
+    const plan = await runCli(['nic', 'plan', ...options], { prefix });
+    expect(plan).toMatchObject({ status: 1, stderr: '' });
+    expect(plan.stdout).toContain('note: there is no /proc to tell whether');
+    for (const args of [['apply', ...options], ['restore']]) {
+      const { status: failed, stderr: said } = await runCli(['nic', ...args], { prefix });
+      expect(failed).toBe(1);
+      expect(said).toMatch(/Without \/proc nobody could tell later .* 'mount -t proc proc \/proc'/);
+    }
+  });
+
   asRoot('names the virtual interfaces where there are no others', async () => {
     const { status, stdout } = await runCli(['doctor', '--json'], {
       prefix: ['unshare', '-n', 'sh', '-c', 'ip link add veth7 type veth && exec "$@"', 'sh'],

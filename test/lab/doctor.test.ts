@@ -69,7 +69,7 @@ it('misses a free queue where all are bound', async () => {
   expect(status).toBe(1);
   const finding = find(report, 'interface.bound');
   expect(finding).toMatchObject({ status: 'missing' });
-  expect(finding?.title).toContain(`0 (binding ${binding.id})`);
+  expect(finding?.title).toMatch(new RegExp(`: 0-\\d+ \\(binding ${binding.id}\\)$`));
 });
 
 it('sees header split off, and how to turn it on', async () => {

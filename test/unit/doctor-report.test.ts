@@ -1,9 +1,15 @@
 import { describe, expect, it } from 'vitest';
 
+import { renderReport } from '../../dist/cli/doctor/render.js';
 import { diagnose, examine } from '../../dist/doctor/diagnose.js';
 import type { Machine } from '../../dist/doctor/machine.js';
 import type { Finding } from '../../dist/doctor/report.js';
+import type { Link } from '../../dist/nic/netlink/link.js';
+import { printable, shellWord } from '../../dist/nic/quoting.js';
 import { ENOPROTOOPT, ETH1, GOOD_FILES, machine, queue, RINGS } from '../support/machines.js';
+
+// But for the ends of lines.
+const CONTROL = /(?!\n)\p{Cc}/u;
 
 const missing = (findings: Finding[]): string[] =>
   findings.filter(({ status }) => status === 'missing').map(({ id }) => id);
@@ -65,6 +71,15 @@ describe('a machine that lacks nothing', () => {
     const report = await examine(machine({ links: () => Promise.resolve([eth0, ETH1]) }), {});
     expect(report).toMatchObject({ ready: true, interfaces: ['eth1'] });
     expect(missing(report.findings)).toEqual(['interface.driver']);
+  });
+
+  it('is asked for by any name of the interface', async () => {
+    const named = { ...ETH1, alternativeNames: ['enp59s0f0np0'] };
+    const eth0 = { ...ETH1, name: 'eth0', index: 2 };
+    const links = (): Promise<Link[]> => Promise.resolve([eth0, named]);
+    const report = await examine(machine({ links }), { interface: 'enp59s0f0np0' });
+    expect(report).toMatchObject({ ready: true, interfaces: ['eth1'] });
+    expect(report.findings.some((each) => each.interface === 'eth0')).toBe(false);
   });
 
   it('is not when it is that other interface that is asked for', async () => {
@@ -197,6 +212,94 @@ describe('where a broker binds, and nobody else has the privilege', () => {
     const report = await at({ rings: () => Promise.resolve(rings) });
     expect(missing(report.findings)).toEqual(['interface.header-split', 'interface.hds-thresh']);
     expect(report.ready).toBe(false);
+  });
+});
+
+describe('an interface without a device', () => {
+  const bond = { ...ETH1, name: 'bond0', index: 9, parent: undefined, kind: 'bond' };
+  const vlan = { ...bond, name: 'bond0.5', index: 10, kind: 'vlan', lower: 9 };
+  const lo = { ...bond, name: 'lo', index: 1, kind: undefined, loopback: true };
+  const links = (): Promise<Link[]> => Promise.resolve([lo, { ...ETH1, master: 9 }, bond, vlan]);
+
+  it.for([
+    ['bond0', 'Name the NIC below it: eth1.'],
+    ['bond0.5', 'Name the NIC below it: eth1.'],
+    ['lo', 'Name a NIC; there is none below it.'],
+  ] as const)('is told what to name in its place: %s', async ([name, fix]) => {
+    const { ready, findings } = await examine(machine({ links }), { interface: name });
+    expect(ready).toBe(false);
+    expect(findings.find(({ id }) => id === 'interface.driver')).toMatchObject({
+      interface: name,
+      title: expect.stringContaining('No device behind it') as string,
+      fix,
+    });
+  });
+});
+
+describe('a name that a shell or a terminal takes for something else', () => {
+  const NAMES = [
+    'x;reboot',
+    'a$(id)',
+    "q'q",
+    'q"q',
+    '`id`',
+    'b\x1b[31mred',
+    'e\x07',
+    '\x9b1m',
+    '|x',
+  ];
+  const nothing = (): Promise<undefined> => Promise.resolve(undefined);
+  const off = { active: false, changeable: true };
+
+  /** All that could be said of an interface. */
+  async function said(name: string): Promise<Finding[]> {
+    const links = (): Promise<Link[]> =>
+      Promise.resolve([{ ...ETH1, name, state: 'down', xdpProgram: 7, xdpMode: 'driver' }]);
+    const common = { links, rxQueues: () => Promise.resolve([queue(0)]) };
+    const rings = { ...RINGS, tcpDataSplit: 'disabled', hdsThreshold: 256 } as const;
+    const reports = await Promise.all([
+      examine(machine({ ...common, driver: nothing }), {}),
+      examine(machine({ ...common, driver: nothing }, { '/sys/class/net/x': '' }), {}),
+      examine(
+        machine({
+          ...common,
+          driver: () => Promise.resolve('mlx5_core'),
+          rings: () => Promise.resolve(rings),
+          feature: () => Promise.resolve(off),
+        }),
+        {},
+      ),
+      examine(machine({ links: () => Promise.resolve([{ ...ETH1, name }]) }), {}),
+      examine(machine({ links: () => Promise.resolve([]) }), { interface: name }),
+    ]);
+    const texts = reports.map((report) => renderReport(report, 80, (_style, text) => text));
+    for (const text of texts) expect(text).not.toMatch(CONTROL);
+    return reports.flatMap(({ findings }) => findings);
+  }
+
+  it.for(NAMES)('is quoted in commands and escaped in lines: %j', async (name) => {
+    const findings = await said(name);
+    const commands = findings.flatMap((each) => each.commands ?? []);
+    const naming = commands.filter((command) => /^(ethtool|ip link set)/.test(command));
+    expect(naming.length).toBeGreaterThan(6);
+    for (const command of naming) expect(command).toContain(` ${shellWord(name)}`);
+    const nft = commands.filter((command) => command.startsWith('nft'));
+    expect(nft.length).toBeGreaterThan(0);
+    const plain = !name.includes('"') && printable(name) === name;
+    for (const command of nft.filter((each) => !each.includes('device "IF"'))) {
+      expect(plain).toBe(true);
+      expect(command).toContain(`device "${name.replaceAll("'", "'\\''")}"`);
+    }
+    const words = findings.flatMap(({ title, why, fix }) => [title, why, fix]).join('\n');
+    expect(words).not.toMatch(CONTROL);
+  });
+
+  it('is refused where it is none: with a colon, or longer than there are', async () => {
+    for (const name of ['eth1:2', '', 'x'.repeat(128)]) {
+      await expect(diagnose({ interface: name })).rejects.toMatchObject({
+        code: 'ERR_INVALID_ARG_VALUE',
+      });
+    }
   });
 });
 

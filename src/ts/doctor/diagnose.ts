@@ -1,5 +1,6 @@
 /** Looks at a machine, and says what a devmem receive would lack. */
 import { checkObject, invalidArgType } from '../errors.js';
+import { checkInterface } from '../nic/interface-arguments.js';
 import { checkInterfaces } from './checks/interfaces.js';
 import { checkKernel } from './checks/kernel.js';
 import { checkMemory } from './checks/memory.js';
@@ -14,7 +15,7 @@ import type { Finding, Report } from './report.js';
 import { parseVersion } from './version.js';
 
 export interface DiagnoseOptions {
-  /** The one interface to look at; default: all that are hardware. */
+  /** The one interface to look at, by any of its names; default: all that are hardware. */
   interface?: string;
   /** The socket of a broker that is to bind, in place of this process. */
   broker?: string;
@@ -25,15 +26,14 @@ export interface DiagnoseOptions {
  * what is missing or in its way. Changes nothing, binds nothing, needs no
  * privilege; what cannot be read is a finding that says so, not an error.
  *
- * @throws TypeError ERR_INVALID_ARG_TYPE for options that are no strings
+ * @throws TypeError for options that are no strings, and for what no interface is called
  */
 export async function diagnose(options: DiagnoseOptions = {}): Promise<Report> {
   checkObject('options', options);
-  for (const name of ['interface', 'broker'] as const) {
-    const value: unknown = options[name];
-    if (value !== undefined && typeof value !== 'string') {
-      throw invalidArgType(`options.${name}`, 'a string', value);
-    }
+  const { interface: name, broker }: { interface?: unknown; broker?: unknown } = options;
+  if (name !== undefined) checkInterface(name);
+  if (broker !== undefined && typeof broker !== 'string') {
+    throw invalidArgType('options.broker', 'a string', broker);
   }
   return examine(thisMachine(), options);
 }

@@ -1,4 +1,5 @@
 /** A report as people read it. */
+import { printable } from '../../nic/quoting.js';
 import type { Finding, Report, Status } from '../../doctor/report.js';
 import { type Paint, type Style, wrap } from '../wrap.js';
 
@@ -23,7 +24,7 @@ export function renderReport(report: Report, width: number, paint: Paint): strin
 }
 
 function headingOf(finding: Finding): string {
-  if (finding.interface !== undefined) return `interface ${finding.interface}`;
+  if (finding.interface !== undefined) return `interface ${printable(finding.interface)}`;
   return finding.area;
 }
 
@@ -56,14 +57,14 @@ function broken(command: string, width: number): string[] {
 
 function conclusion(report: Report, width: number, paint: Paint): string[] {
   if (report.ready) {
-    const where = report.interfaces.join(', ');
+    const where = report.interfaces.map(printable).join(', ');
     return wrap(`A devmem receive could work here, on ${where}.`, width).map((line) =>
       paint('bold', line),
     );
   }
   const missing = report.findings.filter(({ status }) => status === 'missing');
   const titles = missing.map(({ interface: name, title }) =>
-    name === undefined ? title : `${name}: ${title}`,
+    name === undefined ? title : `${printable(name)}: ${title}`,
   );
   return [
     ...wrap('A devmem receive cannot work here. What is missing:', width).map((line) =>

@@ -1,4 +1,5 @@
 /** What takes a machine down where its kernel is not patched; first among the findings. */
+import { printable, singleQuoted } from '../../nic/quoting.js';
 import type { KernelFacts } from '../facts/kernel.js';
 import type { Part } from '../report.js';
 
@@ -24,11 +25,14 @@ function urgentData({ urgentFixed }: KernelFacts, name: string): Part {
 
 /** The command that keeps urgent data away from an interface; in lines that fit a terminal. */
 export function dropUrgentData(interfaceName: string): string {
-  return [
-    "nft 'table netdev devmem { chain ingress {",
-    `  type filter hook ingress device "${interfaceName}" priority 0;`,
-    "  tcp flags & urg == urg counter drop; }; }'",
-  ].join('\n');
+  // nft has no way to write a quote in a string, nor a terminal to show what controls it.
+  const writable = !interfaceName.includes('"') && printable(interfaceName) === interfaceName;
+  const rules = [
+    'table netdev devmem { chain ingress {',
+    `  type filter hook ingress device "${writable ? interfaceName : 'IF'}" priority 0;`,
+    '  tcp flags & urg == urg counter drop; }; }',
+  ];
+  return `nft ${singleQuoted(rules.join('\n'))}`;
 }
 
 function packetSockets({ packetSocketsFixed, packetSockets: open = 0 }: KernelFacts): Part {

@@ -1,4 +1,6 @@
 /** Whether an interface can receive into device memory. */
+import { whatToName } from '../../nic/devices.js';
+import { printable, shellWord } from '../../nic/quoting.js';
 import type { InterfaceFacts, NetworkFacts } from '../facts/interfaces.js';
 import type { Finding, Part } from '../report.js';
 import type { Version } from '../version.js';
@@ -40,13 +42,14 @@ function unknownInterfaces(): Finding {
 }
 
 function noHardware(interfaces: InterfaceFacts[], asked: string | undefined): Finding {
-  const others = interfaces.map(({ name }) => name).join(', ');
+  const others = interfaces.map(({ name }) => printable(name)).join(', ');
   const none = others === '' ? 'only loopback' : `only loopback and virtual ones (${others})`;
   return {
     id: 'interface.list',
     area: 'interface',
     status: 'missing',
-    title: asked === undefined ? `No network hardware: ${none}` : `No interface '${asked}'`,
+    title:
+      asked === undefined ? `No network hardware: ${none}` : `No interface '${printable(asked)}'`,
     why: `The payload has to come through a NIC that can put it apart from the headers: ${CAPABLE_DRIVERS}.`,
     fix:
       asked === undefined
@@ -90,7 +93,7 @@ function checkDriver(facts: InterfaceFacts, kernel: Version | undefined, sysfs: 
         status: 'warning',
         title: `Driver ${driver} may be able to receive into device memory${which}`,
         why: `Mainline's can since Linux ${since}; this one is from elsewhere, or the kernel's version is unknown.`,
-        fix: `See what binding says: bindRx({ interface: '${name}', mode: 'devmem', … }).`,
+        fix: `See what binding says: bindRx({ interface: '${printable(name)}', mode: 'devmem', … }).`,
       };
     case 'too-old':
       return {
@@ -111,13 +114,13 @@ function checkDriver(facts: InterfaceFacts, kernel: Version | undefined, sysfs: 
   }
 }
 
-function virtual({ name, driver }: InterfaceFacts): Part {
+function virtual({ driver, nicsBelow }: InterfaceFacts): Part {
   return {
     id: 'interface.driver',
     status: 'missing',
     title: `No device behind it: a virtual interface${driver === undefined ? '' : ` (${driver})`}`,
     why: 'Only queues of a NIC can be bound; a bridge, VLAN, bond or tunnel has none.',
-    fix: `Name the NIC below ${name}.`,
+    fix: `${whatToName(nicsBelow)}.`,
   };
 }
 
@@ -131,7 +134,7 @@ function unknownDriver({ name }: InterfaceFacts, sysfs: boolean): Part {
     fix: sysfs
       ? "Load the driver; 'ethtool -i' tells which one an interface has."
       : 'Mount sysfs, or run the doctor outside the sandbox:',
-    commands: sysfs ? [`ethtool -i ${name}`] : ['mount -t sysfs sysfs /sys'],
+    commands: sysfs ? [`ethtool -i ${shellWord(name)}`] : ['mount -t sysfs sysfs /sys'],
   };
 }
 
@@ -144,7 +147,7 @@ function checkState({ state, xdpMode, xdpProgram, name }: InterfaceFacts): Part[
       title: 'It is down',
       why: 'An interface has its queues while it is up.',
       fix: 'Bring it up:',
-      commands: [`ip link set dev ${name} up`],
+      commands: [`ip link set dev ${shellWord(name)} up`],
     });
   }
   parts.push(
@@ -156,7 +159,7 @@ function checkState({ state, xdpMode, xdpProgram, name }: InterfaceFacts): Part[
           title: `An XDP program is attached (${xdpMode ?? 'unknown'} mode)`,
           why: 'XDP reads packets, so the kernel refuses to bind device memory beside it (net/core/devmem.c, EEXIST).',
           fix: 'Take it off, if nobody needs it:',
-          commands: [`ip link set dev ${name} ${XDP_OFF[xdpMode ?? 'several']} off`],
+          commands: [`ip link set dev ${shellWord(name)} ${XDP_OFF[xdpMode ?? 'several']} off`],
         },
   );
   return parts;

@@ -1,4 +1,5 @@
 /** Whether this process may bind. */
+import { printable, shellWord } from '../../nic/quoting.js';
 import type { PrivilegeFacts } from '../facts/privilege.js';
 import type { Finding, Part } from '../report.js';
 import { atLeast, type Version } from '../version.js';
@@ -54,12 +55,12 @@ function checkBroker(broker: NonNullable<PrivilegeFacts['broker']>): Part {
   const { path, access, socket, listens } = broker;
   const id = 'privilege.broker';
   const why = 'It binds for processes without CAP_NET_ADMIN.';
-  if (listens) return { id, status: 'ok', title: `A broker listens at ${path}`, why };
+  if (listens) return { id, status: 'ok', title: `A broker listens at ${printable(path)}`, why };
   if (access === 'denied') {
     return {
       id,
       status: 'missing',
-      title: `No access to the broker's socket ${path}`,
+      title: `No access to the broker's socket ${printable(path)}`,
       why,
       fix: 'Give this user write access to the socket, by its group or mode.',
     };
@@ -67,10 +68,13 @@ function checkBroker(broker: NonNullable<PrivilegeFacts['broker']>): Part {
   return {
     id,
     status: 'missing',
-    title: access === 'usable' && !socket ? `${path} is no socket` : `No broker listens at ${path}`,
+    title:
+      access === 'usable' && !socket
+        ? `${printable(path)} is no socket`
+        : `No broker listens at ${printable(path)}`,
     why,
     fix: 'Start one:',
-    commands: [`devmem-tcp broker --socket ${path} --allow IF:QUEUES`],
+    commands: [`devmem-tcp broker --socket ${shellWord(path)} --allow IF:QUEUES`],
   };
 }
 

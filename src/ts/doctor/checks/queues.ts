@@ -1,4 +1,7 @@
 /** Whether an interface has receive queues to bind. */
+import type { RxQueue } from '../../nic/netlink/netdev.js';
+import { queueList } from '../../nic/queue-list.js';
+import { shellWord } from '../../nic/quoting.js';
 import type { InterfaceFacts } from '../facts/interfaces.js';
 import type { Part } from '../report.js';
 
@@ -27,8 +30,8 @@ function count(facts: InterfaceFacts): Part {
       status: 'warning',
       title: `It has ${queues} receive queue${queues === 1 ? '' : 's'}`,
       why,
-      fix: 'Make more, if the driver can:',
-      commands: [`ethtool -L ${facts.name} combined 2`],
+      fix: "Make more, if the driver can ('rx' for 'combined', where rx and tx have their own):",
+      commands: [`ethtool -L ${shellWord(facts.name)} combined 2`],
     };
   }
   return { id, status: 'ok', title: `It has ${queues} receive queues` };
@@ -39,15 +42,13 @@ function users({ rxQueues }: InterfaceFacts): Part | undefined {
   const id = 'interface.bound';
   const taken = rxQueues.filter((each) => each.dmabufId !== undefined || each.otherUser);
   if (taken.length === 0) return { id, status: 'ok', title: 'Nothing is bound to its queues' };
-  const list = taken
-    .map((each) => `${each.id} (${each.otherUser ?? `binding ${each.dmabufId}`})`)
-    .join(', ');
+  const list = usersOf(taken);
   const free = rxQueues.filter((each) => !taken.includes(each)).map(({ id: queue }) => queue);
   if (free.length > 0) {
     return {
       id,
       status: 'ok',
-      title: `In use: rx queue ${list}; free: ${free.join(', ')}`,
+      title: `In use: rx queue ${list}; free: ${queueList(free)}`,
     };
   }
   return {
@@ -59,6 +60,22 @@ function users({ rxQueues }: InterfaceFacts): Part | undefined {
   };
 }
 
+// More would not fit a line.
+const MOST_USERS = 4;
+
+/** Queues by who has them: `2-3 (binding 7), 5 (AF_XDP)`. */
+function usersOf(taken: readonly RxQueue[]): string {
+  const queues = new Map<string, number[]>();
+  for (const { id, dmabufId, otherUser } of taken) {
+    const user = otherUser ?? `binding ${dmabufId}`;
+    queues.set(user, [...(queues.get(user) ?? []), id]);
+  }
+  if (queues.size > MOST_USERS) {
+    return `${queueList(taken.map(({ id }) => id))} (${queues.size} bindings and sockets)`;
+  }
+  return [...queues].map(([user, ids]) => `${queueList(ids)} (${user})`).join(', ');
+}
+
 function rings({ rings, name }: InterfaceFacts): Part | undefined {
   if (rings?.rx === undefined || rings.rx === 0) return undefined;
   const bytes = rings.rx * PAGE;
@@ -67,6 +84,6 @@ function rings({ rings, name }: InterfaceFacts): Part | undefined {
     id: 'interface.rings',
     status: 'ok',
     title: `Rings of ${rings.rx} entries: a bound queue keeps ${(bytes / MiB).toFixed(1)} MiB filled`,
-    why: `Memory has to be larger than that, ${smallest} MiB for each queue or more; 'ethtool -G ${name} rx N' changes it.`,
+    why: `Memory has to be larger than that, ${smallest} MiB for each queue or more; 'ethtool -G ${shellWord(name)} rx N' changes it.`,
   };
 }

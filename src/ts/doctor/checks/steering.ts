@@ -1,4 +1,5 @@
 /** Whether payload gets apart from headers, and connections to the bound queues. */
+import { shellWord } from '../../nic/quoting.js';
 import type { InterfaceFacts } from '../facts/interfaces.js';
 import type { Part, Status } from '../report.js';
 
@@ -30,7 +31,7 @@ interface Mending {
 
 function headerSplit({ rings, name }: InterfaceFacts, { status, how }: Mending): Part {
   const id = 'interface.header-split';
-  const commands = [`ethtool -G ${name} tcp-data-split on`];
+  const commands = [`ethtool -G ${shellWord(name)} tcp-data-split on`];
   switch (rings?.tcpDataSplit) {
     case 'enabled':
       return { id, status: 'ok', title: 'Header split is on' };
@@ -66,7 +67,7 @@ function threshold({ rings, name }: InterfaceFacts, { status, how }: Mending): P
     title: `Only packets above ${bytes} bytes are split (hds-thresh)`,
     why: 'The kernel binds no queue unless all are (EINVAL).',
     fix: `Set it to 0. ${OLD_ETHTOOL} ${how}`,
-    commands: [`ethtool -G ${name} hds-thresh 0`],
+    commands: [`ethtool -G ${shellWord(name)} hds-thresh 0`],
   };
 }
 
@@ -78,7 +79,7 @@ function hardwareGro({ driver, hardwareGro, name }: InterfaceFacts): Part | unde
     title: 'Merging of packets in hardware (rx-gro-hw) is off',
     why: `${driver} splits headers only with it, and refuses to turn header split on without.`,
     fix: 'Turn it on; neither recv nor prepareInterface() does:',
-    commands: [`ethtool -K ${name} rx-gro-hw on`],
+    commands: [`ethtool -K ${shellWord(name)} rx-gro-hw on`],
   };
 }
 
@@ -97,7 +98,7 @@ function ntuple({ ntuple, name }: InterfaceFacts, { how }: Mending): Part {
       title: 'Flow rules (ntuple) are off',
       why,
       fix: `Turn them on. ${how}`,
-      commands: [`ethtool -K ${name} ntuple on`],
+      commands: [`ethtool -K ${shellWord(name)} ntuple on`],
     };
   }
   return {
@@ -106,6 +107,6 @@ function ntuple({ ntuple, name }: InterfaceFacts, { how }: Mending): Part {
     title: 'The driver has no flow rules (ntuple)',
     why,
     fix: 'Bind every queue, or let RSS hash to the bound ones alone:',
-    commands: [`ethtool -X ${name} start 0 equal 1`],
+    commands: [`ethtool -X ${shellWord(name)} start 0 equal 1`],
   };
 }

@@ -1,4 +1,5 @@
 /** Whether NIC and GPU can reach each other well, and known traps with GPU memory. */
+import { printable } from '../../nic/quoting.js';
 import type { Gpu, PciDevice, TopologyFacts } from '../facts/topology.js';
 import type { Finding, Part } from '../report.js';
 
@@ -88,15 +89,15 @@ function noPciParent(name: string): Part {
   return {
     id: 'topology.cuda-parent',
     status: 'warning',
-    title: `Do not bind CUDA memory to ${name}: it is no PCI device`,
+    title: `Do not bind CUDA memory to ${printable(name)}: it is no PCI device`,
     why: "NVIDIA's exporter takes whatever attaches for a PCI device (nv_dma_buf_attach) and reads past the end of any other: the kernel may crash.",
-    fix: `Use udmabuf or a dma-heap on ${name}.`,
+    fix: `Use udmabuf or a dma-heap on ${printable(name)}.`,
   };
 }
 
 function pair(gpu: Gpu, name: string, nic: PciDevice): Part {
   const id = 'topology.pair';
-  const what = `${gpu.vendor} GPU ${gpu.address} and ${name} (${nic.address})`;
+  const what = `${gpu.vendor} GPU ${gpu.address} and ${printable(name)} (${nic.address})`;
   const shared = gpu.bridges.filter((bridge) => nic.bridges.includes(bridge));
   if (shared.length > 0) {
     return { id, status: 'ok', title: `${what} share the bridge ${shared.at(-1)}` };

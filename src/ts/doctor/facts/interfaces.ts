@@ -1,3 +1,4 @@
+import { nicsBelow } from '../../nic/devices.js';
 import type { Rings } from '../../nic/netlink/ethtool.js';
 import { type Feature, HARDWARE_GRO, NTUPLE } from '../../nic/netlink/features.js';
 import type { RxQueue } from '../../nic/netlink/netdev.js';
@@ -17,29 +18,42 @@ export interface InterfaceFacts extends Omit<Link, 'index'> {
   ntuple: Feature | undefined;
   /** Merging of packets by the NIC. */
   hardwareGro: Feature | undefined;
+  /** Names of the NICs below it. */
+  nicsBelow: string[];
 }
 
 export interface NetworkFacts {
-  /** The interfaces of this network namespace, but for loopback; undefined: unknown. */
+  /** Those of this network namespace, of loopback only where asked; undefined: unknown. */
   interfaces: InterfaceFacts[] | undefined;
   /** Whether sysfs shows network devices at all. */
   sysfs: boolean;
 }
 
-/** @param only - the name of the one interface that matters */
+/** @param only - a name of the one interface that matters */
 export async function networkFacts(
   machine: Machine,
   only: string | undefined,
 ): Promise<NetworkFacts> {
-  const links = (await machine.links())?.filter((link) => !link.loopback);
-  const wanted = links?.filter((link) => only === undefined || link.name === only);
+  const links = await machine.links();
+  const wanted = links?.filter((link) =>
+    only === undefined ? !link.loopback : goesBy(link, only),
+  );
+  const facts = wanted?.map((link) => interfaceFacts(machine, link, links ?? []));
   return {
-    interfaces: wanted && (await Promise.all(wanted.map((link) => interfaceFacts(machine, link)))),
+    interfaces: facts && (await Promise.all(facts)),
     sysfs: machine.files.exists('/sys/class/net'),
   };
 }
 
-async function interfaceFacts(machine: Machine, link: Link): Promise<InterfaceFacts> {
+function goesBy({ name, alternativeNames }: Link, asked: string): boolean {
+  return name === asked || alternativeNames.includes(asked);
+}
+
+async function interfaceFacts(
+  machine: Machine,
+  link: Link,
+  links: readonly Link[],
+): Promise<InterfaceFacts> {
   const { files } = machine;
   const { index, ...rest } = link;
   const { name } = link;
@@ -62,5 +76,6 @@ async function interfaceFacts(machine: Machine, link: Link): Promise<InterfaceFa
     rings,
     ntuple,
     hardwareGro,
+    nicsBelow: nicsBelow(link, links),
   };
 }
