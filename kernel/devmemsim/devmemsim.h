@@ -219,6 +219,7 @@ extern unsigned int dms_loss;
 extern unsigned int dms_linear_bytes;
 extern unsigned int dms_frag_size;
 extern bool dms_dst_only;
+extern bool dms_ipv4_only;
 extern bool dms_careless;
 
 /* netdev.c */

@@ -14,6 +14,7 @@ unsigned int dms_loss;
 unsigned int dms_linear_bytes;
 unsigned int dms_frag_size = PAGE_SIZE;
 bool dms_dst_only;
+bool dms_ipv4_only;
 bool dms_careless;
 
 static unsigned int queues = 4;
@@ -107,6 +108,8 @@ module_param_cb(frag_size, &dms_frag_size_param, &dms_frag_size, 0644);
 MODULE_PARM_DESC(frag_size, "Bytes of a payload fragment, a power of two from 256 to the page size (page size)");
 module_param_named(dst_only, dms_dst_only, bool, 0644);
 MODULE_PARM_DESC(dst_only, "Refuse new rules that match a source address or port (0)");
+module_param_named(ipv4_only, dms_ipv4_only, bool, 0644);
+MODULE_PARM_DESC(ipv4_only, "Refuse new rules that match IPv6 (0)");
 module_param_named(careless, dms_careless, bool, 0644);
 MODULE_PARM_DESC(careless, "Hand up what unpatched kernels mistake: bad checksums, payload in head pages, all to GRO (0)");
 

@@ -157,7 +157,7 @@ static int dms_rule_from_ipv6(struct dms_rule *rule)
 				sizeof(val->pdst), DMS_MATCH_DPORT),
 	};
 
-	if (mask->tclass)
+	if (mask->tclass || READ_ONCE(dms_ipv4_only))
 		return -EOPNOTSUPP;
 	want->l3 = ETH_P_IPV6;
 	return dms_match_all(rule, fields, ARRAY_SIZE(fields));
