@@ -170,7 +170,7 @@ describe('a process killed', () => {
       await prepareAndDie(options({ queues: [2, 3] }), setting);
       expect(journals()).toHaveLength(1);
       const { status, stdout } = nic('restore');
-      expect(stdout).toMatch(new RegExp(`^${INTERFACE}, queues 2, 3, set up by process \\d+:`));
+      expect(stdout).toMatch(new RegExp(`^${INTERFACE}, queues 2-3, set up by process \\d+:`));
       expect(status).toBe(0);
       expect(await snapshot()).toBe(before);
       expect(journals()).toEqual([]);
@@ -294,7 +294,7 @@ describe('the command', () => {
     expect(rssQueues()).toEqual([0, 1]);
     const again = nic('apply', ...chosen);
     expect(again.status).toBe(1);
-    expect(again.stderr).toContain("queue 2, 3 was set up by 'devmem-tcp nic apply'");
+    expect(again.stderr).toContain("queue 2-3 was set up by 'devmem-tcp nic apply'");
     const restored = nic('restore', '--interface', INTERFACE);
     expect(restored).toMatchObject({ status: 0, stderr: '' });
     expect(restored.stdout).toContain('header split: restored, on -> off');

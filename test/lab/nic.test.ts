@@ -206,6 +206,38 @@ it('falls back to the local side of a flow where the driver cannot match both', 
   }
 });
 
+it('steers IPv4 alone where the driver has no rules for IPv6, and nobody asked for them', async () => {
+  const restoreParameter = setParameter('ipv4_only', 1);
+  try {
+    const before = await snapshot();
+    const prepared = await prepareInterface(options());
+    const { plan } = prepared;
+    expect(ruleCount()).toBe(1);
+    expect(plan.notes).toContainEqual(
+      expect.stringContaining(`the driver has no such rules: tcp6 to *:${PORT} from any.`),
+    );
+    expect(plan.steps.at(-1)).toMatchObject({ changes: false, wanted: 'no rule' });
+    expect(String(plan)).not.toContain('flow-type tcp6');
+    await prepared.restore();
+    expect(await snapshot()).toBe(before);
+    for (const flow of [
+      { family: 6, localPort: PORT },
+      { localAddress: ADDRESS.IPv6, localPort: PORT },
+    ] as const) {
+      const asked = prepareInterface(options({ flows: [flow] }));
+      await expect(asked).rejects.toMatchObject({
+        code: 'ERR_DEVMEM_STEP_FAILED',
+        cause: { code: 'ENOTSUP', syscall: 'ethtool add-rule' },
+      });
+      await expect(asked).rejects.toThrow('where IPv4 will do, leave IPv6 out');
+    }
+    expect(await snapshot()).toBe(before);
+    expect(journals()).toEqual([]);
+  } finally {
+    restoreParameter();
+  }
+});
+
 describe('what was set before comes back', () => {
   it('channels, which are raised to have the queue', async () => {
     run('ethtool', '-L', INTERFACE, 'combined', '2');

@@ -1,8 +1,12 @@
 import { describe, expect, it } from 'vitest';
 
-import { makePlan, rssWithout } from '../../dist/nic/prepare/planning.js';
+import { makePlan } from '../../dist/nic/prepare/planning.js';
+import { rssWithout } from '../../dist/nic/prepare/planning-settings.js';
 import { thisProcess } from '../../dist/nic/prepare/owner.js';
 import { NO_HISTORY, request, state } from '../support/interface-state.js';
+
+// But for the ends of lines.
+const CONTROL = /(?!\n)\p{Cc}/u;
 
 const plan = (...args: Parameters<typeof makePlan>) => makePlan(...args).plan;
 
@@ -75,6 +79,7 @@ describe('a plan', () => {
 describe('in the way is', () => {
   const queue = { napiId: undefined, dmabufId: undefined, otherUser: undefined };
   it.each([
+    ['that it is no NIC', { noDevice: 'eth1 is a bridge. Name eth0' }, /^eth1 is a bridge/],
     ['a missing privilege', { privileged: false }, /needs CAP_NET_ADMIN/],
     ['a driver without header split', { rings: undefined }, /tells of no header split/],
     [
@@ -117,6 +122,12 @@ describe('in the way is', () => {
     expect(blockers[0]).toMatch(words);
   });
 
+  it('nothing that there is no /proc to tell of', () => {
+    const { blockers, notes } = plan(state({ privileged: undefined }), request([3]), NO_HISTORY);
+    expect(blockers).toEqual([]);
+    expect(notes[0]).toContain('there is no /proc to tell whether this process has CAP_NET_ADMIN');
+  });
+
   it('no queue left over for other traffic', () => {
     const channels = { combined: 2, combinedMax: 2, rx: 0, rxMax: 0 };
     const { blockers } = plan(state({ channels }), request([0, 1]), NO_HISTORY);
@@ -131,6 +142,33 @@ describe('in the way is', () => {
     expect(blockers).toEqual([
       expect.stringContaining(`queue 3 was set up by process ${process.pid}`),
     ]);
+  });
+});
+
+describe('a name of a kind that shells take for something else', () => {
+  const name = "x;$(id)'\x1b[31m";
+  const word = "$'x;$(id)\\'\\x1b[31m'";
+  const blocked = {
+    name,
+    xdpProgram: 1,
+    rxQueues: [],
+    rings: undefined,
+    ntuple: { active: false, changeable: true },
+    rules: {
+      rules: [{ location: 9, rule: { match: { family: 4, localPort: 80 }, target: 'drop' } }],
+      size: 1,
+      choosesLocation: true,
+    },
+  } as const;
+
+  it('is quoted in every command, and escaped in every line', () => {
+    const planned = plan(state(blocked as never), request([7], [80, 81]), NO_HISTORY);
+    for (const { command } of planned.steps) expect(command).toMatch(/^ethtool -[A-Z] \$'x;/);
+    const text = String(planned);
+    expect(text).not.toMatch(CONTROL);
+    const commands = text.match(/(?:ethtool -[A-Za-z]|ip link set dev) \S+/g) ?? [];
+    expect(commands.length).toBeGreaterThan(8);
+    for (const command of commands) expect(command).toContain(word);
   });
 });
 

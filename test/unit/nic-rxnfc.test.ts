@@ -14,6 +14,7 @@ import {
   sameRule,
 } from '../../dist/nic/ioctl/rxnfc.js';
 import { number, readNumber } from '../support/netlink.js';
+import { generator } from '../support/random.js';
 
 const five: Rule = {
   match: {
@@ -96,6 +97,56 @@ describe('a rule that somebody else made', () => {
   });
 });
 
+describe('where a rule that somebody else made sends packets', () => {
+  const FLOW_EXT = 0x80000000;
+  const FLOW_RSS = 0x20000000;
+  const answer = (cookie: bigint, flags = 0, context = 0): Struct => {
+    const struct = encodeInsert(five, 0).setU32(16, (1 | flags) >>> 0);
+    struct.setU32(168, Number(cookie & 0xffffffffn)).setU32(172, Number(cookie >> 32n));
+    return struct.setU32(184, context);
+  };
+
+  it.each([
+    ['a queue', answer(7n), { queue: 7 }],
+    ['the last queue that fits', answer(0xffffffffn), { queue: 0xffffffff }],
+    ['nowhere', answer(2n ** 64n - 1n), 'drop'],
+    ['nowhere, not to a context', answer(2n ** 64n - 1n, FLOW_RSS, 1), 'drop'],
+    ['to the machine that sleeps', answer(2n ** 64n - 2n), 'wake'],
+    ['the first virtual function', answer(1n << 32n), { virtualFunction: 0, queue: 0 }],
+    ['a virtual function', answer((3n << 32n) | 5n), { virtualFunction: 2, queue: 5 }],
+    ['the last of them', answer((0xffn << 32n) | 1n), { virtualFunction: 254, queue: 1 }],
+    ['a context', answer(0n, FLOW_RSS, 4), { context: 4 }],
+    ['a context, so many queues on', answer(2n, FLOW_RSS, 4), { context: 4, offset: 2 }],
+    ['a queue, with an extension that has nothing in it', answer(3n, FLOW_EXT), { queue: 3 }],
+  ] as const)('is told: %s', (_, struct, target) => {
+    expect(decodeRule(struct)).toEqual({ match: five.match, target });
+  });
+
+  it('is ours only where it is ours', () => {
+    expect(sameRule(decodeRule(answer(3n))!, five)).toBe(true);
+    for (const cookie of [2n ** 64n - 1n, 2n ** 64n - 2n, (1n << 32n) | 3n, 4n]) {
+      expect(sameRule(decodeRule(answer(cookie))!, five), String(cookie)).toBe(false);
+    }
+    const spread = { ...five, target: { context: 4 } };
+    expect(sameRule(decodeRule(answer(0n, FLOW_RSS, 4))!, spread)).toBe(true);
+    expect(sameRule(decodeRule(answer(1n, FLOW_RSS, 4))!, spread)).toBe(false);
+  });
+
+  it('is read whatever is there, and a queue is one', () => {
+    for (let seed = 1; seed <= 3000; seed++) {
+      const random = generator(seed);
+      const word = (): bigint => BigInt(random(4) === 0 ? 0xffffffff : random(3) * random(2 ** 31));
+      const cookie = (word() << 32n) | word();
+      const target = decodeRule(answer(cookie, random(2) * FLOW_RSS, random(5)))!.target;
+      const numbers = typeof target === 'string' ? [] : Object.values(target);
+      expect(
+        numbers.every((each) => each >= 0 && each < 2 ** 32),
+        `seed ${seed}`,
+      ).toBe(true);
+    }
+  });
+});
+
 describe('counts and locations', () => {
   const counted = (data: number, count: number): Struct => {
     const struct = command(0x2e).setU64(8, data);
@@ -123,6 +174,12 @@ describe('counts and locations', () => {
     expect(decodeLocations(listing)).toEqual({ locations: [7, 9], size: 0 });
     listing.setU32(184, 1);
     expect(decodeLocations(listing).locations).toEqual([7]);
+  });
+
+  it('tell the table’s size where it is more than there are rules', () => {
+    const listing = listCommand(2).setU32(188, 7).setU32(192, 9);
+    expect(decodeLocations(listing.setU64(8, 1024)).size).toBe(1024);
+    expect(decodeLocations(listing.setU64(8, 2)).size).toBe(0);
   });
 });
 

@@ -1,4 +1,6 @@
 /** What setting an interface up would change, in words. */
+import { queueList } from './queue-list.js';
+import { printable } from './quoting.js';
 
 export type Setting =
   'channels' | 'header-split' | 'hds-thresh' | 'rss' | 'rss-context' | 'ntuple' | 'flow-rule';
@@ -31,6 +33,7 @@ export interface PlanParts {
 
 /** What is, what has to be, and what is in the way. Making one changes nothing. */
 export class InterfacePlan {
+  /** The kernel's own name for it. */
   readonly interface: string;
   /** The driver's name, e.g. `'mlx5_core'`. */
   readonly driver: string;
@@ -58,9 +61,25 @@ export class InterfacePlan {
     return this.steps.some((step) => step.changes);
   }
 
+  /**
+   * The plan as it was carried out: without some steps, for the reason that a note gives.
+   *
+   * @internal
+   */
+  without(left: readonly PlanStep[], note: string): InterfacePlan {
+    const { interface: name, driver, queues } = this;
+    const steps = this.steps.map((step) =>
+      left.includes(step) ? { ...step, wanted: step.current, changes: false } : step,
+    );
+    const notes = [...this.notes, note];
+    return new InterfacePlan({ interface: name, driver, queues, steps, blockers: [], notes });
+  }
+
   /** For a terminal: a line per step, its command below, then blockers and notes. */
   toString(): string {
-    const lines = [`${this.interface} (${this.driver}), queues ${this.queues.join(', ')}`];
+    const lines = [
+      `${printable(this.interface)} (${printable(this.driver)}), queues ${queueList(this.queues)}`,
+    ];
     const width = Math.max(0, ...this.steps.map((step) => step.what.length));
     for (const step of this.steps) {
       const mark = step.blockers.length > 0 ? '!' : step.changes ? '*' : ' ';

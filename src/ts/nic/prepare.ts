@@ -186,14 +186,17 @@ async function prepareLocked(
   refuseBlocked(plan);
   journal.preparations.push(preparation);
   session.save();
-  try {
-    await applyWork(session, preparation, work);
-  } catch (error) {
+  const refused = await applyWork(session, preparation, work).catch(async (error: unknown) => {
     throw await rolledBack(session, preparation, error);
-  }
+  });
   session.save();
-  return plan;
+  if (refused.length === 0) return plan;
+  const what = refused.map((step) => step.what).join(', ');
+  return plan.without(refused, `the driver has no such rules: ${what}. ${ELSEWHERE}`);
 }
+
+const ELSEWHERE =
+  'Connections over IPv6 go where the RSS table sends them, and are copied; give the flow family 6 to have that refused';
 
 /** Undoes what was done; the error says so, or what that failed at. */
 async function rolledBack(

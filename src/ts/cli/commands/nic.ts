@@ -5,6 +5,8 @@ import {
   planInterface,
   type PrepareOptions,
 } from '../../nic/prepare.js';
+import { queueList } from '../../nic/queue-list.js';
+import { printable, shellWord } from '../../nic/quoting.js';
 import { type Restoration, restoreInterfaces } from '../../nic/restore.js';
 import { type Command, parseOptions, STATUS, UsageError } from '../command.js';
 import { Interruption } from '../interruption.js';
@@ -83,7 +85,7 @@ async function apply(values: Values): Promise<number> {
   const options = await prepareOptions(values);
   using interruption = new Interruption();
   const applied = await applyPlan(options);
-  const undo = `'devmem-tcp nic restore --interface ${applied.interface}' puts it back`;
+  const undo = `'devmem-tcp nic restore --interface ${shellWord(applied.interface)}' puts it back`;
   print(values.json, planDocument(applied.plan), `${String(applied.plan)}\ndone; ${undo}`);
   await stdout.flush();
   if (!(await interruption.isPending())) return STATUS.ok;
@@ -112,7 +114,7 @@ async function restore(values: Values): Promise<number> {
 
 function restorationText(each: Restoration): string {
   const { queues, madeBy, settings, error } = each;
-  const head = `${each.interface}, queues ${queues.join(', ')}, set up by ${madeBy}`;
+  const head = `${printable(each.interface)}, queues ${queueList(queues)}, set up by ${madeBy}`;
   if (error !== undefined) return `${head}: ${error.message}`;
   if (each.inUse) return `${head}, which runs: left alone`;
   const lines = settings.map(({ what, outcome, detail }) => `  ${what}: ${outcome}, ${detail}`);

@@ -26,7 +26,11 @@ export class Struct {
 
   /** A u64, exact up to 2^53. */
   u64(at: number): number {
-    return Number(this.#view.getBigUint64(at, little));
+    return Number(this.bigU64(at));
+  }
+
+  bigU64(at: number): bigint {
+    return this.#view.getBigUint64(at, little);
   }
 
   setU64(at: number, value: number): this {

@@ -10,6 +10,7 @@ import {
   ETHTOOL_GRXCLSRLCNT,
   ETHTOOL_GRXCLSRULE,
   ETHTOOL_SRXCLSRLDEL,
+  type FoundRule,
   type InstalledRule,
   listCommand,
   locationOf,
@@ -25,31 +26,55 @@ export interface RuleTable {
   choosesLocation: boolean;
 }
 
+/** Puts a command to a driver, which answers in it. */
+type Ask = (what: string, command: Uint8Array) => void;
+
+const askOf =
+  (interfaceName: string): Ask =>
+  (what, bytes) =>
+    ethtoolCommand(interfaceName, what, bytes);
+
+// Times that rules may be added while they are listed.
+const TRIES = 3;
+
 /** All rules; undefined where the driver has no such thing. */
 export function listRules(interfaceName: string): RuleTable | undefined {
-  const counting = command(ETHTOOL_GRXCLSRLCNT);
-  try {
-    ethtoolCommand(interfaceName, 'count-rules', counting.bytes);
-  } catch (error) {
-    if (failedWith(error, 'EOPNOTSUPP')) return undefined;
-    throw error;
+  return readRules(askOf(interfaceName));
+}
+
+/** The same of whoever answers. */
+export function readRules(ask: Ask): RuleTable | undefined {
+  for (let tries = 1; ; tries++) {
+    try {
+      return readOnce(ask);
+    } catch (error) {
+      // What drivers say to commands that they do not have.
+      if (failedWith(error, 'EOPNOTSUPP', 'EINVAL')) return undefined;
+      if (!failedWith(error, 'EMSGSIZE') || tries === TRIES) throw error;
+    }
   }
+}
+
+function readOnce(ask: Ask): RuleTable {
+  const counting = command(ETHTOOL_GRXCLSRLCNT);
+  ask('count-rules', counting.bytes);
   const { count, size, choosesLocation } = decodeCount(counting);
   const listing = listCommand(count);
-  ethtoolCommand(interfaceName, 'list-rules', listing.bytes);
+  ask('list-rules', listing.bytes);
   const listed = decodeLocations(listing);
-  const rules = listed.locations.map((location) => ({
-    location,
-    rule: ruleAt(interfaceName, location),
-  }));
+  const rules = listed.locations.map((location) => ({ location, rule: readRule(ask, location) }));
   return { rules, size: size > 0 ? size : listed.size, choosesLocation };
 }
 
 /** The rule there; undefined where it is none that this package makes, or none at all. */
-export function ruleAt(interfaceName: string, location: number): Rule | undefined {
+export function ruleAt(interfaceName: string, location: number): FoundRule | undefined {
+  return readRule(askOf(interfaceName), location);
+}
+
+function readRule(ask: Ask, location: number): FoundRule | undefined {
   const asking = atLocation(ETHTOOL_GRXCLSRULE, location);
   try {
-    ethtoolCommand(interfaceName, 'get-rule', asking.bytes);
+    ask('get-rule', asking.bytes);
   } catch (error) {
     // Drivers say ENOENT or EINVAL for a place that is empty.
     if (failedWith(error, 'ENOENT', 'EINVAL')) return undefined;

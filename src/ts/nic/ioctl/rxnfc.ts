@@ -18,7 +18,16 @@ export const RX_CLS_LOC_SPECIAL = 0x80000000;
 
 const TCP_V4_FLOW = 1;
 const TCP_V6_FLOW = 5;
+const FLOW_EXT = 0x80000000;
+const FLOW_MAC_EXT = 0x40000000;
 const FLOW_RSS = 0x20000000;
+
+const RX_CLS_FLOW_DISC = 2n ** 64n - 1n;
+const RX_CLS_FLOW_WAKE = 2n ** 64n - 2n;
+// ETHTOOL_RX_FLOW_SPEC_RING, _RING_VF and _RING_VF_OFF.
+const RING = 0xffffffffn;
+const RING_VF = 0xffn;
+const RING_VF_OFF = 32n;
 
 const SIZE = 192;
 const DATA = 8;
@@ -35,8 +44,8 @@ const RULE_COUNT = 184;
 const RSS_CONTEXT = 184;
 const LOCATIONS = 188;
 
-const FLOW_UNION = 52;
-const FLOW_EXT = 20;
+const FLOW_UNION_SIZE = 52;
+const FLOW_EXT_SIZE = 20;
 
 interface Layout {
   flowType: number;
@@ -56,16 +65,32 @@ const LAYOUTS: Readonly<Record<4 | 6, Layout>> = {
 /** Where a rule sends packets: to a queue, or to an RSS context, which spreads them. */
 export type Target = { readonly queue: number } | { readonly context: number };
 
+/**
+ * What else rules of others do with packets: to a queue counted from the context's, to
+ * one of a virtual function, to nowhere, or to waking the machine.
+ */
+export type OtherTarget =
+  | { readonly context: number; readonly offset: number }
+  | { readonly virtualFunction: number; readonly queue: number }
+  | 'drop'
+  | 'wake';
+
 export interface Rule {
   readonly match: Match;
   readonly target: Target;
+}
+
+/** A rule that matches as this package's do. */
+export interface FoundRule {
+  readonly match: Match;
+  readonly target: Target | OtherTarget;
 }
 
 /** A rule in a driver's table. */
 export interface InstalledRule {
   readonly location: number;
   /** Undefined for a rule that this package does not make: other protocols, partial masks. */
-  readonly rule: Rule | undefined;
+  readonly rule: FoundRule | undefined;
 }
 
 export function command(code: number): Struct {
@@ -101,7 +126,9 @@ export function decodeLocations(answer: Struct): { locations: number[]; size: nu
   const room = Math.floor((answer.bytes.length - LOCATIONS) / 4);
   const count = Math.min(answer.u32(RULE_COUNT), room);
   const locations = Array.from({ length: count }, (_, at) => answer.u32(LOCATIONS + 4 * at));
-  return { locations, size: answer.u64(DATA) % RX_CLS_LOC_SPECIAL };
+  const size = answer.u64(DATA) % RX_CLS_LOC_SPECIAL;
+  // bnxt_en has its number of rules there.
+  return { locations, size: size > locations.length ? size : 0 };
 }
 
 export function atLocation(code: number, location: number): Struct {
@@ -138,18 +165,31 @@ function setPort(struct: Struct, at: number, port?: number): void {
   struct.setBe16(VALUES + at, port).setBe16(MASKS + at, 0xffff);
 }
 
-/** The rule of a GRXCLSRULE answer; undefined where it is none that this package makes. */
-export function decodeRule(answer: Struct): Rule | undefined {
+/** The rule of a GRXCLSRULE answer; undefined where it matches as none of this package does. */
+export function decodeRule(answer: Struct): FoundRule | undefined {
   const flowType = answer.u32(FLOW_TYPE);
-  const spread = Math.floor(flowType / FLOW_RSS) % 2 === 1;
-  const family = ([4, 6] as const).find(
-    (each) => LAYOUTS[each].flowType === (spread ? flowType - FLOW_RSS : flowType),
-  );
+  // Whether anything more is matched on, the masks of these extensions tell.
+  const base = (flowType & ~(FLOW_EXT | FLOW_MAC_EXT | FLOW_RSS)) >>> 0;
+  const family = ([4, 6] as const).find((each) => LAYOUTS[each].flowType === base);
   if (family === undefined) return undefined;
   const match = decodeMatch(answer, family);
   if (match === undefined) return undefined;
-  const target = spread ? { context: answer.u32(RSS_CONTEXT) } : { queue: answer.u64(RING_COOKIE) };
-  return { match, target };
+  const spread = (flowType & FLOW_RSS) !== 0;
+  return { match, target: decodeTarget(answer, spread) };
+}
+
+function decodeTarget(answer: Struct, spread: boolean): FoundRule['target'] {
+  const cookie = answer.bigU64(RING_COOKIE);
+  if (cookie === RX_CLS_FLOW_DISC) return 'drop';
+  if (cookie === RX_CLS_FLOW_WAKE) return 'wake';
+  const queue = Number(cookie & RING);
+  if (spread) {
+    const context = answer.u32(RSS_CONTEXT);
+    return queue === 0 ? { context } : { context, offset: queue };
+  }
+  // 0 stands for the function that the interface is, 1 for its first virtual one.
+  const virtualFunction = Number((cookie >> RING_VF_OFF) & RING_VF) - 1;
+  return virtualFunction < 0 ? { queue } : { virtualFunction, queue };
 }
 
 function decodeMatch(answer: Struct, family: 4 | 6): Match | undefined {
@@ -162,8 +202,8 @@ function decodeMatch(answer: Struct, family: 4 | 6): Match | undefined {
     localPort: field(answer, layout.dstPort, 2),
   };
   const masked = [
-    answer.bytes.subarray(MASKS, MASKS + FLOW_UNION),
-    answer.bytes.subarray(MASKS_EXT, MASKS_EXT + FLOW_EXT),
+    answer.bytes.subarray(MASKS, MASKS + FLOW_UNION_SIZE),
+    answer.bytes.subarray(MASKS_EXT, MASKS_EXT + FLOW_EXT_SIZE),
   ].reduce((sum, bytes) => sum + bytes.filter((byte) => byte !== 0).length, 0);
   const known = Object.values(fields).reduce((sum, bytes) => sum + (bytes?.length ?? 0), 0);
   // A mask elsewhere, or a partial one: not a rule of ours.
@@ -186,7 +226,7 @@ function field(answer: Struct, at: number, size: number): Uint8Array | undefined
 }
 
 /** Whether both steer the same packets to the same place, however addresses are written. */
-export function sameRule(a: Rule, b: Rule): boolean {
+export function sameRule(a: FoundRule, b: Rule): boolean {
   return sameMatch(a.match, b.match) && sameTarget(a.target, b.target);
 }
 
@@ -200,7 +240,8 @@ export function sameMatch(a: Match, b: Match): boolean {
   );
 }
 
-function sameTarget(a: Target, b: Target): boolean {
+function sameTarget(a: FoundRule['target'], b: Target): boolean {
+  if (typeof a === 'string' || 'offset' in a || 'virtualFunction' in a) return false;
   if ('queue' in a) return 'queue' in b && a.queue === b.queue;
   return 'context' in b && a.context === b.context;
 }

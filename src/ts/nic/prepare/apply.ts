@@ -1,12 +1,14 @@
 /** Doing what a plan says, step by step, each noted before and looked at afterwards. */
 import { channel } from 'node:diagnostics_channel';
 
-import { DevmemError } from '../../errors.js';
+import { DevmemError, type SystemError, systemError } from '../../errors.js';
+import type { Match } from '../flows.js';
 import { failedWith } from '../ioctl/call.js';
 import { addRule, freeLocation, listRules, ruleAt } from '../ioctl/flow-rules.js';
 import { type Rule, sameRule, type Target } from '../ioctl/rxnfc.js';
 import { createRssContext, getRss, getRssContext, listRssContexts } from '../netlink/rss.js';
 import type { PlanStep } from '../plan.js';
+import { printable } from '../quoting.js';
 import type { ContextRecord, Preparation, RuleRecord } from './journal.js';
 import type { Change, Work } from './planning.js';
 import { tableOver } from './rss-table.js';
@@ -19,19 +21,23 @@ export interface NicStepMessage {
   step: PlanStep;
 }
 
+type RuleChange = Extract<Change, { kind: 'rule' }>;
+
 const stepChannel = channel('devmem-tcp:nic-step');
 
 /**
  * Does the work in order. Stops at the first failure; what was done until then is in
  * the journal.
  *
+ * @returns the steps that the driver cannot do, and that can be done without
  * @throws DevmemError ERR_DEVMEM_STEP_FAILED that names the step
  */
 export async function applyWork(
   session: Session,
   preparation: Preparation,
   work: readonly Work[],
-): Promise<void> {
+): Promise<PlanStep[]> {
+  const refused: PlanStep[] = [];
   for (const { step, change } of work) {
     if (change === undefined) continue;
     if (stepChannel.hasSubscribers) {
@@ -39,28 +45,33 @@ export async function applyWork(
       stepChannel.publish(message);
     }
     try {
-      await applyChange(session, preparation, change);
+      const done = await applyChange(session, preparation, change);
+      if (!done) refused.push(step);
     } catch (cause) {
       const why = cause instanceof Error ? cause.message : String(cause);
       throw new DevmemError(
         'ERR_DEVMEM_STEP_FAILED',
-        `${session.name}: ${step.what}, ${step.current} -> ${step.wanted}, failed: ${why}`,
+        `${printable(session.name)}: ${step.what}, ${step.current} -> ${step.wanted}, failed: ${why}`,
         { cause },
       );
     }
   }
+  return refused;
 }
 
+/** @returns whether it was done */
 async function applyChange(
   session: Session,
   preparation: Preparation,
   change: Change,
-): Promise<void> {
+): Promise<boolean> {
   switch (change.kind) {
     case 'shared':
-      return applyShared(session, change);
+      await applyShared(session, change);
+      return true;
     case 'context':
-      return applyContext(session, preparation, change.queues);
+      await applyContext(session, preparation, change.queues);
+      return true;
     case 'rule':
       return applyRule(session, preparation, change);
   }
@@ -111,22 +122,36 @@ async function applyContext(
   }
 }
 
-async function applyRule(
-  session: Session,
-  preparation: Preparation,
-  { alternatives, target }: Extract<Change, { kind: 'rule' }>,
-): Promise<void> {
-  const [last] = alternatives.slice(-1);
-  for (const match of alternatives) {
+function applyRule(session: Session, preparation: Preparation, change: RuleChange): boolean {
+  let refusal: SystemError | undefined;
+  for (const match of change.alternatives) {
+    const target = targetOf(preparation, change.target);
     try {
-      addRecordedRule(session, preparation, { match, target: targetOf(preparation, target) });
-      return;
+      addRecordedRule(session, preparation, { match, target });
+      return true;
     } catch (error) {
-      // With these, drivers say that they cannot match on that.
-      const refused = failedWith(error, 'EOPNOTSUPP', 'EINVAL');
-      if (!refused || match === last) throw error;
+      if (!cannotMatch(error)) throw error;
+      refusal = error;
     }
   }
+  if (change.optional || refusal === undefined) return false;
+  throw systemError(refusal.errno, refusal.syscall, {
+    subject: printable(session.name),
+    hint: refusedHint(change.alternatives),
+    cause: refusal,
+  });
+}
+
+// With these, drivers say that they cannot match on that.
+function cannotMatch(error: unknown): error is SystemError {
+  return failedWith(error, 'EOPNOTSUPP', 'EINVAL');
+}
+
+function refusedHint([match]: readonly Match[]): string {
+  const cannot = 'The driver cannot match on this';
+  return match?.family === 6
+    ? `${cannot}: where IPv4 will do, leave IPv6 out (family 4)`
+    : `${cannot}: give fewer parts of the flow`;
 }
 
 function targetOf({ contexts }: Preparation, target: number | 'context'): Target {

@@ -1,7 +1,10 @@
 /** The part of a plan that brings flows to the queues. */
 import { alternatives, describeMatch, ethtoolFlow, type Match } from '../flows.js';
-import { type InstalledRule, sameMatch } from '../ioctl/rxnfc.js';
+import type { RuleTable } from '../ioctl/flow-rules.js';
+import { type FoundRule, type InstalledRule, sameMatch } from '../ioctl/rxnfc.js';
 import type { PlanStep } from '../plan.js';
+import { queueList } from '../queue-list.js';
+import { printable, shellWord } from '../quoting.js';
 import type { Request, Work } from './planning.js';
 import { describeTable, ethtoolSpread } from './rss-table.js';
 import type { InterfaceState } from './state.js';
@@ -10,6 +13,8 @@ import type { InterfaceState } from './state.js';
 interface Steered {
   match: Match;
   queue: number;
+  /** Whether it is the half of a flow that can do without: IPv6, which nobody asked for. */
+  optional: boolean;
 }
 
 /**
@@ -27,7 +32,11 @@ export function planFlows(state: InterfaceState, request: Request, notes: string
   if (queues.length > 1 && !spread) notes.push(turnsNote(request));
   const steered = distinct(
     request.flows.flatMap((matches, at) =>
-      matches.map((match) => ({ match, queue: queues[at % queues.length]! })),
+      matches.map((match) => ({
+        match,
+        queue: queues[at % queues.length]!,
+        optional: matches.length > 1 && match.family === 6,
+      })),
     ),
   );
   const rules = steered.map((each) => planRule(state, request, each, spread));
@@ -42,21 +51,27 @@ export function planFlows(state: InterfaceState, request: Request, notes: string
 
 function turnsNote({ queues, flows }: Request): string {
   const idle = queues.slice(flows.length);
-  const unused = idle.length > 0 ? `; nothing is steered to queue ${idle.join(', ')}` : '';
+  const unused = idle.length > 0 ? `; nothing is steered to queue ${queueList(idle)}` : '';
   return `the driver has no RSS contexts: each flow goes to one of the queues, in turn${unused}`;
 }
 
 function distinct(steered: readonly Steered[]): Steered[] {
-  return steered.filter(
-    ({ match }, at) => !steered.slice(0, at).some((earlier) => sameMatch(earlier.match, match)),
-  );
+  const same = (a: Steered, b: Steered): boolean => sameMatch(a.match, b.match);
+  return steered
+    .filter((each, at) => steered.findIndex((other) => same(other, each)) === at)
+    .map((each) => {
+      const optional = steered.every((other) => other.optional || !same(other, each));
+      return { ...each, optional };
+    });
 }
 
 function planNtuple({ name, ntuple, rules }: InterfaceState, notes: string[]): Work[] {
   if (ntuple === undefined) return [];
   if (!ntuple.active && !ntuple.changeable) {
     if (rules === undefined) return [];
-    notes.push(`ntuple filters are off on ${name} and cannot be switched; rules may do nothing`);
+    notes.push(
+      `ntuple filters are off on ${printable(name)} and cannot be switched; rules may do nothing`,
+    );
     return [];
   }
   const step: PlanStep = {
@@ -65,7 +80,7 @@ function planNtuple({ name, ntuple, rules }: InterfaceState, notes: string[]): W
     current: ntuple.active ? 'on' : 'off',
     wanted: 'on',
     changes: !ntuple.active,
-    command: `ethtool -K ${name} ntuple on`,
+    command: `ethtool -K ${shellWord(name)} ntuple on`,
     blockers: [],
   };
   const change = { kind: 'shared', setting: 'ntuple', wanted: () => true } as const;
@@ -80,7 +95,7 @@ function planContext({ name }: InterfaceState, queues: readonly number[]): Work 
       current: 'none',
       wanted: describeTable(queues),
       changes: true,
-      command: `ethtool -X ${name} context new ${ethtoolSpread(queues)}`,
+      command: `ethtool -X ${shellWord(name)} context new ${ethtoolSpread(queues)}`,
       blockers: [],
     },
     change: { kind: 'context', queues },
@@ -90,44 +105,63 @@ function planContext({ name }: InterfaceState, queues: readonly number[]): Work 
 function planRule(
   state: InterfaceState,
   { queues }: Request,
-  { match, queue }: Steered,
+  { match, queue, optional }: Steered,
   spread: boolean,
 ): Work {
-  const { name, rules } = state;
-  const existing = rules?.rules.find(
-    ({ rule }) => rule !== undefined && sameMatch(rule.match, match),
-  );
-  const there = existing === undefined ? undefined : queueOf(existing);
-  const done = there !== undefined && queues.includes(there);
+  const word = shellWord(state.name);
+  const existing = ruleFor(state.rules, match);
+  const target = existing?.rule.target;
+  const done = isQueue(target) && queues.includes(target.queue);
   const step: PlanStep = {
     setting: 'flow-rule',
     what: describeMatch(match),
     current:
-      existing === undefined ? 'no rule' : `rule ${existing.location}, ${describeTarget(there)}`,
+      existing === undefined
+        ? 'no rule'
+        : `rule ${existing.location}, ${describeTarget(existing.rule.target)}`,
     wanted: spread ? 'the context' : `queue ${queue}`,
     changes: !done,
-    command: `ethtool -N ${name} ${ethtoolFlow(match)} ${spread ? 'context N' : `action ${queue}`}`,
-    blockers:
-      existing === undefined || done
-        ? []
-        : [
-            `rule ${existing.location} of ${name} sends ${describeMatch(match)} elsewhere (${describeTarget(there)}); 'ethtool -N ${name} delete ${existing.location}' removes it`,
-          ],
+    command: `ethtool -N ${word} ${ethtoolFlow(match)} ${spread ? 'context N' : `action ${queue}`}`,
+    blockers: existing === undefined || done ? [] : [elsewhereBlocker(state, existing, match)],
   };
-  const target = spread ? 'context' : queue;
-  const doable = step.changes && step.blockers.length === 0;
-  return {
-    step,
-    change: doable ? { kind: 'rule', alternatives: alternatives(match), target } : undefined,
-  };
+  if (done || step.blockers.length > 0) return { step, change: undefined };
+  const change = {
+    kind: 'rule',
+    alternatives: alternatives(match),
+    target: spread ? 'context' : queue,
+    optional,
+  } as const;
+  return { step, change };
 }
 
-function queueOf({ rule }: InstalledRule): number | undefined {
-  return rule !== undefined && 'queue' in rule.target ? rule.target.queue : undefined;
+type InPlace = InstalledRule & { rule: FoundRule };
+
+function ruleFor(rules: RuleTable | undefined, match: Match): InPlace | undefined {
+  return rules?.rules.find(
+    (each): each is InPlace => each.rule !== undefined && sameMatch(each.rule.match, match),
+  );
 }
 
-function describeTarget(queue: number | undefined): string {
-  return queue === undefined ? 'an RSS context' : `queue ${queue}`;
+function isQueue(target: FoundRule['target'] | undefined): target is { queue: number } {
+  return typeof target === 'object' && 'queue' in target && !('virtualFunction' in target);
+}
+
+function elsewhereBlocker(
+  state: InterfaceState,
+  { location, rule }: InPlace,
+  match: Match,
+): string {
+  const [name, word] = [printable(state.name), shellWord(state.name)];
+  return `rule ${location} of ${name} takes ${describeMatch(match)} elsewhere (${describeTarget(rule.target)}); 'ethtool -N ${word} delete ${location}' removes it`;
+}
+
+function describeTarget(target: FoundRule['target']): string {
+  if (target === 'drop') return 'dropped';
+  if (target === 'wake') return 'to wake the machine';
+  if ('offset' in target) return `RSS context ${target.context}, ${target.offset} queues on`;
+  if ('context' in target) return `RSS context ${target.context}`;
+  if (!('virtualFunction' in target)) return `queue ${target.queue}`;
+  return `queue ${target.queue} of virtual function ${target.virtualFunction}`;
 }
 
 // Whether there are rules at all, and room for these.
@@ -142,9 +176,9 @@ function withRoom(state: InterfaceState, rules: Work[]): Work[] {
 
 function roomBlocker({ name, rules }: InterfaceState, needed: number): string | undefined {
   if (rules === undefined) {
-    return `the driver of ${name} has no flow rules (ntuple), and the flows need them; choose another interface, or leave the flows out and steer by RSS`;
+    return `the driver of ${printable(name)} has no flow rules (ntuple), and the flows need them; choose another interface, or leave the flows out and steer by RSS`;
   }
   const free = rules.size - rules.rules.length;
   if (rules.size === 0 || free >= needed) return undefined;
-  return `the rule table of ${name} has ${free} of ${rules.size} places free, and ${needed} are needed; 'ethtool -n ${name}' lists the rules, 'ethtool -N ${name} delete N' removes one`;
+  return `the rule table of ${printable(name)} has ${free} of ${rules.size} places free, and ${needed} are needed; 'ethtool -n ${shellWord(name)}' lists the rules, 'ethtool -N ${shellWord(name)} delete N' removes one`;
 }

@@ -6,7 +6,7 @@ import { sameRule } from '../ioctl/rxnfc.js';
 import { deleteRssContext, getRssContext, listRssContexts } from '../netlink/rss.js';
 import { printable, shellWord } from '../quoting.js';
 import type { ContextRecord, Preparation, RuleRecord, SharedRecord } from './journal.js';
-import { rssWithout } from './planning.js';
+import { rssWithout } from './planning-settings.js';
 import { type Session, surroundings, writeVerified } from './session.js';
 import { sameValue, SETTINGS, type Value } from './settings.js';
 import { rxQueues } from './state.js';
