@@ -30,6 +30,7 @@
             "src/native/receive/records.cc",
             "src/native/receive/scratch.cc",
             "src/native/receive/token_ranges.cc",
+            "src/native/support/closing.cc",
             "src/native/support/env_data.cc",
             "src/native/support/owned_fd.cc",
             "src/native/support/poller.cc",
@@ -39,7 +40,8 @@
             "src/native/system/file_lock.cc",
             "src/native/system/netlink_monitor.cc",
             "src/native/system/netlink_socket.cc",
-            "src/native/system/sockets.cc"
+            "src/native/system/sockets.cc",
+            "src/native/system/unix_sockets.cc"
           ]
         }, {
           "type": "none"

@@ -17,6 +17,7 @@
 #include "system/netlink_monitor.h"
 #include "system/netlink_socket.h"
 #include "system/sockets.h"
+#include "system/unix_sockets.h"
 
 namespace devmem {
 
@@ -64,6 +65,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   DefineFileLock(env, exports);
   DefineFdPassing(env, exports);
   DefineNetlinkMonitor(env, exports);
+  DefineUnixSockets(env, exports);
   return exports;
 }
 

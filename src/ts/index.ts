@@ -29,7 +29,9 @@ export { adopt, type AdoptOptions, type DevmemSocket, type SocketStats } from '.
 export type { BindRxOptions, Mode } from './nic/bind-options.js';
 export { bindRx } from './nic/bind-rx.js';
 export type { Allowance } from './nic/broker/policy.js';
-export { Broker, type BrokerClient, type BrokerOptions, startBroker } from './nic/broker/server.js';
+export type { BrokerOptions, InheritedSocket } from './nic/broker/options.js';
+export { Broker, startBroker } from './nic/broker/server.js';
+export type { BrokerClient } from './nic/broker/session.js';
 export type { FallbackMessage } from './nic/fallback.js';
 export {
   type Flow,

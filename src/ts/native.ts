@@ -97,8 +97,9 @@ export interface FdWatcher {
 export interface ReceivedFds {
   /** Bytes read; 0 at the end of the stream. */
   bytes: number;
+  /** All that came, up to 253; closed on another thread (ipc/strangers.ts). */
   fds: OwnedFd[];
-  /** More descriptors came than were allowed; the surplus was closed. */
+  /** Some were lost, because this process can have no more. */
   truncated: boolean;
 }
 
@@ -222,8 +223,32 @@ export interface Native {
   ringUsage(): Float64Array;
   /** Bytes sent, perhaps fewer than given, or a negative errno. `fds` go with the first. */
   sendFds(fd: number, bytes: Uint8Array, fds: readonly number[]): number;
-  receiveFds(fd: number, buffer: Uint8Array, maxFds: number): ReceivedFds | number;
+  receiveFds(fd: number, buffer: Uint8Array): ReceivedFds | number;
+  /**
+   * Closes them on another thread. What it returns can be read, to its end, once that is
+   * done; a negative errno where that cannot be told.
+   */
+  closeElsewhere(fds: readonly OwnedFd[]): OwnedFd | number;
   peerCredentials(fd: number): Credentials | number;
+  /** A Unix-domain stream socket, bound to a path, that does not listen yet. */
+  bindUnix(path: string): OwnedFd | number;
+  listenUnix(fd: number, backlog: number): number;
+  /** A connection, closed on another thread, or a negative errno (EAGAIN: nobody waits). */
+  acceptUnix(fd: number): OwnedFd | number;
+  /** A duplicate that its receiver (Node, say) has to close. */
+  duplicateNumber(fd: number): number;
+  /**
+   * A duplicate of a listening Unix-domain stream socket, which does not block from here
+   * on. EINVAL for any other descriptor.
+   */
+  takeListening(fd: number): OwnedFd | number;
+  /** What a socket is bound to; '' without a path. */
+  unixPath(fd: number): string | number;
+  /**
+   * connect(2) of a datagram socket: on a stream socket's file EPROTOTYPE while a socket is
+   * bound to it, listening or not, and ECONNREFUSED afterwards.
+   */
+  connectDatagram(path: string): number;
   /** A netlink socket that has joined the groups of a mask. */
   openNetlinkGroups(protocol: number, groups: number): OwnedFd | number;
   /** The messages of one datagram, or a negative errno (EAGAIN: none there). */

@@ -1,12 +1,15 @@
 /** What clients do to a broker by accident or ill will: it goes on serving the others. */
-import { readdirSync, readlinkSync } from 'node:fs';
+import { chmodSync, readdirSync, readlinkSync } from 'node:fs';
 import type net from 'node:net';
 
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
-import { encodeMessage, readMessage } from '../../dist/ipc/message.js';
-import { UnixSocket } from '../../dist/ipc/unix-socket.js';
+import { encodeMessage } from '../../dist/ipc/message.js';
+import type { UnixSocket } from '../../dist/ipc/unix-socket.js';
 import { BrokerProcess } from '../support/broker.js';
+import { answerOf, answerToRequest, hungUp, sendRequest } from '../support/broker-requests.js';
+import { Child } from '../support/child.js';
+import { itWhere } from '../support/conditions.js';
 import { memfd } from '../support/memfd.js';
 import { close, closing } from '../support/peers.js';
 import { randomBytes } from '../support/random.js';
@@ -22,8 +25,9 @@ let socket: string;
 beforeEach(async () => {
   folder = new Folder();
   socket = folder.file('broker');
-  const limit = ['--max-clients', String(MAX_CLIENTS)];
-  broker = await BrokerProcess.start(socket, '--allow', 'lo:0', ...limit);
+  const most = String(MAX_CLIENTS);
+  const limits = ['--max-clients', most, '--max-clients-per-user', most];
+  broker = await BrokerProcess.start(socket, '--allow', 'lo:0', ...limits);
 });
 
 afterEach(async () => {
@@ -35,39 +39,10 @@ afterEach(async () => {
   folder[Symbol.dispose]();
 });
 
-/** A connection that has sent bytes, with so many descriptors. */
-async function sendTo(bytes: Uint8Array, fds: number): Promise<UnixSocket> {
-  const unix = new UnixSocket(await connectUnix(socket));
-  unix.takeOver();
-  const files = Array.from({ length: fds }, () => memfd());
-  // The broker may hang up before it has read all.
-  const numbers = files.map((file) => file.fd);
-  await unix.write(bytes, numbers).catch(() => {});
-  for (const file of files) file.close();
-  return unix;
-}
-
-/** What the broker answers; undefined where it hangs up without a word. */
-async function answerOf(unix: UnixSocket): Promise<string | undefined> {
-  const message = await readMessage(unix, { maxBytes: 64 * 1024, maxFds: 1 });
-  if (message === undefined) return undefined;
-  expect(message.fds).toEqual([]);
-  return (message.content.error as { message: string }).message;
-}
-
-async function answerTo(bytes: Uint8Array, fds = 0): Promise<string | undefined> {
-  const unix = await sendTo(bytes, fds);
-  const answer = await answerOf(unix);
-  await hungUp(unix);
-  return answer;
-}
-
-/** Waits until the broker has closed the connection. */
-async function hungUp(unix: UnixSocket): Promise<void> {
-  const end = await unix.read(Buffer.alloc(1), 0).catch(() => ({ bytes: 0 }));
-  expect(end.bytes).toBe(0);
-  await close(unix.socket);
-}
+const sendTo = (bytes: Uint8Array, fds: number): Promise<UnixSocket> =>
+  sendRequest(socket, bytes, fds);
+const answerTo = (bytes: Uint8Array, fds = 0): Promise<string | undefined> =>
+  answerToRequest(socket, bytes, fds);
 
 function descriptors(pid: number, pattern: RegExp): number {
   const links = readdirSync(`/proc/${pid}/fd`).map((fd) => linkOf(pid, fd));
@@ -185,6 +160,35 @@ describe('many clients', () => {
     await Promise.all(idle.map(close));
     await expect.poll(() => answerTo(encodeMessage(REQUEST), 1)).toContain('does not give out');
   });
+
+  it('of one user are no more than its share, and others of it are told', async () => {
+    await using shared = await BrokerProcess.start(folder.file('shared'), '--allow', 'lo:0');
+    const idle = await Promise.all(
+      Array.from({ length: 32 }, () => connectUnix(folder.file('shared'))),
+    );
+    const ask = (): Promise<string | undefined> =>
+      answerToRequest(folder.file('shared'), encodeMessage(REQUEST), 1);
+    await expect.poll(ask).toContain(`has 32 clients of user ${process.getuid!()} already`);
+    expect(await ask()).toContain('--max-clients-per-user');
+    expect(shared.output).toContain(`refused user ${process.getuid!()}, process ${process.pid}`);
+    await Promise.all(idle.map(close));
+    await expect.poll(ask).toContain('does not give out');
+  });
+
+  itWhere(process.getuid?.() === 0, 'not root: run as root to enable this')(
+    'of one user leave room for those of another',
+    async () => {
+      const place = folder.file('shared');
+      const options = ['--allow', 'lo:0', '--mode', '0666', '--max-clients', '4'];
+      chmodSync(folder.path, 0o755);
+      await using shared = await BrokerProcess.start(place, ...options);
+      const idle = await Promise.all(Array.from({ length: 4 }, () => connectUnix(place)));
+      await shared.said('has 2 clients of user 0 already', 2);
+      const { stdout } = await new Child('ask-broker', [place], 65534).outcome();
+      expect(stdout).toContain('does not give out');
+      await Promise.all(idle.map(close));
+    },
+  );
 
   it('that never end their request are hung up on after a while', async () => {
     const slow = await Promise.all(

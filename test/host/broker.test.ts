@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { chmodSync, lstatSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 
-import { startBroker } from 'devmem-tcp';
+import { type BrokerOptions, startBroker } from 'devmem-tcp';
 import { describe, expect, it } from 'vitest';
 
 import { bindByBroker } from '../../dist/nic/broker/client.js';
@@ -281,7 +281,10 @@ describe('devmem-tcp broker', () => {
 
 describe('startBroker()', () => {
   it.for([
-    [{}, '"options.socket" argument must be a path. Received undefined'],
+    [{}, '"options.socket" argument must be a path, or { fd }. Received undefined'],
+    [{ socket: {} }, '"options.socket.fd" argument must be a number.'],
+    [{ socket: { fd: 0 }, mode: 0o600 }, '"options.mode" must be left out'],
+    [{ socket: { fd: 0 }, group: 0 }, '"options.group" must be left out'],
     [{ socket: '/tmp/x' }, '"options.allow" argument must be an array of objects.'],
     [{ socket: '/tmp/x', allow: [] }, '"options.allow" must be one interface or more'],
     [{ socket: '/tmp/x', allow: ['lo'] }, '"options.allow[0]" argument must be an object.'],
@@ -298,6 +301,25 @@ describe('startBroker()', () => {
       startBroker(options as unknown as { socket: string; allow: [] }),
     );
     expect(error.message).toContain(message);
+  });
+
+  it.for([
+    [{ maxClientsPerUser: 0 }, '"options.maxClientsPerUser"'],
+    [{ maxClientsPerUser: 10_001 }, '"options.maxClientsPerUser"'],
+    [{ maxClientsPerUser: '1' }, '"options.maxClientsPerUser"'],
+  ] as const)('refuses %j', async ([limit, message]) => {
+    const options = { socket: '/tmp/x', allow: [{ interface: 'lo' }], ...limit };
+    const error = await rejectionOf(startBroker(options as unknown as BrokerOptions));
+    expect(error.message).toContain(message);
+  });
+
+  it('goes on, forgets clients and closes, whatever its listeners throw', async () => {
+    using folder = new Folder();
+    const child = new Child('broker-listeners', [folder.file('broker')]);
+    const { status, stdout, stderr } = await child.outcome();
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+    const thrown = JSON.stringify([...new Array<string>(6).fill('refused'), 'close']);
+    expect(stdout).toBe(`clients 0\nclosed\n${thrown}\n`);
   });
 
   it('leaves no descriptor behind', async () => {

@@ -1,8 +1,9 @@
 /** sendFd() and receiveFd(): what they refuse, and what goes over the wire. */
 import { execFile, spawn } from 'node:child_process';
-import { once } from 'node:events';
+import { getEventListeners, once } from 'node:events';
 import { readlinkSync } from 'node:fs';
 import net from 'node:net';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { promisify } from 'node:util';
 
 import { DmaBuf, receiveFd, sendFd } from 'devmem-tcp';
@@ -10,6 +11,7 @@ import { describe, expect, it } from 'vitest';
 
 import { descriptorOf } from '../../dist/ipc/handle.js';
 import { encodeMessage, readMessage, writeMessage } from '../../dist/ipc/message.js';
+import { closeStrangers } from '../../dist/ipc/strangers.js';
 import { UnixSocket } from '../../dist/ipc/unix-socket.js';
 import type { OwnedFd } from '../../dist/native.js';
 import { itWhere } from '../support/conditions.js';
@@ -35,7 +37,7 @@ async function refusalOf(bytes: Uint8Array, fds: number, end = true): Promise<Er
   const received = rejectionOf(receiveFd(pair.accepted));
   const files = Array.from({ length: fds }, () => memfd());
   const numbers = files.map((file) => file.fd);
-  await new UnixSocket(pair.client).write(bytes, numbers);
+  await UnixSocket.of(pair.client).write(bytes, numbers);
   for (const file of files) file.close();
   if (end) pair.client.end();
   return await received;
@@ -75,7 +77,7 @@ describe('receiveFd()', () => {
   it('refuses a socket of which Node has read something, and keeps that', async () => {
     await using pair = await unixPair({ pauseOnConnect: false });
     const readable = new Promise((resolve) => pair.accepted.once('readable', resolve));
-    await new UnixSocket(pair.client).write(encodeMessage({ type: 'dma-buf', size: SIZE }), []);
+    await UnixSocket.of(pair.client).write(encodeMessage({ type: 'dma-buf', size: SIZE }), []);
     await readable;
     const error = await rejectionOf(receiveFd(pair.accepted));
     expect(error).toMatchObject(STATE);
@@ -99,7 +101,7 @@ describe('receiveFd()', () => {
     await using pair = await unixPair();
     const received = rejectionOf(receiveFd(pair.accepted));
     const bytes = encodeMessage({ type: 'fish', size: SIZE });
-    await new UnixSocket(pair.client).write(Buffer.concat([bytes, Buffer.from('and more')]), []);
+    await UnixSocket.of(pair.client).write(Buffer.concat([bytes, Buffer.from('and more')]), []);
     expect(await received).toMatchObject(BAD);
     const data = new Promise((resolve) => pair.accepted.once('data', resolve));
     pair.accepted.resume();
@@ -162,12 +164,43 @@ describe('a socket to pass memory over', () => {
   });
 });
 
+describe('passing memory a hundred times', () => {
+  expectNoLeaks();
+
+  it('leaves no listener behind, at the socket or at the signal', async () => {
+    await using pair = await unixPair();
+    const { signal } = new AbortController();
+    const warnings: Error[] = [];
+    const warn = (warning: Error): void => void warnings.push(warning);
+    process.on('warning', warn);
+    const counts = (): unknown => [
+      ...[pair.client, pair.accepted].map((socket) =>
+        Object.fromEntries(socket.eventNames().map((name) => [name, socket.listenerCount(name)])),
+      ),
+      getEventListeners(signal, 'abort').length,
+    ];
+    const exchange = async (): Promise<void> => {
+      const received = rejectionOf(receiveFd(pair.accepted, { signal }));
+      // It waits by now, with all its listeners.
+      await nextTurn();
+      await UnixSocket.of(pair.client).write(encodeMessage({ type: 'fish' }), [], { signal });
+      await received;
+    };
+    await exchange();
+    const before = counts();
+    for (let i = 0; i < 100; i++) await exchange();
+    expect(counts()).toEqual(before);
+    process.off('warning', warn);
+    expect(warnings).toEqual([]);
+  });
+});
+
 describe('messages', () => {
   expectNoLeaks();
 
   it('come in order and whole, each with its descriptors, however full the socket is', async () => {
     await using pair = await unixPair();
-    const [client, accepted] = [new UnixSocket(pair.client), new UnixSocket(pair.accepted)];
+    const [client, accepted] = [UnixSocket.of(pair.client), UnixSocket.of(pair.accepted)];
     accepted.takeOver();
     const file = memfd();
     const padding = 'x'.repeat(60_000);
@@ -178,10 +211,11 @@ describe('messages', () => {
       }
     })();
     for (let i = 0; i < 20; i++) {
-      const message = await readMessage(accepted, { maxBytes: 65536, maxFds: 2 });
-      expect(message?.content).toEqual({ number: i, padding });
-      expect(message?.fds).toHaveLength(i % 3);
-      for (const fd of message?.fds ?? []) fd.close();
+      const fds: OwnedFd[] = [];
+      const content = await readMessage(accepted, fds, { maxBytes: 65536, maxFds: 2 });
+      expect(content).toEqual({ number: i, padding });
+      expect(fds).toHaveLength(i % 3);
+      await closeStrangers(fds);
     }
     await written;
     file.close();
@@ -191,16 +225,16 @@ describe('messages', () => {
     await using pair = await unixPair();
     const first = Buffer.alloc(2 ** 20, 1);
     pair.client.write(first);
-    const sent = writeMessage(new UnixSocket(pair.client), { after: true }, []);
-    const accepted = new UnixSocket(pair.accepted);
+    const sent = writeMessage(UnixSocket.of(pair.client), { after: true }, []);
+    const accepted = UnixSocket.of(pair.accepted);
     accepted.takeOver();
     const before = Buffer.alloc(first.length);
     for (let at = 0; at < before.length;) {
-      at += (await accepted.read(before.subarray(at), 0)).bytes;
+      at += (await accepted.read(before.subarray(at))).bytes;
     }
     expect(before.equals(first)).toBe(true);
-    const message = await readMessage(accepted, { maxBytes: 4096, maxFds: 0 });
-    expect(message?.content).toEqual({ after: true });
+    const content = await readMessage(accepted, [], { maxBytes: 4096, maxFds: 0 });
+    expect(content).toEqual({ after: true });
     await sent;
   });
 
@@ -223,17 +257,18 @@ socket.send_fds(connection, [struct.pack('>I', len(answer)) + answer], [fds[0]])
         stdio: ['ignore', 'inherit', 'inherit', number],
       });
       const exited = once(python, 'exit');
-      const accepted = new UnixSocket(pair.accepted);
+      const accepted = UnixSocket.of(pair.accepted);
       accepted.takeOver();
       const file = memfd();
       await writeMessage(accepted, { type: 'dma-buf', size: SIZE }, [file.fd]);
-      const message = await readMessage(accepted, { maxBytes: 4096, maxFds: 1 });
-      expect(message?.content).toEqual({ type: 'dma-buf', size: 2 * SIZE });
-      const [back] = message!.fds;
+      const fds: OwnedFd[] = [];
+      const content = await readMessage(accepted, fds, { maxBytes: 4096, maxFds: 1 });
+      expect(content).toEqual({ type: 'dma-buf', size: 2 * SIZE });
+      const [back] = fds;
       const target = (fd: OwnedFd): string => readlinkSync(`/proc/self/fd/${fd.fd}`);
       expect(target(back!)).toBe(target(file));
       expect(await exited).toEqual([0, null]);
-      back!.close();
+      await closeStrangers(fds);
       file.close();
       expect(resources().memoryFiles).toBe(0);
     },

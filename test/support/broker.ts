@@ -11,9 +11,13 @@ export class BrokerProcess implements AsyncDisposable {
   readonly #exit: Promise<unknown[]>;
   #output = '';
 
-  private constructor(args: readonly string[]) {
-    this.#process = spawn(process.execPath, [MAIN, 'broker', ...args], {
-      stdio: ['ignore', 'pipe', 'pipe'],
+  /** @param listening - the descriptor of a socket that it gets as systemd would hand it over */
+  private constructor(args: readonly string[], setup = '', listening?: number) {
+    const shell = `${setup} exec "$@"`;
+    const broker = [process.execPath, MAIN, 'broker', ...args];
+    const stdio = ['ignore', 'pipe', 'pipe', ...(listening === undefined ? [] : [listening])];
+    this.#process = spawn('sh', ['-c', shell, 'sh', ...broker], {
+      stdio: stdio as ['ignore', 'pipe', 'pipe'],
     });
     for (const stream of [this.#process.stdout, this.#process.stderr]) {
       stream.on('data', (piece) => (this.#output += String(piece)));
@@ -28,9 +32,44 @@ export class BrokerProcess implements AsyncDisposable {
     return broker;
   }
 
+  /** Starts one that may have so many descriptors open. */
+  static async limited(files: number, socket: string, ...args: string[]): Promise<BrokerProcess> {
+    const broker = new BrokerProcess(['--socket', socket, ...args], `ulimit -n ${files};`);
+    await broker.said('listening on');
+    return broker;
+  }
+
+  /**
+   * Starts one with a socket that listens already.
+   *
+   * @param environment - what the shell that becomes the broker assigns, e.g. `LISTEN_FDS=1`
+   */
+  static async activated(
+    listening: number,
+    environment: string,
+    ...args: string[]
+  ): Promise<BrokerProcess> {
+    const activation = ['--socket-activation', ...args];
+    const broker = new BrokerProcess(activation, environment, listening);
+    await broker.said('listening on');
+    return broker;
+  }
+
   /** Runs one that is expected to end by itself; its exit status and what it said. */
   static async fail(...args: string[]): Promise<{ status: unknown; output: string }> {
     const broker = new BrokerProcess(args);
+    const [status] = await broker.#exit;
+    return { status, output: broker.#output };
+  }
+
+  /** As `fail()`, with a socket that listens already. */
+  static async failActivated(
+    listening: number,
+    environment: string,
+    ...args: string[]
+  ): Promise<{ status: unknown; output: string }> {
+    const activation = ['--socket-activation', ...args];
+    const broker = new BrokerProcess(activation, environment, listening);
     const [status] = await broker.#exit;
     return { status, output: broker.#output };
   }

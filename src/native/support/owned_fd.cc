@@ -2,6 +2,9 @@
 
 #include <fcntl.h>
 
+#include <vector>
+
+#include "support/closing.h"
 #include "support/env_data.h"
 #include "support/values.h"
 
@@ -21,10 +24,16 @@ OwnedFd::OwnedFd(const Napi::CallbackInfo& info) : Napi::ObjectWrap<OwnedFd>(inf
   info.This().As<Napi::Object>().TypeTag(&kTag);
 }
 
-Napi::Value OwnedFd::New(Napi::Env env, UniqueFd fd) {
+OwnedFd::~OwnedFd() {
+  Close();
+}
+
+Napi::Value OwnedFd::New(Napi::Env env, UniqueFd fd, ClosedWhere where) {
   Napi::Object object;
   if (!EnvData::Of(env)->owned_fd.New({}).UnwrapTo(&object)) return env.Undefined();
-  Unwrap(object)->fd_ = std::move(fd);
+  OwnedFd* owned = Unwrap(object);
+  owned->fd_ = std::move(fd);
+  owned->where_ = where;
   return object;
 }
 
@@ -42,7 +51,18 @@ Napi::Value OwnedFd::Number(const Napi::CallbackInfo& info) {
 }
 
 void OwnedFd::Close(const Napi::CallbackInfo&) {
-  fd_.Reset();
+  Close();
+}
+
+void OwnedFd::Close() {
+  if (!fd_.valid()) return;
+  if (where_ == ClosedWhere::kHere) {
+    fd_.Reset();
+    return;
+  }
+  std::vector<UniqueFd> fds;
+  fds.push_back(std::move(fd_));
+  CloseElsewhere(std::move(fds));
 }
 
 }  // namespace devmem

@@ -1,12 +1,14 @@
 #include "system/fd_passing.h"
 
+#include <fcntl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <vector>
 
+#include "support/closing.h"
 #include "support/owned_fd.h"
 #include "support/unique_fd.h"
 #include "support/values.h"
@@ -18,8 +20,7 @@ namespace {
 // include/net/scm.h SCM_MAX_FD
 constexpr uint32_t kMaxFds = 253;
 
-// Room for one control message of so many descriptors, and not for one more:
-// what does not fit, the kernel closes (MSG_CTRUNC). CMSG_SPACE would round up.
+// Room for one control message of so many descriptors.
 std::vector<uint8_t> ControlFor(size_t fds) {
   return std::vector<uint8_t>(fds == 0 ? 0 : CMSG_LEN(fds * sizeof(int)));
 }
@@ -89,18 +90,17 @@ std::vector<UniqueFd> TakeFds(msghdr* message) {
   return taken;
 }
 
-// receiveFds(fd, buffer: Uint8Array, maxFds) -> { bytes, fds: OwnedFd[], truncated } | -errno.
-// `bytes` is 0 at the end of the stream. `truncated`: more descriptors came than
-// maxFds; the surplus was closed.
+// receiveFds(fd, buffer: Uint8Array) -> { bytes, fds: OwnedFd[], truncated } | -errno.
+// `bytes` is 0 at the end of the stream. There is room for all descriptors that can come:
+// surplus ones the kernel would close here and now, and wait with close(2).
 Napi::Value ReceiveFds(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   if (!IsTypedArray(info[1], napi_uint8_array)) {
-    ThrowMisuse(env, "receiveFds(fd, Uint8Array, maxFds)");
+    ThrowMisuse(env, "receiveFds(fd, Uint8Array)");
     return env.Undefined();
   }
   Napi::Uint8Array buffer = info[1].As<Napi::Uint8Array>();
-  size_t max_fds = std::min(ToUint(info[2]), kMaxFds);
-  std::vector<uint8_t> control = ControlFor(max_fds);
+  std::vector<uint8_t> control = ControlFor(kMaxFds);
   iovec io = {buffer.Data(), buffer.ByteLength()};
   msghdr message = MessageOf(&io, control);
   ssize_t received;
@@ -110,15 +110,40 @@ Napi::Value ReceiveFds(const Napi::CallbackInfo& info) {
   if (received < 0) return Napi::Number::New(env, -errno);
 
   std::vector<UniqueFd> fds = TakeFds(&message);
-  bool truncated = (message.msg_flags & MSG_CTRUNC) != 0 || fds.size() > max_fds;
-  if (fds.size() > max_fds) fds.resize(max_fds);
   Napi::Array handed = Napi::Array::New(env);
-  for (uint32_t i = 0; i < fds.size(); i++) handed.Set(i, OwnedFd::New(env, std::move(fds[i])));
+  for (uint32_t i = 0; i < fds.size(); i++) {
+    handed.Set(i, OwnedFd::New(env, std::move(fds[i]), ClosedWhere::kElsewhere));
+  }
   Napi::Object result = Napi::Object::New(env);
   result.Set("bytes", Napi::Number::New(env, static_cast<double>(received)));
   result.Set("fds", handed);
-  result.Set("truncated", Napi::Boolean::New(env, truncated));
+  // Only for want of descriptors here.
+  result.Set("truncated", Napi::Boolean::New(env, (message.msg_flags & MSG_CTRUNC) != 0));
   return result;
+}
+
+// closeElsewhere(fds: OwnedFd[]) -> OwnedFd | -errno: closes them on another thread, in
+// this order. What it returns can be read, to its end, once that is done.
+Napi::Value CloseAllElsewhere(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  if (!info[0].IsArray()) {
+    ThrowMisuse(env, "closeElsewhere(OwnedFd[])");
+    return env.Undefined();
+  }
+  Napi::Array owned = info[0].As<Napi::Array>();
+  std::vector<UniqueFd> fds;
+  for (uint32_t i = 0; i < owned.Length(); i++) {
+    Napi::Value element;
+    OwnedFd* fd = owned.Get(i).UnwrapTo(&element) ? OwnedFd::From(element) : nullptr;
+    if (fd != nullptr) fds.push_back(fd->Take());
+  }
+  int ends[2] = {-1, -1};
+  int error = pipe2(ends, O_CLOEXEC) < 0 ? errno : 0;
+  UniqueFd done(ends[0]);
+  fds.emplace_back(ends[1]);
+  CloseElsewhere(std::move(fds));
+  if (error != 0) return Napi::Number::New(env, -error);
+  return OwnedFd::New(env, std::move(done));
 }
 
 // peerCredentials(fd) -> { pid, uid, gid } at the time of connect(2) | -errno
@@ -142,6 +167,8 @@ void DefineFdPassing(Napi::Env env, Napi::Object exports) {
   exports.DefineProperties({
       Napi::PropertyDescriptor::Function(env, exports, "sendFds", SendFds, napi_enumerable),
       Napi::PropertyDescriptor::Function(env, exports, "receiveFds", ReceiveFds, napi_enumerable),
+      Napi::PropertyDescriptor::Function(env, exports, "closeElsewhere", CloseAllElsewhere,
+                                         napi_enumerable),
       Napi::PropertyDescriptor::Function(env, exports, "peerCredentials", PeerCredentials,
                                          napi_enumerable),
   });

@@ -13,11 +13,8 @@ import type { UnixSocket } from './unix-socket.js';
 
 const HEADER = 4;
 
-export interface Message {
-  content: Readonly<Record<string, unknown>>;
-  /** The receiver's, to be closed. */
-  fds: OwnedFd[];
-}
+/** What a message says. */
+export type Content = Readonly<Record<string, unknown>>;
 
 export interface ReadMessageOptions extends ReadyOptions {
   /** Longest JSON accepted, in bytes. */
@@ -29,34 +26,31 @@ export interface ReadMessageOptions extends ReadyOptions {
 /**
  * Reads one message.
  *
+ * @param fds - gets the descriptors that come, also those of a message that is refused:
+ *   the caller's to close, by `closeStrangers()`
  * @returns undefined where the stream ended before it began
- * @throws DevmemError ERR_DEVMEM_BAD_MESSAGE; no descriptor is left open then
+ * @throws DevmemError ERR_DEVMEM_BAD_MESSAGE
  */
 export async function readMessage(
   socket: UnixSocket,
+  fds: OwnedFd[],
   options: ReadMessageOptions,
-): Promise<Message | undefined> {
-  const fds: OwnedFd[] = [];
-  try {
-    const header = await readExactly(socket, HEADER, fds, options);
-    if (header === undefined) return undefined;
-    const size = header.readUInt32BE(0);
-    if (size > options.maxBytes) {
-      throw badMessage(`announces ${size} bytes, and ${options.maxBytes} are the most`);
-    }
-    const json = await readExactly(socket, size, fds, options);
-    if (json === undefined) throw badMessage('ended before it was complete');
-    return { content: parse(json), fds };
-  } catch (error) {
-    for (const fd of fds) fd.close();
-    throw error;
+): Promise<Content | undefined> {
+  const header = await readExactly(socket, HEADER, fds, options);
+  if (header === undefined) return undefined;
+  const size = header.readUInt32BE(0);
+  if (size > options.maxBytes) {
+    throw badMessage(`announces ${size} bytes, and ${options.maxBytes} are the most`);
   }
+  const json = await readExactly(socket, size, fds, options);
+  if (json === undefined) throw badMessage('ended before it was complete');
+  return parse(json);
 }
 
 /** Writes one message. */
 export async function writeMessage(
   socket: UnixSocket,
-  content: Readonly<Record<string, unknown>>,
+  content: Content,
   fds: readonly number[],
   options: ReadyOptions = {},
 ): Promise<void> {
@@ -64,7 +58,7 @@ export async function writeMessage(
 }
 
 /** A message's bytes. */
-export function encodeMessage(content: Readonly<Record<string, unknown>>): Buffer {
+export function encodeMessage(content: Content): Buffer {
   const json = Buffer.from(JSON.stringify(content));
   const header = Buffer.alloc(HEADER);
   header.writeUInt32BE(json.length, 0);
@@ -96,9 +90,12 @@ async function readExactly(
   let at = 0;
   while (at < size) {
     const { maxFds } = options;
-    const received = await socket.read(target.subarray(at), maxFds - fds.length, options);
+    const received = await socket.read(target.subarray(at), options);
     fds.push(...received.fds);
-    if (received.truncated) throw badMessage(`carries more than ${maxFds} descriptor(s)`);
+    if (fds.length > maxFds) throw badMessage(`carries more than ${maxFds} descriptor(s)`);
+    if (received.truncated) {
+      throw badMessage('carries descriptors for which this process has no room: see ulimit -n');
+    }
     if (received.bytes === 0 && at === 0) return undefined;
     if (received.bytes === 0) throw badMessage('ended before it was complete');
     at += received.bytes;
@@ -106,7 +103,7 @@ async function readExactly(
   return target;
 }
 
-function parse(json: Buffer): Readonly<Record<string, unknown>> {
+function parse(json: Buffer): Content {
   let content: unknown;
   try {
     content = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(json));
@@ -116,5 +113,5 @@ function parse(json: Buffer): Readonly<Record<string, unknown>> {
   if (typeof content !== 'object' || content === null || Array.isArray(content)) {
     throw badMessage('is JSON, but not an object');
   }
-  return content as Record<string, unknown>;
+  return content as Content;
 }

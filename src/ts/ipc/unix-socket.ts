@@ -15,21 +15,35 @@ const EAGAIN = -11;
  * `takeOver()` first.
  */
 export class UnixSocket {
+  // Each listens to its socket's end.
+  static readonly #known = new WeakMap<net.Socket, UnixSocket>();
+
   readonly socket: net.Socket;
   readonly #closed = new AbortController();
 
   /**
+   * The one of this socket.
+   *
    * @throws TypeError ERR_INVALID_ARG_TYPE for anything but a net.Socket
    * @throws DevmemError ERR_DEVMEM_SOCKET_STATE for one that is connecting, destroyed
    *   or no Unix-domain socket
    */
-  constructor(socket: net.Socket) {
+  static of(socket: net.Socket): UnixSocket {
     if (!(socket instanceof net.Socket)) throw invalidArgType('socket', 'a net.Socket', socket);
     if (socket.destroyed) throw wrongState('is destroyed');
     if (socket.connecting) throw wrongState("has not connected yet: wait for 'connect'");
     if (descriptorOf(socket, 'Pipe') === undefined) {
       throw wrongState('is not a Unix-domain socket: only those carry descriptors');
     }
+    let unix = UnixSocket.#known.get(socket);
+    if (unix === undefined) {
+      unix = new UnixSocket(socket);
+      UnixSocket.#known.set(socket, unix);
+    }
+    return unix;
+  }
+
+  private constructor(socket: net.Socket) {
     this.socket = socket;
     socket.once('close', () => {
       this.#closed.abort(wrongState('was closed'));
@@ -59,13 +73,14 @@ export class UnixSocket {
   }
 
   /**
-   * Reads what is there, once something is. `bytes` is 0 at the end of the stream.
+   * Reads what is there, once something is. `bytes` is 0 at the end of the stream. The
+   * descriptors are the caller's to close, by `closeStrangers()`.
    *
    * @throws the signal's reason; DevmemError ERR_DEVMEM_SOCKET_STATE once the socket is closed
    */
-  async read(target: Uint8Array, maxFds: number, options: ReadyOptions = {}): Promise<ReceivedFds> {
+  async read(target: Uint8Array, options: ReadyOptions = {}): Promise<ReceivedFds> {
     for (;;) {
-      const received = native().receiveFds(this.#fd(), target, maxFds);
+      const received = native().receiveFds(this.#fd(), target);
       if (typeof received !== 'number') return received;
       if (received !== EAGAIN) throw systemError(received, 'recvmsg');
       await this.#ready('readable', options);
@@ -102,10 +117,7 @@ export class UnixSocket {
   }
 
   #ready(direction: 'readable' | 'writable', options: ReadyOptions): Promise<void> {
-    const closed = this.#closed.signal;
-    const signal =
-      options.signal === undefined ? closed : AbortSignal.any([options.signal, closed]);
-    return ready(this.#fd(), direction, { ...options, signal });
+    return ready(this.#fd(), direction, options, this.#closed.signal);
   }
 }
 

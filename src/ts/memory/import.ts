@@ -1,7 +1,8 @@
 /** `import`ed memory: a dma-buf that somebody else made. */
-import { readFile, readlink } from 'node:fs/promises';
+import { access, readFile, readlink } from 'node:fs/promises';
 
 import { checkInteger, checkObject, invalidArgValue, outOfRange, systemError } from '../errors.js';
+import { closeStrangers } from '../ipc/strangers.js';
 import { native, type OwnedFd } from '../native.js';
 import type { Backing } from './backing.js';
 
@@ -31,15 +32,15 @@ export async function importDmaBuf(options: ImportOptions): Promise<Backing> {
   try {
     return await backing(dmaBuf, options);
   } catch (error) {
-    dmaBuf.close();
+    // Of a file that is none, even a duplicate's close(2) may wait.
+    void closeStrangers([dmaBuf]);
     throw error;
   }
 }
 
 async function backing(dmaBuf: OwnedFd, options: ImportOptions): Promise<Backing> {
-  const type = native().fileSystemType(dmaBuf);
-  if (type < 0) throw systemError(type, 'fstatfs', { subject: `options.fd is ${options.fd}` });
-  if (type !== DMA_BUF_MAGIC) {
+  const exporter = await exporterOf(dmaBuf.fd);
+  if (exporter === undefined && !(await isDmaBuf(dmaBuf, options))) {
     const file = await readlink(`/proc/self/fd/${dmaBuf.fd}`).catch(() => 'something else');
     throw invalidArgValue('options.fd', `a dma-buf, and this is '${file}'`, options.fd);
   }
@@ -53,11 +54,27 @@ async function backing(dmaBuf: OwnedFd, options: ImportOptions): Promise<Backing
     size,
     dmaBuf,
     mappable: dmaBuf,
-    exporter: await exporterOf(dmaBuf.fd),
+    exporter,
     close: () => {
       dmaBuf.close();
     },
   };
+}
+
+// Of dma-bufs /proc tells who made them; it asks nobody. (fstatfs() asks the server of a
+// file system, such as FUSE's, which may let it wait.)
+async function isDmaBuf(dmaBuf: OwnedFd, { fd }: ImportOptions): Promise<boolean> {
+  if (await hasProc()) return false;
+  const type = native().fileSystemType(dmaBuf);
+  if (type < 0) throw systemError(type, 'fstatfs', { subject: `options.fd is ${fd}` });
+  return type === DMA_BUF_MAGIC;
+}
+
+function hasProc(): Promise<boolean> {
+  return access('/proc/self/fdinfo').then(
+    () => true,
+    () => false,
+  );
 }
 
 /** What made a dma-buf (drivers/dma-buf/dma-buf.c dma_buf_show_fdinfo). */

@@ -2,8 +2,10 @@
 import net from 'node:net';
 
 import { DevmemError, invalidArgType } from '../errors.js';
-import { badMessage, type Message, readMessage, show, writeMessage } from '../ipc/message.js';
+import { badMessage, type Content, readMessage, show, writeMessage } from '../ipc/message.js';
+import { closeStrangers } from '../ipc/strangers.js';
 import { UnixSocket } from '../ipc/unix-socket.js';
+import type { OwnedFd } from '../native.js';
 import { DmaBuf } from './dma-buf.js';
 
 const TYPE = 'dma-buf';
@@ -43,7 +45,7 @@ export function sendFd(
         `memory is of type '${memory.type}', which is no dma-buf. Allocate { type: 'udmabuf' }`,
       );
     }
-    await writeMessage(new UnixSocket(socket), { type: TYPE, size }, [fd], options);
+    await writeMessage(UnixSocket.of(socket), { type: TYPE, size }, [fd], options);
   });
 }
 
@@ -61,37 +63,38 @@ export function sendFd(
  */
 export function receiveFd(socket: net.Socket, options: PassFdOptions = {}): Promise<DmaBuf> {
   return inTurn(receiving, socket, async () => {
-    const unix = new UnixSocket(socket);
+    const unix = UnixSocket.of(socket);
     unix.takeOver();
-    const message = await readMessage(unix, { ...options, maxBytes: MAX_BYTES, maxFds: 1 });
-    if (message === undefined) {
-      throw new DevmemError(
-        'ERR_DEVMEM_SOCKET_STATE',
-        'The socket ended, and no memory came: the other end closed it',
-      );
+    const fds: OwnedFd[] = [];
+    try {
+      const limits = { maxBytes: MAX_BYTES, maxFds: 1 };
+      const content = await readMessage(unix, fds, { ...options, ...limits });
+      if (content === undefined) {
+        throw new DevmemError(
+          'ERR_DEVMEM_SOCKET_STATE',
+          'The socket ended, and no memory came: the other end closed it',
+        );
+      }
+      return await importMemory(content, fds[0]);
+    } finally {
+      void closeStrangers(fds);
     }
-    return importMemory(message);
   });
 }
 
-async function importMemory({ content, fds }: Message): Promise<DmaBuf> {
-  const [fd] = fds;
-  try {
-    const { type, size } = content;
-    if (type !== TYPE) throw badMessage(`is of type ${show(type)}, not "${TYPE}"`);
-    if (typeof size !== 'number' || !Number.isSafeInteger(size) || size <= 0) {
-      throw badMessage(`has the size ${show(size)}, which is no number of bytes`);
-    }
-    if (fd === undefined) {
-      throw badMessage('has no descriptor: send it in the same sendmsg() call, by SCM_RIGHTS');
-    }
-    return await DmaBuf.import({ fd: fd.fd, size }).catch((error: unknown) => {
-      const why = error instanceof Error ? error.message : String(error);
-      throw badMessage(`brings no dma-buf of ${size} bytes: ${why}`, error);
-    });
-  } finally {
-    fd?.close();
+async function importMemory(content: Content, fd: OwnedFd | undefined): Promise<DmaBuf> {
+  const { type, size } = content;
+  if (type !== TYPE) throw badMessage(`is of type ${show(type)}, not "${TYPE}"`);
+  if (typeof size !== 'number' || !Number.isSafeInteger(size) || size <= 0) {
+    throw badMessage(`has the size ${show(size)}, which is no number of bytes`);
   }
+  if (fd === undefined) {
+    throw badMessage('has no descriptor: send it in the same sendmsg() call, by SCM_RIGHTS');
+  }
+  return await DmaBuf.import({ fd: fd.fd, size }).catch((error: unknown) => {
+    const why = error instanceof Error ? error.message : String(error);
+    throw badMessage(`brings no dma-buf of ${size} bytes: ${why}`, error);
+  });
 }
 
 // Messages of one socket go and come one after the other.

@@ -5,7 +5,9 @@ import net from 'node:net';
 
 import { DevmemError, isSystemError, systemError } from '../../errors.js';
 import { readMessage, writeMessage } from '../../ipc/message.js';
+import { closeStrangers } from '../../ipc/strangers.js';
 import { UnixSocket } from '../../ipc/unix-socket.js';
+import type { OwnedFd } from '../../native.js';
 import type { BindingRequest, KernelBinding } from '../kernel-binding.js';
 import { type BoundAnswer, decodeAnswer, encodeRequest, MAX_BYTES } from './protocol.js';
 
@@ -26,7 +28,7 @@ export async function bindByBroker(
 ): Promise<KernelBinding> {
   const connection = await connectTo(path, signal);
   try {
-    const unix = new UnixSocket(connection);
+    const unix = UnixSocket.of(connection);
     unix.takeOver();
     const answer = await ask(unix, path, request, fd, signal);
     await checkNamespace(answer);
@@ -80,16 +82,19 @@ async function ask(
   signal: AbortSignal | undefined,
 ): Promise<BoundAnswer> {
   const options = { signal, maxBytes: MAX_BYTES, maxFds: 0 };
+  const sent: OwnedFd[] = [];
   try {
     // A refusal may be there before the request is written.
-    const answer = readMessage(unix, options);
+    const answer = readMessage(unix, sent, options);
     answer.catch(() => {});
     await writeMessage(unix, encodeRequest(request), [fd], options).catch(() => {});
-    const message = await answer;
-    if (message !== undefined) return decodeAnswer(message.content);
+    const content = await answer;
+    if (content !== undefined) return decodeAnswer(content);
   } catch (error) {
     if (!isSystemError(error) || error.syscall !== 'recvmsg') throw error;
     throw lost(path, 'before it answered', error);
+  } finally {
+    void closeStrangers(sent);
   }
   throw lost(path, 'before it answered', undefined);
 }
@@ -152,7 +157,8 @@ class BrokerBinding implements KernelBinding {
   async #watch(path: string): Promise<void> {
     let cause: unknown;
     try {
-      await this.#unix.read(Buffer.alloc(1), 0, { ref: false });
+      const { fds } = await this.#unix.read(Buffer.alloc(1), { ref: false });
+      void closeStrangers(fds);
     } catch (error) {
       cause = error;
     }

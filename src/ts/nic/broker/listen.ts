@@ -1,10 +1,10 @@
 /** A broker's socket: made with its mode and group, in place of a dead one, and taken away. */
-import { once } from 'node:events';
-import { chmod, chown, link, lstat, mkdtemp, rm, unlink } from 'node:fs/promises';
-import net from 'node:net';
+import { chmod, chown, link, lstat, unlink } from 'node:fs/promises';
 import path from 'node:path';
 
 import { invalidArgValue, isSystemError, systemError } from '../../errors.js';
+import { native, type OwnedFd } from '../../native.js';
+import { Directory } from './directory.js';
 
 /** A Unix-domain socket's file. */
 export interface SocketFile {
@@ -15,79 +15,167 @@ export interface SocketFile {
   gid: number | undefined;
 }
 
-// struct sockaddr_un has 108 bytes for the path, its end included; the socket is made
-// in a folder beside its place first.
-const INFIX = '.XXXXXX/s';
-const MAX_PATH = 107 - INFIX.length;
+/** A socket that listens. */
+export interface Listening {
+  fd: OwnedFd;
+  /** Where; '' without a path. */
+  path: string;
+  /** Takes its file away, if that is its own still. */
+  remove(): Promise<void>;
+}
+
+// struct sockaddr_un has 108 bytes for a path, its end included. The last part is used
+// by the folder's descriptor, too: /proc/self/fd/NUMBER/NAME.
+const MAX_PATH = 107;
+const MAX_NAME = 80;
 
 // Connections that wait to be accepted; beyond them connect(2) gives EAGAIN.
 const BACKLOG = 128;
 
+// linux/errno.h
+const EACCES = -13;
+const EEXIST = -17;
 const EADDRINUSE = -98;
+const ECONNREFUSED = -111;
 
 /**
  * Listens at the path. The socket appears there with its mode and group, so nobody else
  * can connect in between.
  *
- * @returns takes the file away
- * @throws SystemError EADDRINUSE where somebody listens there already, EEXIST where
- *   the file is no socket; ENOENT, EACCES, EPERM of making it
+ * @throws SystemError EADDRINUSE where a process has a socket there, listening or not;
+ *   EACCES where that cannot be told; EEXIST where the file is no socket; ENOENT, EACCES,
+ *   EPERM of making it
  */
-export async function listenAt(server: net.Server, file: SocketFile): Promise<() => Promise<void>> {
-  if (Buffer.byteLength(file.path) > MAX_PATH) {
-    throw invalidArgValue('options.socket', `a path of at most ${MAX_PATH} bytes`, file.path);
+export async function listenAt(file: SocketFile): Promise<Listening> {
+  const name = path.basename(file.path);
+  if (Buffer.byteLength(file.path) > MAX_PATH || Buffer.byteLength(name) > MAX_NAME) {
+    const allowed = `a path of at most ${MAX_PATH} bytes, the last part of at most ${MAX_NAME}`;
+    throw invalidArgValue('options.socket', allowed, file.path);
   }
-  await removeDead(file.path);
-  const folder = await mkdtemp(`${file.path}.`);
-  const made = path.join(folder, 's');
+  const directory = await Directory.open(path.dirname(file.path));
   try {
-    const listening = once(server, 'listening');
-    server.listen({ path: made, backlog: BACKLOG });
-    await listening;
-    await chmod(made, file.mode);
-    if (file.gid !== undefined) await chown(made, -1, file.gid);
-    // Unlike renaming, this fails where another broker has come first.
-    await link(made, file.path);
+    await removeDead(directory, name, file.path);
+    const { fd, identity } = await create(directory, name, file);
+    return { fd, path: file.path, remove: () => removeOwn(directory, name, identity) };
   } catch (error) {
-    server.close();
-    throw isSystemError(error) && error.code === 'EEXIST' ? inUse(file.path) : error;
-  } finally {
-    await rm(folder, { recursive: true, force: true });
+    await directory[Symbol.asyncDispose]();
+    throw error;
   }
-  const { ino } = await lstat(file.path);
-  return async () => {
-    // Another's by now, perhaps.
-    const now = await lstat(file.path).catch(() => undefined);
-    if (now?.ino === ino) await unlink(file.path).catch(() => {});
+}
+
+/**
+ * Takes a socket that another process (systemd) has made and listens at.
+ *
+ * @throws TypeError ERR_INVALID_ARG_VALUE for any other descriptor
+ */
+export function listenWith(fd: number): Listening {
+  const taken = native().takeListening(fd);
+  if (typeof taken === 'number') {
+    throw invalidArgValue(
+      'options.socket.fd',
+      `a Unix-domain stream socket that listens (${systemError(taken, 'getsockopt').code})`,
+      fd,
+    );
+  }
+  const place = native().unixPath(taken.fd);
+  // Its file is whose it was.
+  return {
+    fd: taken,
+    path: typeof place === 'string' ? place : '',
+    remove: () => Promise.resolve(),
   };
 }
 
-// A broker that was killed leaves its file behind, to which nobody listens.
-async function removeDead(place: string): Promise<void> {
-  const stats = await lstat(place).catch(() => undefined);
+interface Created {
+  fd: OwnedFd;
+  identity: string;
+}
+
+/** Makes the socket in a folder of its own, and gives it its place once it is complete. */
+function create(directory: Directory, name: string, file: SocketFile): Promise<Created> {
+  return directory.withPrivate(`${name}.`, async (folder) => {
+    const made = folder.in('s');
+    const fd = native().bindUnix(made);
+    if (typeof fd === 'number') throw systemError(fd, 'bind', { subject: file.path });
+    try {
+      await chmod(made, file.mode);
+      if (file.gid !== undefined) await chown(made, -1, file.gid);
+      const status = native().listenUnix(fd.fd, BACKLOG);
+      if (status < 0) throw systemError(status, 'listen', { subject: file.path });
+      const identity = await identityOf(made);
+      await publish(made, directory.in(name), file.path);
+      return { fd, identity };
+    } catch (error) {
+      fd.close();
+      throw error;
+    } finally {
+      await unlink(made);
+    }
+  });
+}
+
+// Unlike renaming, linking fails where another broker has come first.
+async function publish(made: string, target: string, place: string): Promise<void> {
+  try {
+    await link(made, target);
+  } catch (error) {
+    throw isSystemError(error) && error.code === 'EEXIST' ? inUse(place) : error;
+  }
+}
+
+/** Takes away what a broker that was killed has left behind. */
+async function removeDead(directory: Directory, name: string, place: string): Promise<void> {
+  const target = directory.in(name);
+  const stats = await lstat(target).catch(() => undefined);
   if (stats === undefined) return;
   if (!stats.isSocket()) {
-    throw systemError(-17, 'bind', {
+    throw systemError(EEXIST, 'bind', {
       subject: `${place} is there, and is no socket`,
       hint: 'Choose another path',
     });
   }
-  const probe = net.connect(place);
+  if (!isDead(target, place)) throw inUse(place);
+  const removed = await directory.removeIf(name, async (aside) => {
+    return (await lstat(aside)).isSocket() && isDead(aside, place);
+  });
+  if (!removed) throw inUse(place);
+}
+
+/**
+ * Whether no process has a socket bound to the file. That connections are refused does not
+ * tell: so they are by one that does not listen yet, or was shut. But a datagram socket that
+ * connects is told ECONNREFUSED only where there is no socket at all, whatever namespaces
+ * it may be in, and EPROTOTYPE where there is one of another type.
+ */
+function isDead(target: string, place: string): boolean {
+  const status = native().connectDatagram(target);
+  if (status !== EACCES) return status === ECONNREFUSED;
+  throw systemError(EACCES, 'connect', {
+    subject: `whether a process has the socket at ${place}`,
+    hint: 'Remove it where none has, or run as a user who may write to it',
+  });
+}
+
+async function removeOwn(directory: Directory, name: string, identity: string): Promise<void> {
+  const isOwn = async (place: string): Promise<boolean> => (await identityOf(place)) === identity;
   try {
-    await once(probe, 'connect');
-  } catch (error) {
-    if (!isSystemError(error) || error.code !== 'ECONNREFUSED') throw inUse(place);
-    await unlink(place);
-    return;
+    // Another's by now, perhaps: that is not touched.
+    if (await isOwn(directory.in(name))) await directory.removeIf(name, isOwn);
+  } catch {
+    // Gone, or in a folder that may not be written to any more.
   } finally {
-    probe.destroy();
+    await directory[Symbol.asyncDispose]();
   }
-  throw inUse(place);
+}
+
+async function identityOf(place: string): Promise<string> {
+  const { dev, ino } = await lstat(place, { bigint: true });
+  return `${dev}:${ino}`;
 }
 
 function inUse(place: string): Error {
   return systemError(EADDRINUSE, 'bind', {
-    subject: `a broker listens at ${place}`,
+    subject: `a process has its socket at ${place}`,
     hint: 'End it first, or choose another path',
   });
 }

@@ -9,7 +9,7 @@ import {
   invalidArgValue,
   type SystemError,
 } from '../../errors.js';
-import { badMessage, show } from '../../ipc/message.js';
+import { badMessage, type Content, show } from '../../ipc/message.js';
 import { checkPageSize } from '../bind-options.js';
 import { checkInterface, checkQueues } from '../interface-arguments.js';
 import type { BindingRequest } from '../kernel-binding.js';
@@ -19,8 +19,6 @@ export const MAX_BYTES = 64 * 1024;
 
 const VERSION = 1;
 const COMMAND = 'bind-rx';
-
-type Content = Readonly<Record<string, unknown>>;
 
 /** What the client learns of its binding. */
 export interface BoundAnswer {

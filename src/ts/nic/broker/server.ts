@@ -1,40 +1,14 @@
 /** The broker: holds the privilege to bind queues for processes that lack it. */
 import { EventEmitter } from 'node:events';
-import net from 'node:net';
 
-import {
-  checkInteger,
-  checkObject,
-  DevmemError,
-  invalidArgType,
-  invalidArgValue,
-} from '../../errors.js';
-import type { Credentials } from '../../native.js';
-import { checkInterface, checkQueues } from '../interface-arguments.js';
-import { listenAt, type SocketFile } from './listen.js';
-import { type Allowance, type Policy, refusal } from './policy.js';
+import { DevmemError } from '../../errors.js';
+import { StrangersConnection, UnixListener } from '../../ipc/listener.js';
+import { closeStrangers } from '../../ipc/strangers.js';
+import type { Credentials, OwnedFd } from '../../native.js';
+import { type Listening, listenAt, listenWith } from './listen.js';
+import { type BrokerOptions, checkBrokerOptions, type CheckedBrokerOptions } from './options.js';
+import { Seats } from './seats.js';
 import { bidFarewell, type BrokerClient, serve, type SessionOptions } from './session.js';
-
-export type { BrokerClient } from './session.js';
-
-export interface BrokerOptions {
-  /** Path of the socket to listen at, at most 98 bytes. A dead broker's is replaced. */
-  socket: string;
-  /** What may be bound, by whoever may connect. */
-  allow: readonly Allowance[];
-  /** Permissions of the socket: who may write to it may connect. Default 0o660. */
-  mode?: number;
-  /** Number of the socket's group. Default: this process's. */
-  group?: number;
-  /** Users that are served. With `allowGids`, default: whoever may connect. */
-  allowUids?: readonly number[];
-  /** Groups whose processes (their primary group) are served. */
-  allowGids?: readonly number[];
-  /** Clients at a time, 1 to 10000; others are refused. Default 64. */
-  maxClients?: number;
-  /** Milliseconds that a request may take to arrive, 1 to 2^31-1. Default 5000. */
-  requestTimeoutMs?: number;
-}
 
 interface BrokerEvents {
   bound: [BrokerClient];
@@ -43,55 +17,53 @@ interface BrokerEvents {
   close: [];
 }
 
-const MODE = 0o660;
-const MAX_CLIENTS = 64;
-const REQUEST_TIMEOUT_MS = 5000;
-const MAX_ID = 2 ** 32 - 2;
+// Connections beyond the clients that can be told so at a time. They take no longer than
+// closing what they sent, which is up to whoever sent it.
+const MAX_REFUSED = 64;
 
 /**
  * A process that binds queues for others. Each client has its own binding, for as long
  * as it stays connected; none can touch another's.
  *
  * Events: `'bound'` and `'unbound'` with the client, `'refused'` with the reason and
- * who asked, `'close'`.
+ * who asked, `'close'`. What a listener throws is an uncaught exception, and changes
+ * nothing here.
  */
 export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposable {
-  /** Where it listens. */
+  /** Where it listens; '' for an inherited socket without a path. */
   readonly socket: string;
-  readonly #server: net.Server;
-  readonly #end = new AbortController();
-  readonly #sessions = new Set<Promise<void>>();
+  readonly #listening: Listening;
+  readonly #listener: UnixListener;
+  readonly #seats: Seats;
+  readonly #maxConnections: number;
   readonly #options: SessionOptions;
-  readonly #maxClients: number;
-  #removeFile: () => Promise<void> = () => Promise.resolve();
+  /** Ends each session. */
+  readonly #ends = new Set<AbortController>();
+  readonly #sessions = new Set<Promise<void>>();
+  #connections = 0;
   #closing: Promise<void> | undefined;
 
   /** @internal */
-  constructor(socket: string, policy: Policy, limits: { maxClients: number; timeoutMs: number }) {
+  constructor(listening: Listening, options: CheckedBrokerOptions) {
     super();
-    this.socket = socket;
-    this.#maxClients = limits.maxClients;
+    this.socket = listening.path;
+    this.#listening = listening;
+    this.#seats = new Seats(options.maxClients, options.maxClientsPerUser);
+    this.#maxConnections = options.maxClients + MAX_REFUSED;
     this.#options = {
-      policy,
-      requestTimeoutMs: limits.timeoutMs,
-      signal: this.#end.signal,
-      onBound: (client) => this.emit('bound', client),
-      onUnbound: (client) => this.emit('unbound', client),
-      onRefused: (error, peer) => this.emit('refused', error, peer),
+      policy: options.policy,
+      requestTimeoutMs: options.requestTimeoutMs,
+      onBound: (client) => tell(() => this.emit('bound', client)),
+      onUnbound: (client) => tell(() => this.emit('unbound', client)),
     };
-    this.#server = net.createServer({ pauseOnConnect: true, allowHalfOpen: true }, (connection) => {
-      this.#accept(connection);
+    this.#listener = new UnixListener(listening.fd, (fd) => {
+      this.#accept(fd);
     });
   }
 
-  /** Connections being served. */
+  /** Clients being served, and those that left descriptors whose closing still takes time. */
   get clients(): number {
-    return this.#sessions.size;
-  }
-
-  /** @internal */
-  async listen(file: SocketFile): Promise<void> {
-    this.#removeFile = await listenAt(this.#server, file);
+    return this.#seats.taken;
   }
 
   /** Unbinds everything and takes the socket away. A second call waits with the first. */
@@ -105,26 +77,63 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
   }
 
   async #close(): Promise<void> {
-    await this.#removeFile();
-    this.#server.close();
-    this.#end.abort(new DevmemError('ERR_DEVMEM_CLOSED', 'The broker was closed'));
-    await Promise.all(this.#sessions);
-    this.emit('close');
+    await this.#listening.remove();
+    this.#listener.close();
+    const reason = new DevmemError('ERR_DEVMEM_CLOSED', 'The broker was closed');
+    for (const end of this.#ends) end.abort(reason);
+    await Promise.allSettled(this.#sessions);
+    tell(() => this.emit('close'));
   }
 
-  #accept(connection: net.Socket): void {
-    if (this.#sessions.size >= this.#maxClients) {
-      connection.on('error', () => {});
-      const error = refusal(`has ${this.#maxClients} clients already`, 'max-clients lets more in');
-      this.emit('refused', error, undefined);
-      bidFarewell(connection, error);
-      return;
-    }
-    const session = serve(connection, this.#options).then(() => {
-      this.#sessions.delete(session);
+  #accept(fd: OwnedFd): void {
+    this.#connections++;
+    if (this.#connections >= this.#maxConnections) this.#listener.pause();
+    void this.#attend(fd).then(() => {
+      this.#connections--;
+      this.#listener.resume();
     });
-    this.#sessions.add(session);
   }
+
+  /** Sees a connection to its end, until all that came of it is closed. Never rejects. */
+  async #attend(fd: OwnedFd): Promise<void> {
+    let connection: StrangersConnection;
+    try {
+      connection = new StrangersConnection(fd);
+    } catch (error) {
+      tell(() => this.emit('refused', error as Error, undefined));
+      return closeStrangers([fd]);
+    }
+    const sent: OwnedFd[] = [];
+    const leave = await this.#serve(connection, sent);
+    await connection.close(sent);
+    leave?.();
+  }
+
+  /** @returns gives the client's seat back, if it had one */
+  async #serve({ unix }: StrangersConnection, sent: OwnedFd[]): Promise<(() => void) | undefined> {
+    let peer: Credentials | undefined;
+    let leave: (() => void) | undefined;
+    const end = new AbortController();
+    this.#ends.add(end);
+    try {
+      peer = unix.peer;
+      leave = this.#seats.take(peer.uid);
+      const session = serve(unix, peer, sent, end, this.#options);
+      this.#sessions.add(session);
+      await session.finally(() => this.#sessions.delete(session));
+      await bidFarewell(unix.socket, undefined);
+    } catch (error) {
+      if (this.#closing === undefined) tell(() => this.emit('refused', error as Error, peer));
+      await bidFarewell(unix.socket, error);
+    }
+    this.#ends.delete(end);
+    return leave;
+  }
+}
+
+/** Has listeners called. What they throw is nobody's fault here: an uncaught exception. */
+function tell(emit: () => boolean): void {
+  void new Promise((resolve) => resolve(emit()));
 }
 
 /**
@@ -132,57 +141,12 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
  * of the interfaces: `devmem-tcp broker` as a function.
  *
  * @throws TypeError, RangeError for unusable options
- * @throws SystemError EADDRINUSE where a broker listens there already; what making the
- *   socket fails with
+ * @throws SystemError EADDRINUSE where a process has a socket there already; what making
+ *   the socket fails with
  */
 export async function startBroker(options: BrokerOptions): Promise<Broker> {
-  checkObject('options', options);
-  if (typeof options.socket !== 'string') {
-    throw invalidArgType('options.socket', 'a path', options.socket);
-  }
-  const policy: Policy = {
-    allow: checkAllowances(options.allow),
-    uids: checkIds('options.allowUids', options.allowUids),
-    gids: checkIds('options.allowGids', options.allowGids),
-  };
-  const file: SocketFile = {
-    path: options.socket,
-    mode: checkInteger('options.mode', options.mode ?? MODE, 0, 0o777),
-    gid: options.group === undefined ? undefined : checkId('options.group', options.group),
-  };
-  const { maxClients = MAX_CLIENTS, requestTimeoutMs = REQUEST_TIMEOUT_MS } = options;
-  checkInteger('options.maxClients', maxClients, 1, 10_000);
-  checkInteger('options.requestTimeoutMs', requestTimeoutMs, 1, 2 ** 31 - 1);
-  const broker = new Broker(options.socket, policy, { maxClients, timeoutMs: requestTimeoutMs });
-  await broker.listen(file);
-  return broker;
-}
-
-function checkAllowances(allow: unknown): Allowance[] {
-  if (!Array.isArray(allow)) throw invalidArgType('options.allow', 'an array of objects', allow);
-  if (allow.length === 0) {
-    throw invalidArgValue(
-      'options.allow',
-      'one interface or more: nothing else is given out',
-      allow,
-    );
-  }
-  return allow.map((entry: unknown, index) => {
-    const argument = `options.allow[${index}]`;
-    const { interface: name, queues } = checkObject(argument, entry) as Partial<Allowance>;
-    return {
-      interface: checkInterface(name, `${argument}.interface`),
-      ...(queues !== undefined && { queues: checkQueues(queues, `${argument}.queues`) }),
-    };
-  });
-}
-
-function checkIds(argument: string, ids: unknown): number[] | undefined {
-  if (ids === undefined) return undefined;
-  if (!Array.isArray(ids)) throw invalidArgType(argument, 'an array of numbers', ids);
-  return ids.map((id, index) => checkId(`${argument}[${index}]`, id));
-}
-
-function checkId(argument: string, id: unknown): number {
-  return checkInteger(argument, id, 0, MAX_ID);
+  const checked = checkBrokerOptions(options);
+  const { socket } = checked;
+  const listening = 'fd' in socket ? listenWith(socket.fd) : await listenAt(socket);
+  return new Broker(listening, checked);
 }
