@@ -20,20 +20,19 @@ interface Watch {
 }
 
 // linux/errno.h
+const EAGAIN = -11;
 const ENOBUFS = -105;
 
-class LinkMonitor {
+/** A socket to which the kernel reports changes of links. */
+class LinkSocket {
   readonly #fd: OwnedFd;
   readonly #watcher: FdWatcher;
-  readonly #watches = new Set<Watch>();
 
-  constructor() {
+  constructor(onReadable: () => void) {
     const fd = native().openNetlinkGroups(NETLINK_ROUTE, RTMGRP_LINK);
     if (typeof fd === 'number') throw systemError(fd, 'bind(RTMGRP_LINK)');
     this.#fd = fd;
-    this.#watcher = new (native().FdWatcher)(() => {
-      this.#read();
-    });
+    this.#watcher = new (native().FdWatcher)(onReadable);
     const opened = this.#watcher.open(fd.fd);
     const status = opened < 0 ? opened : this.#watcher.start(WATCH_READABLE);
     if (status < 0) {
@@ -42,6 +41,23 @@ class LinkMonitor {
     }
     this.#watcher.unref();
   }
+
+  /** Messages, or a negative errno: EAGAIN where there are none. */
+  receive(): Uint8Array | number {
+    return this.#fd.fd < 0 ? EAGAIN : native().receiveNetlink(this.#fd);
+  }
+
+  close(): void {
+    this.#watcher.close();
+    this.#fd.close();
+  }
+}
+
+class LinkMonitor {
+  readonly #watches = new Set<Watch>();
+  #socket = this.#open();
+  /** Whether anything was read since the socket was opened. */
+  #hasRead = true;
 
   get idle(): boolean {
     return this.#watches.size === 0;
@@ -56,27 +72,56 @@ class LinkMonitor {
   }
 
   close(): void {
-    this.#watcher.close();
-    this.#fd.close();
+    this.#socket.close();
+  }
+
+  #open(): LinkSocket {
+    return new LinkSocket(() => {
+      this.#read();
+    });
   }
 
   #read(): void {
-    while (this.#fd.fd >= 0) {
-      const messages = native().receiveNetlink(this.#fd);
-      if (typeof messages === 'number') {
-        if (messages !== ENOBUFS) return;
+    for (;;) {
+      const messages = this.#socket.receive();
+      if (typeof messages !== 'number') {
+        this.#hasRead = true;
+        for (const link of decodeLinks(messages)) this.#tell(link);
+      } else if (messages === ENOBUFS) {
         void this.#refresh();
       } else {
-        for (const link of decodeLinks(messages)) this.#tell(link);
+        if (messages !== EAGAIN) this.#recover(systemError(messages, 'recvfrom(rtnetlink)'));
+        return;
       }
     }
   }
 
-  // Messages were lost for want of room: asks for what they would have said.
+  // An error that reading does not clear: the poll would call back for ever.
+  #recover(error: Error): void {
+    this.close();
+    try {
+      if (!this.#hasRead) throw error;
+      this.#socket = this.#open();
+      this.#hasRead = false;
+      void this.#refresh();
+    } catch (cause) {
+      if (shared === this) shared = undefined;
+      process.emitWarning((cause as Error).message, {
+        type: 'DevmemLinkMonitorWarning',
+        code: 'DEVMEM_LINK_MONITOR',
+        detail: "Bindings are no longer told when their interfaces change ('interface' events).",
+      });
+    }
+  }
+
+  // Messages were lost: asks for what they would have said.
   async #refresh(): Promise<void> {
     for (const { index, name } of [...this.#watches]) {
-      const link = await getLink(index).catch(() => undefined);
-      this.#tell(link ?? gone(index, name));
+      try {
+        this.#tell((await getLink(index)) ?? gone(index, name));
+      } catch {
+        // Not gone, but not to be learnt: its next change tells.
+      }
     }
   }
 
