@@ -9,6 +9,8 @@ export const DEVMEM_ERRORS = {
   ERR_DEVMEM_UNSUPPORTED:
     'The addon cannot work here: not Linux, no binary for this platform, or one that cannot be loaded. The message (and unsupportedReason()) tells which, and what mends it.',
   ERR_DEVMEM_CLOSED: 'The object was closed before the call. Do not use it after close().',
+  ERR_DEVMEM_CLOSE_TIMEOUT:
+    "close() gave up: the peer took nothing more of what was written for `closeTimeout` milliseconds, and the connection was reset. Wait for 'finish' of `writable` before close(), or raise `closeTimeout`.",
   ERR_DEVMEM_RELEASED:
     'A fragment or batch was used after release(). Copy what is needed before releasing it.',
   ERR_DEVMEM_LINEAR_FRAGMENT:

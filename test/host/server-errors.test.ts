@@ -110,7 +110,7 @@ describeOverTransports('a server', (transport) => {
     const client = await connectPlain(port);
     client.resume();
     await closing(client);
-    expect(server.connections.size).toBe(0);
+    await expect.poll(() => server.connections.size, { interval: 1 }).toBe(0);
   });
 
   it('rejects listen() with the error of the system', async () => {
@@ -144,6 +144,40 @@ describeOverTransports('a server', (transport) => {
     expect(counts.error).toBe(0);
     expect(server.listening).toBe(true);
     await close(last);
+  });
+});
+
+describe('a server of which every binding was closed', () => {
+  expectNoLeaks();
+
+  it('warns once that it drops what comes', async () => {
+    const first = await bind('copy');
+    await using server = createServer({ binding: first.binding }, async (socket) => {
+      await readText(socket);
+    });
+    const { port } = await server.listen({ host: LOOPBACK });
+    const warnings: (Error & { code?: string })[] = [];
+    const listener = (warning: Error): void => {
+      warnings.push(warning);
+    };
+    process.on('warning', listener);
+    await first.binding.close();
+    for (let i = 0; i < 3; i++) {
+      const dropped = once(server, 'socketError');
+      const client = await connectPlain(port);
+      client.on('error', () => {});
+      client.resume();
+      expect((await dropped)[0]).toMatchObject({ code: 'ERR_DEVMEM_CLOSED' });
+      await closing(client);
+    }
+    process.off('warning', listener);
+    expect(warnings).toHaveLength(1);
+    expect(warnings[0]).toMatchObject({
+      name: 'DevmemServerWarning',
+      code: 'DEVMEM_SERVER_WITHOUT_BINDING',
+      message: expect.stringContaining(`${LOOPBACK}:${port}`) as string,
+    });
+    await first[Symbol.asyncDispose]();
   });
 });
 

@@ -86,16 +86,20 @@ export interface PairOptions {
   signal?: AbortSignal;
   host?: string;
   lowWaterMark?: number;
+  closeTimeout?: number;
+  /** Whether the peer leaves its direction open once the socket has ended the other. */
+  peerStaysOpen?: boolean;
 }
 
 export async function openPair(binding: Bindings, options: PairOptions = {}): Promise<Pair> {
-  const { host = LOOPBACK, ...connectOptions } = options;
+  const { host = LOOPBACK, peerStaysOpen = false, ...connectOptions } = options;
   const server = await PlainServer.listen({ allowHalfOpen: true }, host);
   const accepted = server.accept();
   const socket = await connect({ binding, host, port: server.port, ...connectOptions });
   const peer = await accepted;
   // A peer that reads nothing would not notice a close.
   peer.resume();
+  if (!peerStaysOpen) peer.once('end', () => peer.end());
   return {
     socket,
     peer,

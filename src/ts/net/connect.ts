@@ -3,6 +3,7 @@ import net from 'node:net';
 
 import type { Bindings } from '../receive/binding.js';
 import { checkBindings } from './bindings.js';
+import { checkCloseTimeout } from './closing.js';
 import { checkLowWaterMark, DevmemSocket } from './socket.js';
 
 export type ConnectOptions = net.TcpSocketConnectOpts & {
@@ -12,6 +13,11 @@ export type ConnectOptions = net.TcpSocketConnectOpts & {
   allowHalfOpen?: boolean;
   /** As `DevmemSocket.setLowWaterMark()`: reads at every so many bytes. Default 1. */
   lowWaterMark?: number;
+  /**
+   * How long `close()` waits for the peer in vain, in milliseconds; see `AdoptOptions`.
+   * 0: not at all; Infinity: without limit. Default: 2000.
+   */
+  closeTimeout?: number;
   /** Gives up connecting, or closes the socket, when aborted. */
   signal?: AbortSignal;
 };
@@ -27,8 +33,9 @@ export type ConnectOptions = net.TcpSocketConnectOpts & {
  */
 export async function connect(options: ConnectOptions): Promise<DevmemSocket> {
   const bindings = checkBindings(options?.binding);
-  const { signal, allowHalfOpen, lowWaterMark, ...netOptions } = options;
+  const { signal, allowHalfOpen, lowWaterMark, closeTimeout, ...netOptions } = options;
   checkLowWaterMark(lowWaterMark);
+  checkCloseTimeout(closeTimeout);
   signal?.throwIfAborted();
   // The constructor is what heeds noDelay, keepAlive and the like.
   const socket = new net.Socket({ ...netOptions, allowHalfOpen: allowHalfOpen ?? false });
@@ -41,6 +48,7 @@ export async function connect(options: ConnectOptions): Promise<DevmemSocket> {
       bindings,
       ...(signal !== undefined && { signal }),
       ...(lowWaterMark !== undefined && { lowWaterMark }),
+      ...(closeTimeout !== undefined && { closeTimeout }),
     });
   } catch (error) {
     socket.destroy();

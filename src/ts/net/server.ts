@@ -3,7 +3,9 @@ import net from 'node:net';
 
 import { DevmemError, invalidArgType } from '../errors.js';
 import type { Binding, Bindings } from '../receive/binding.js';
+import { onAbort } from './abort.js';
 import { checkAddition, checkBindings, type CheckedBindings } from './bindings.js';
+import { checkCloseTimeout } from './closing.js';
 import { checkLowWaterMark, DevmemSocket } from './socket.js';
 
 export interface ServerOptions extends Omit<net.ServerOpts, 'pauseOnConnect'> {
@@ -11,14 +13,20 @@ export interface ServerOptions extends Omit<net.ServerOpts, 'pauseOnConnect'> {
   binding: Bindings;
   /** Each socket's `setLowWaterMark()`: reads at every so many bytes. Default 1. */
   lowWaterMark?: number;
+  /**
+   * How long closing a connection waits for its peer in vain, in milliseconds; see
+   * `AdoptOptions`. 0: not at all; Infinity: without limit. Default: 2000.
+   */
+  closeTimeout?: number;
   /** Closes the server, and all its sockets, when aborted. */
   signal?: AbortSignal;
 }
 
 /**
- * Called for each connection. The socket is closed when the handler returns (or
- * its promise settles). An exception destroys it and is emitted: as
- * `'socketError'` where the connection itself failed, else as `'error'`.
+ * Called for each connection. The socket is closed when the handler returns (or its promise
+ * settles). An exception destroys it and is emitted: as `'socketError'` where the
+ * connection had failed before, or it says no more than that the connection was closed,
+ * else as `'error'`.
  */
 export type ConnectionHandler = (socket: DevmemSocket) => void | Promise<void>;
 
@@ -27,8 +35,8 @@ export type ConnectionHandler = (socket: DevmemSocket) => void | Promise<void>;
  *
  * Events: `'connection'` with each DevmemSocket, `'error'` from listening or thrown
  * by the handler, `'socketError'` with the error and the socket where a connection
- * failed (unlike `'error'`, it may go unheard: a peer must not be able to end the
- * process), `'close'`.
+ * failed under its handler, or afterwards before all was sent (unlike `'error'`, it may go
+ * unheard: a peer must not be able to end the process), `'close'`.
  */
 export class DevmemServer extends EventEmitter implements AsyncDisposable {
   readonly #server: net.Server;
@@ -36,7 +44,13 @@ export class DevmemServer extends EventEmitter implements AsyncDisposable {
   #bindings: CheckedBindings;
   readonly #handler: ConnectionHandler | undefined;
   readonly #signal: AbortSignal | undefined;
-  readonly #socketOptions: { lowWaterMark?: number };
+  readonly #socketOptions: { lowWaterMark?: number; closeTimeout?: number };
+  // Has the signal end nothing any more.
+  readonly #disobey: (() => void) | undefined;
+  readonly #gone: Promise<void>;
+  // Sockets that the server ended, whatever their handlers were at.
+  readonly #dismissed = new WeakSet<DevmemSocket>();
+  #warnedOfClosedBindings = false;
   // Settles once the last listen() has worked or failed.
   #starting: Promise<unknown> | undefined;
   #closing: Promise<void> | undefined;
@@ -44,18 +58,28 @@ export class DevmemServer extends EventEmitter implements AsyncDisposable {
   /** @internal */
   constructor(options: ServerOptions, handler: ConnectionHandler | undefined) {
     super();
-    const { binding, signal, lowWaterMark, ...netOptions } = options;
+    const { binding, signal, lowWaterMark, closeTimeout, ...netOptions } = options;
     this.#bindings = checkBindings(binding);
     checkLowWaterMark(lowWaterMark);
-    this.#socketOptions = lowWaterMark === undefined ? {} : { lowWaterMark };
+    checkCloseTimeout(closeTimeout);
+    this.#socketOptions = {
+      ...(lowWaterMark !== undefined && { lowWaterMark }),
+      ...(closeTimeout !== undefined && { closeTimeout }),
+    };
     this.#handler = handler;
     this.#signal = signal;
     this.#server = net.createServer({ ...netOptions, pauseOnConnect: true });
     this.#server.on('connection', (socket) => {
       this.#accept(socket);
     });
+    // A listener that throws ends nobody's wait.
+    this.#gone = new Promise((resolve) => this.#server.once('close', resolve));
     this.#server.on('close', () => this.emit('close'));
-    if (signal !== undefined) this.#obey(signal);
+    if (signal === undefined) return;
+    this.#disobey = onAbort(signal, (reason) => {
+      for (const socket of this.#sockets) socket.destroy(reason);
+      void this.close();
+    });
   }
 
   /** The connections open now. */
@@ -86,6 +110,7 @@ export class DevmemServer extends EventEmitter implements AsyncDisposable {
     for (const socket of this.#sockets) if (!socket.closed) socket.addBinding(binding);
     const others = this.#bindings.filter((each) => each !== binding && mayHaveData(each));
     this.#bindings = [binding, ...others];
+    this.#warnedOfClosedBindings = false;
   }
 
   /** Where the server listens; null before listen(). */
@@ -107,10 +132,24 @@ export class DevmemServer extends EventEmitter implements AsyncDisposable {
     return starting;
   }
 
-  /** Stops listening and closes all connections. A second call waits with the first. */
+  /**
+   * Stops listening and closes all connections: what was written is sent, and peers that
+   * neither take it nor end are waited for as long as `closeTimeout` says. A second call
+   * waits with the first.
+   *
+   * @returns resolves once all is gone
+   */
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
+  }
+
+  /**
+   * Ends all connections at once, dropping what was not yet sent. Beside close() for whoever
+   * cannot wait; alone, the server goes on to listen.
+   */
+  closeAllConnections(): void {
+    for (const socket of this.#dismiss()) socket.destroy();
   }
 
   ref(): this {
@@ -142,10 +181,16 @@ export class DevmemServer extends EventEmitter implements AsyncDisposable {
   async #close(): Promise<void> {
     await this.#starting;
     const wasListening = this.#server.listening;
-    const closed = wasListening ? once(this.#server, 'close') : undefined;
     if (wasListening) this.#server.close();
-    await Promise.all([...this.#sockets].map((socket) => socket.close()));
-    await closed;
+    await Promise.all(this.#dismiss().map((socket) => socket.close()));
+    if (wasListening) await this.#gone;
+    this.#disobey?.();
+  }
+
+  #dismiss(): DevmemSocket[] {
+    const sockets = [...this.#sockets];
+    for (const socket of sockets) this.#dismissed.add(socket);
+    return sockets;
   }
 
   #accept(connection: net.Socket): void {
@@ -170,6 +215,7 @@ export class DevmemServer extends EventEmitter implements AsyncDisposable {
     const open = this.#bindings.filter((each) => !each.closed);
     const [first, ...others] = open;
     if (first === undefined) {
+      this.#warnOfClosedBindings();
       throw new DevmemError(
         'ERR_DEVMEM_CLOSED',
         "The server's binding was closed: bind again with bindRx(), and give the server the new one with addBinding()",
@@ -178,30 +224,42 @@ export class DevmemServer extends EventEmitter implements AsyncDisposable {
     return [first, ...others, ...this.#bindings.filter((each) => each.closed && mayHaveData(each))];
   }
 
+  // 'socketError' may go unheard, and a server that drops all that comes must not.
+  #warnOfClosedBindings(): void {
+    if (this.#warnedOfClosedBindings) return;
+    this.#warnedOfClosedBindings = true;
+    const { address, port } = this.address() ?? { address: '?', port: '?' };
+    process.emitWarning(
+      `The server at ${address}:${port} drops its connections: all its bindings were closed`,
+      {
+        type: 'DevmemServerWarning',
+        code: 'DEVMEM_SERVER_WITHOUT_BINDING',
+        detail:
+          'Close the server before its bindings (`await using` closes them at the end of its block), or give it a new binding with addBinding().',
+      },
+    );
+  }
+
   async #handle(socket: DevmemSocket, handler: ConnectionHandler): Promise<void> {
     try {
       await handler(socket);
-      await socket.close();
     } catch (error) {
+      const expected = this.#dismissed.has(socket) || socket.explains(error);
       socket.destroy();
-      if (error === socket.error) this.emit('socketError', error, socket);
-      else this.emit('error', error);
-    }
-  }
-
-  #obey(signal: AbortSignal): void {
-    const abort = (): void => {
-      for (const socket of this.#sockets) socket.destroy(signal.reason as Error);
-      void this.close();
-    };
-    if (signal.aborted) {
-      abort();
+      if (expected) this.#emitApart('socketError', error, socket);
+      else this.#emitApart('error', error);
       return;
     }
-    signal.addEventListener('abort', abort, { once: true });
-    this.once('close', () => {
-      signal.removeEventListener('abort', abort);
-    });
+    const { error: known } = socket;
+    await socket.close();
+    // What the handler wrote did not all get out, and nobody but the server knows.
+    if (socket.error !== known) this.#emitApart('socketError', socket.error, socket);
+  }
+
+  // Not from within a promise: what a listener throws, or an 'error' without one, is an
+  // uncaught exception, as with Node's own servers.
+  #emitApart(event: string, ...values: unknown[]): void {
+    process.nextTick(() => this.emit(event, ...values));
   }
 }
 

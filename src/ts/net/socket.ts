@@ -1,6 +1,6 @@
-import { EventEmitter, once } from 'node:events';
+import { EventEmitter } from 'node:events';
 import type net from 'node:net';
-import { Writable } from 'node:stream';
+import type { Writable } from 'node:stream';
 import { ReadableStream } from 'node:stream/web';
 
 import { checkInteger, DevmemError } from '../errors.js';
@@ -10,8 +10,10 @@ import type { Fragment } from '../receive/fragment.js';
 import type { ReceiveStats } from '../receive/stats.js';
 import { FragmentStream } from '../receive/stream.js';
 import type { TransportName } from '../receive/transports/transport.js';
+import { onAbort } from './abort.js';
 import { takeOver } from './adopt.js';
 import { checkAddition, checkBindings, type CheckedBindings } from './bindings.js';
+import { checkCloseTimeout, Closing } from './closing.js';
 import { BatchIterator, FragmentIterator } from './iterators.js';
 import { ReceiveShares, receiveWindow } from './receive-window.js';
 
@@ -30,6 +32,12 @@ export interface AdoptOptions {
   head?: Uint8Array;
   /** As `setLowWaterMark()`, from the stream's start: reads at every so many bytes. Default 1. */
   lowWaterMark?: number;
+  /**
+   * How long `close()` waits for the peer in vain, in milliseconds: first for it to take
+   * more of what was written, then for it to end its own direction. 0: not at all;
+   * Infinity: without limit. Default: 2000.
+   */
+  closeTimeout?: number;
 }
 
 // What SO_RCVLOWAT holds.
@@ -65,12 +73,9 @@ export class DevmemSocket extends EventEmitter implements AsyncIterable<Fragment
   readonly #name: string;
   readonly #stream: FragmentStream;
   readonly #shares: ReceiveShares;
-  readonly #closed: Promise<void>;
-  #closing = false;
+  readonly #closing: Closing;
   // Nothing more comes from the kernel.
   #gone = false;
-  #error: Error | undefined;
-  #writable: Writable | undefined;
 
   /**
    * @internal
@@ -82,20 +87,26 @@ export class DevmemSocket extends EventEmitter implements AsyncIterable<Fragment
     this.#name = nameOf(socket);
     const { fd, head } = takeOver(socket);
     this.#stream = new FragmentStream(options.bindings, () => this.#name);
-    this.#stream.open(fd);
+    try {
+      this.#stream.open(fd);
+    } catch (error) {
+      this.#stream.detach();
+      throw error;
+    }
     const before = [options.head, head].filter((bytes) => bytes !== undefined && bytes.length > 0);
     if (before.length > 0) this.#stream.prepend(Buffer.concat(before as Uint8Array[]));
     if (options.lowWaterMark !== undefined) this.#stream.setLowWaterMark(options.lowWaterMark);
     this.#shares = new ReceiveShares(this.#stream);
     for (const binding of options.bindings) this.#shares.join(receiveWindow(binding));
-    this.#stream.onEnd((error) => {
-      this.#ended(error);
+    this.#closing = new Closing(socket, this.#stream, options.closeTimeout, () => {
+      this.#gone = true;
+      this.#shares.leave();
+      this.emit('close');
     });
-    socket.on('error', (error) => {
-      this.#stream.fail(error);
-    });
-    this.#closed = this.#watchClose();
-    if (options.signal !== undefined) this.#obey(options.signal);
+    const { signal } = options;
+    if (signal === undefined) return;
+    const disobey = onAbort(signal, (reason) => this.destroy(reason));
+    void this.#closing.gone.then(disobey);
   }
 
   /** How fragments arrive: `'cmsg'` (devmem) or `'copy'`. */
@@ -183,18 +194,23 @@ export class DevmemSocket extends EventEmitter implements AsyncIterable<Fragment
   }
 
   get closed(): boolean {
-    return this.#closing;
+    return this.#closing.begun;
   }
 
   /** What ended the connection, if it failed. */
   get error(): Error | undefined {
-    return this.#error;
+    return this.#closing.error;
   }
 
-  /** The connection's other direction, an ordinary stream with back-pressure. */
+  /**
+   * The connection's other direction, an ordinary stream with back-pressure.
+   *
+   * Unless `allowHalfOpen` is set, it ends by itself once the peer has ended its stream and
+   * the reader has come to the end of it: the turn of the event loop after that. Destroying
+   * it before it finished destroys the connection.
+   */
   get writable(): Writable {
-    this.#writable ??= writableSide(this.#socket);
-    return this.#writable;
+    return this.#closing.writable;
   }
 
   /** Fragments one by one, in stream order. Each is a lease: release it, or declare it with `using`. */
@@ -213,17 +229,19 @@ export class DevmemSocket extends EventEmitter implements AsyncIterable<Fragment
   }
 
   /**
-   * Ends the connection: what was written is sent, what was not read is dropped.
+   * Ends the connection: what was written is sent, what was not read and what still comes
+   * is dropped until the peer ends its own direction, and pending reads end. A peer that
+   * does neither take what was written nor end is waited for as long as `closeTimeout` says.
+   * Then the connection is destroyed; where something was left to be sent, by a reset, and
+   * `error` is an ERR_DEVMEM_CLOSE_TIMEOUT.
+   *
    * Fragments held stay valid until released. A second call waits with the first.
+   *
+   * @returns resolves when the connection is gone, however it went
    */
   close(): Promise<void> {
-    if (!this.#closing) {
-      this.#closing = true;
-      this.#stream.stop();
-      this.#endWriting();
-      this.#destroyOnceWritten();
-    }
-    return this.#closed;
+    this.#closing.close();
+    return this.#closing.gone;
   }
 
   /**
@@ -231,15 +249,13 @@ export class DevmemSocket extends EventEmitter implements AsyncIterable<Fragment
    * reject with the error, if one is given.
    */
   destroy(error?: Error): void {
-    this.#closing = true;
-    if (error !== undefined) this.#stream.fail(error);
-    this.#stream.stop();
-    this.#socket.destroy();
+    this.#closing.destroy(error);
   }
 
   /** Keeps the process running while the socket reads or writes (the default). */
   ref(): this {
     this.#stream.ref();
+    this.#closing.ref();
     this.#socket.ref();
     return this;
   }
@@ -247,6 +263,7 @@ export class DevmemSocket extends EventEmitter implements AsyncIterable<Fragment
   /** Lets the process end although the socket is open. */
   unref(): this {
     this.#stream.unref();
+    this.#closing.unref();
     this.#socket.unref();
     return this;
   }
@@ -255,87 +272,21 @@ export class DevmemSocket extends EventEmitter implements AsyncIterable<Fragment
     return this.close();
   }
 
+  /** @internal Whether an error that its user throws comes of how the connection ended. */
+  explains(error: unknown): boolean {
+    return this.#closing.explains(error);
+  }
+
   // Leaving a loop does not wait for a peer that may never read what was written.
   #leave(): Promise<void> {
     this.destroy();
-    return this.#closed;
-  }
-
-  // The peer is done sending, or the connection failed.
-  #ended(error: Error | undefined): void {
-    this.#error = error;
-    if (error !== undefined) {
-      this.#socket.destroy();
-      return;
-    }
-    if (!this.#socket.allowHalfOpen) this.#endWriting();
-    this.#destroyOnceWritten();
-  }
-
-  // What `writable` still buffers goes out first.
-  #endWriting(): void {
-    if (this.#writable === undefined) this.#socket.end();
-    else this.#writable.end();
-  }
-
-  #destroyOnceWritten(): void {
-    const socket = this.#socket;
-    if (socket.writableFinished) socket.destroy();
-    else socket.once('finish', () => socket.destroy());
-  }
-
-  async #watchClose(): Promise<void> {
-    await once(this.#socket, 'close').catch(() => {});
-    this.#closing = true;
-    this.#gone = true;
-    this.#shares.leave();
-    this.#stream.detach();
-    this.emit('close');
-  }
-
-  #obey(signal: AbortSignal): void {
-    const abort = (): void => {
-      this.destroy(signal.reason as Error);
-    };
-    if (signal.aborted) {
-      abort();
-      return;
-    }
-    signal.addEventListener('abort', abort, { once: true });
-    void this.#closed.then(() => {
-      signal.removeEventListener('abort', abort);
-    });
+    return this.#closing.gone;
   }
 }
 
 // For warnings, which may come when the connection, and what Node knows of it, is gone.
 function nameOf({ localAddress, localPort, remoteAddress, remotePort }: net.Socket): string {
   return `${localAddress}:${localPort} (from ${remoteAddress}:${remotePort})`;
-}
-
-function writableSide(socket: net.Socket): Writable {
-  const writable = new Writable({
-    decodeStrings: true,
-    write(chunk: Buffer, _encoding, callback) {
-      socket.write(chunk, callback);
-    },
-    final(callback) {
-      socket.end(() => {
-        callback();
-      });
-    },
-    destroy(error, callback) {
-      if (error !== null) socket.destroy(error);
-      callback(error);
-    },
-  });
-  // As with a failed connection's other end: callbacks and `socket.error` tell, and
-  // unheard it must not end the process.
-  writable.on('error', () => {});
-  socket.once('close', () => {
-    if (!writable.writableFinished) writable.destroy();
-  });
-  return writable;
 }
 
 /**
@@ -350,5 +301,6 @@ function writableSide(socket: net.Socket): Writable {
 export function adopt(socket: net.Socket, options: AdoptOptions): DevmemSocket {
   const bindings = checkBindings(options?.binding);
   checkLowWaterMark(options.lowWaterMark);
+  checkCloseTimeout(options.closeTimeout);
   return new DevmemSocket(socket, { ...options, bindings });
 }

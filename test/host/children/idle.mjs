@@ -1,5 +1,5 @@
 // @ts-check
-// `node idle.mjs PORT ref|unref|again|server`: waits for data that need not come.
+// `node idle.mjs PORT ref|unref|again|closing|server`: waits for what need not come.
 import { bindRx, connect, createServer, DmaBuf } from 'devmem-tcp';
 
 const [port, how] = process.argv.slice(2);
@@ -14,7 +14,8 @@ if (how === 'server') {
   server.unref();
   console.log('waiting');
 } else {
-  const socket = await connect({ binding, host: '127.0.0.1', port: Number(port) });
+  const options = { binding, closeTimeout: 3_600_000 };
+  const socket = await connect({ ...options, host: '127.0.0.1', port: Number(port) });
   if (how !== 'ref') socket.unref();
   if (how === 'again') socket.ref();
   void socket
@@ -22,4 +23,5 @@ if (how === 'server') {
     .next()
     .then(() => console.log('ended'));
   console.log('waiting');
+  if (how === 'closing') void socket.close();
 }
