@@ -31,75 +31,74 @@ interface Limited {
 /** A socket in the windows of all its bindings: the smallest share counts. */
 export class ReceiveShares {
   readonly #socket: Limited;
-  readonly #shares = new Map<ReceiveWindow, Share>();
+  readonly #windows = new Set<ReceiveWindow>();
+  // Once limited, a buffer no longer grows by itself.
+  #limit: number | undefined;
 
   constructor(socket: Limited) {
     this.#socket = socket;
   }
 
   join(window: ReceiveWindow): void {
-    const share = new Share(() => {
-      this.#apply();
-    });
-    this.#shares.set(window, share);
-    window.add(share);
+    this.#windows.add(window);
+    window.add(this);
   }
 
   /** Leaves all of them. */
   leave(): void {
-    for (const [window, share] of this.#shares) window.remove(share);
-    this.#shares.clear();
+    for (const window of this.#windows) window.remove(this);
+    this.#windows.clear();
   }
 
-  #apply(): void {
-    const shares = [...this.#shares.values()].map(({ bytes }) => bytes);
-    this.#socket.limitReceiveBuffer(Math.min(...shares));
-  }
-}
-
-class Share implements Limited {
-  bytes = Infinity;
-  readonly #changed: () => void;
-
-  constructor(changed: () => void) {
-    this.#changed = changed;
-  }
-
-  limitReceiveBuffer(bytes: number): void {
-    this.bytes = bytes;
-    this.#changed();
+  /** To be called when one of the shares is another. */
+  changed(): void {
+    const share = Math.min(...[...this.#windows].map((window) => window.share));
+    const maximum = maximumBuffer();
+    if (share >= maximum && this.#limit === undefined) return;
+    const limit = Math.floor(Math.min(share, maximum));
+    if (limit === this.#limit) return;
+    this.#limit = limit;
+    this.#socket.limitReceiveBuffer(limit);
   }
 }
 
+/**
+ * Memory that is divided among sockets, in places of equal size. There are two to the power
+ * of something, so that the size changes seldom: it is halved when there is no place left,
+ * and doubled when three of four are empty. A change concerns every socket; it comes after
+ * at least half as many came or left as there are, so that each costs a few calls at most.
+ */
 export class ReceiveWindow {
   readonly #bytes: number;
-  readonly #sockets = new Set<Limited>();
-  #share = Infinity;
+  readonly #members = new Set<ReceiveShares>();
+  #places = 1;
 
   /** @param bytes - device memory that waiting data may take in all */
   constructor(bytes: number) {
     this.#bytes = bytes;
   }
 
+  /** What a member may let wait, in bytes. */
+  get share(): number {
+    return Math.max(this.#bytes / this.#places, MIN_BUFFER);
+  }
+
   /** Counts a socket in. */
-  add(socket: Limited): void {
-    this.#sockets.add(socket);
-    this.#divide(socket);
+  add(member: ReceiveShares): void {
+    this.#members.add(member);
+    if (this.#members.size > this.#places) this.#divide(this.#places * 2);
+    else member.changed();
   }
 
   /** Counts it out. */
-  remove(socket: Limited): void {
-    this.#sockets.delete(socket);
+  remove(member: ReceiveShares): void {
+    this.#members.delete(member);
+    if (this.#places > 1 && this.#members.size <= this.#places / 4) this.#divide(this.#places / 2);
   }
 
-  #divide(added: Limited): void {
-    if (this.#bytes === Infinity) return;
-    const share = Math.max(this.#bytes / this.#sockets.size, MIN_BUFFER);
-    if (share >= maximumBuffer()) return;
-    // A smaller share concerns every socket; a larger one is left to those that come.
-    const concerned = share < this.#share ? this.#sockets : [added];
-    this.#share = share;
-    for (const socket of concerned) socket.limitReceiveBuffer(Math.floor(share));
+  #divide(places: number): void {
+    this.#places = places;
+    for (const member of this.#members) member.changed();
   }
 }
 
