@@ -2,7 +2,7 @@
  * Errors as Node's own: system errors carry `code`, a negative `errno` and the
  * `syscall`; misuse carries an `ERR_*` code. Every message ends with what to do.
  */
-import { getSystemErrorMap, inspect } from 'node:util';
+import { getSystemErrorMap, inspect, types } from 'node:util';
 
 /** Codes of this package's own errors, each with what it means and its remedy. */
 export const DEVMEM_ERRORS = {
@@ -182,4 +182,24 @@ export function checkObject(name: string, value: unknown): object {
     throw invalidArgType(name, 'an object', value);
   }
   return value;
+}
+
+/** @throws TypeError unless `value` is a Uint8Array, of this realm or another. */
+export function checkUint8Array(name: string, value: unknown): Uint8Array {
+  if (!types.isUint8Array(value)) throw invalidArgType(name, 'a Uint8Array', value);
+  return value;
+}
+
+/**
+ * Refuses options that would be heeded, or ignored, to the caller's harm.
+ *
+ * @param refused - by name, why, and what to do instead: follows "left out: "
+ * @throws TypeError for the first of them that is given
+ */
+export function checkLeftOut(options: object, refused: ReadonlyMap<string, string>): void {
+  for (const [name, value] of Object.entries(options)) {
+    const why = refused.get(name);
+    if (why === undefined || value === undefined) continue;
+    throw invalidArgValue(`options.${name}`, `left out: ${why}`, value);
+  }
 }

@@ -18,14 +18,18 @@ export {
 } from './memory/probe.js';
 export { type PassFdOptions, receiveFd, sendFd } from './memory/send-fd.js';
 export { type Credentials, isSupported, unsupportedReason } from './native.js';
-export { connect, type ConnectOptions } from './net/connect.js';
+export { adopt, type AdoptOptions } from './net/adopt.js';
+export { connect } from './net/connect.js';
+export type { ConnectOptions } from './net/connect-options.js';
+export type { ListenOptions } from './net/listen-options.js';
 export {
   type ConnectionHandler,
   createServer,
   type DevmemServer,
   type ServerOptions,
 } from './net/server.js';
-export { adopt, type AdoptOptions, type DevmemSocket, type SocketStats } from './net/socket.js';
+export type { DevmemSocket, SocketStats } from './net/socket.js';
+export type { SocketOptions } from './net/socket-options.js';
 export type { BindRxOptions, Mode } from './nic/bind-options.js';
 export { bindRx } from './nic/bind-rx.js';
 export type { Allowance } from './nic/broker/policy.js';

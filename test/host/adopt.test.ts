@@ -5,29 +5,12 @@ import { adopt, type DevmemSocket } from 'devmem-tcp';
 import { expect, it } from 'vitest';
 
 import { expectNoLeaks } from '../support/leaks.js';
-import { close, closing, connectPlain, LOOPBACK, PlainServer } from '../support/peers.js';
+import { close, LOOPBACK, PlainServer } from '../support/peers.js';
+import { plainPair } from '../support/plain-pair.js';
 import { bytesOf, readPattern, readText, send, Verifier } from '../support/stream.js';
 import { bind, describeOverTransports } from '../support/transports.js';
 
 const MiB = 2 ** 20;
-
-/** A connection of two plain sockets: one to adopt, and its peer. */
-async function plainPair(options: net.ServerOpts) {
-  const server = await PlainServer.listen(options);
-  const accepted = server.accept();
-  const peer = await connectPlain(server.port);
-  peer.resume();
-  const socket = await accepted;
-  return {
-    socket,
-    peer,
-    async [Symbol.asyncDispose]() {
-      await close(peer);
-      await closing(socket);
-      await server[Symbol.asyncDispose]();
-    },
-  };
-}
 
 async function readFrom(socket: DevmemSocket, peer: net.Socket, bytes: number): Promise<number> {
   const sent = send(peer, bytes).then(() => peer.end());

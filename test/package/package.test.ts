@@ -6,6 +6,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { Consumer } from './support/consumer.js';
+import { nodeTypes } from './support/node-versions.js';
 import { mustRun, ROOT, run } from './support/run.js';
 
 const TOOLS = path.join(ROOT, 'node_modules');
@@ -19,6 +20,17 @@ beforeAll(async () => {
 afterAll(() => {
   consumer[Symbol.dispose]();
 });
+
+/** @param typeRoots - a folder with `node`, Node's types */
+async function compileSample(typeRoots: string): Promise<void> {
+  const options = [
+    ...['--noEmit', '--strict', '--exactOptionalPropertyTypes', '--noUncheckedIndexedAccess'],
+    ...['--target', 'es2023', '--lib', 'es2023,esnext.disposable', '--module', 'nodenext'],
+    ...['--types', 'node', '--typeRoots', typeRoots],
+  ];
+  const tsc = path.join(TOOLS, 'typescript', 'bin', 'tsc');
+  await mustRun(process.execPath, [tsc, ...options, 'sample.ts'], { cwd: consumer.folder });
+}
 
 /** Files below a folder, as paths with slashes. */
 function filesBelow(folder: string): string[] {
@@ -121,13 +133,16 @@ describe('the installed package', () => {
   });
 
   it('compiles in a TypeScript project that checks libraries too', async () => {
-    const options = [
-      ...['--noEmit', '--strict', '--exactOptionalPropertyTypes', '--noUncheckedIndexedAccess'],
-      ...['--target', 'es2023', '--lib', 'es2023,esnext.disposable', '--module', 'nodenext'],
-      ...['--types', 'node', '--typeRoots', path.join(TOOLS, '@types')],
-    ];
-    const tsc = path.join(TOOLS, 'typescript', 'bin', 'tsc');
-    await mustRun(process.execPath, [tsc, ...options, 'sample.ts'], { cwd: consumer.folder });
+    await compileSample(path.join(TOOLS, '@types'));
+  });
+
+  it("compiles with a later version of Node's types", async (context) => {
+    const types = await nodeTypes(24);
+    if ('reason' in types) {
+      if (process.env.CI === 'true') throw new Error(types.reason);
+      context.skip(types.reason);
+    }
+    await compileSample(types.folder);
   });
 });
 

@@ -2,7 +2,9 @@
  * The one place that touches `socket._handle`, which is Node's own business: what
  * is relied on here is pinned by tests on every supported Node version.
  */
+import { ClientRequest } from 'node:http';
 import type net from 'node:net';
+import { Readable } from 'node:stream';
 
 /** What libuv has behind a net.Socket: a TCP connection, or a Unix-domain socket. */
 export type HandleKind = 'TCP' | 'Pipe';
@@ -10,6 +12,7 @@ export type HandleKind = 'TCP' | 'Pipe';
 interface StreamHandle {
   fd: number;
   reading: boolean;
+  readStart(): number;
   readStop(): number;
 }
 
@@ -19,9 +22,19 @@ export function descriptorOf(socket: net.Socket, kind: HandleKind): number | und
 }
 
 /**
- * Has libuv no longer read the socket. Reading it as a stream starts that anew, if
- * libuv had not begun; otherwise the stream goes on waiting for what libuv will not
- * read any more.
+ * Whether a socket is Node's HTTP's: its parser reads it, a client's request is on it, or an
+ * Agent has it, for requests to come. 'upgrade' and 'connect' hand it over before they tell.
+ */
+export function isUsedByHttp(socket: net.Socket): boolean {
+  const { parser, _httpMessage: message } = socket as { parser?: unknown; _httpMessage?: unknown };
+  const isParsed = parser !== undefined && parser !== null;
+  return isParsed || message instanceof ClientRequest || socket.listenerCount('agentRemove') > 0;
+}
+
+/**
+ * Has libuv no longer read the socket, for the time being. Reading it as a stream starts
+ * that anew, if libuv had not begun; otherwise the stream goes on waiting for what libuv
+ * will not read any more.
  *
  * @returns bytes that Node had read before; undefined where there are none
  */
@@ -35,6 +48,32 @@ export function stopReading(socket: net.Socket, kind: HandleKind): Buffer | unde
   handle.reading = false;
   handle.readStop();
   return head ?? undefined;
+}
+
+/**
+ * Takes a TCP connection's receiving side away from Node for good, amid any of its
+ * events: neither the stream nor libuv reads on, whoever asks them to.
+ *
+ * Node itself asks again after a 'data' handler returned (the stream fills its buffer), at
+ * resume(), and after 'connect'. And whatever calls the stream's read() at its end has Node
+ * emit 'end', which ends the writing side.
+ *
+ * @returns bytes that Node had read before; undefined where there are none
+ */
+export function takeReading(socket: net.Socket): Buffer | undefined {
+  // First: http2's stand-in for its socket refuses this, in words, and is left as it was.
+  socket.read = () => null;
+  const handle = handleOf(socket, 'TCP');
+  if (handle !== undefined) {
+    handle.readStart = () => 0;
+    handle.readStop();
+  }
+  // Taking what is buffered would tell them of it.
+  socket.removeAllListeners('data');
+  const { readableLength } = socket;
+  if (readableLength === 0) return undefined;
+  // By its length, or this would be a read at the end.
+  return Readable.prototype.read.call(socket, readableLength) as Buffer;
 }
 
 function handleOf(socket: net.Socket, kind: HandleKind): StreamHandle | undefined {

@@ -5,6 +5,7 @@ import { constants as osConstants } from 'node:os';
 import {
   checkInteger,
   checkOneOf,
+  checkUint8Array,
   DevmemError,
   invalidArgType,
   outOfRange,
@@ -183,7 +184,7 @@ export class DmaBuf implements AsyncDisposable {
    */
   write(offset: number, bytes: Uint8Array): void {
     checkInteger('offset', offset, 0, this.size);
-    if (!(bytes instanceof Uint8Array)) throw invalidArgType('bytes', 'a Uint8Array', bytes);
+    checkUint8Array('bytes', bytes);
     checkInteger('bytes.length', bytes.length, 0, this.size - offset);
     this.#check();
     const { device } = this.#backing;

@@ -1,46 +1,56 @@
-/** Taking a connected net.Socket's receiving side from libuv. */
-import net from 'node:net';
-import tls from 'node:tls';
+import type net from 'node:net';
 
-import { DevmemError, invalidArgType } from '../errors.js';
-import { descriptorOf, stopReading } from '../ipc/handle.js';
+import type { Bindings } from '../receive/binding.js';
+import { checkBindings, type CheckedBindings } from './bindings.js';
+import { DevmemSocket, streamFor } from './socket.js';
+import { checkSocketOptions, type SocketOptions } from './socket-options.js';
 
-// Two receivers on one connection would take each other's bytes.
-const taken = new WeakSet<net.Socket>();
-
-export interface TakenOver {
-  /** The connection's descriptor, still owned by the net.Socket. */
-  fd: number;
-  /** Bytes that Node had read before. */
-  head: Buffer | undefined;
+export interface AdoptOptions extends SocketOptions {
+  /**
+   * What the socket receives into: one binding, or several of the devmem path where the
+   * connection's packets may reach queues of each. Every fragment's `memory` tells which.
+   */
+  binding: Bindings;
 }
 
 /**
- * Stops libuv from reading the socket and returns what is needed to read it
- * otherwise.
+ * Takes over the receiving side of a connected `net.Socket`, at any moment, also within its
+ * events. Bytes that Node has read and nobody took come first, as a linear fragment: best
+ * there are none, as with a socket that was paused before it connected, or one of a server
+ * with `pauseOnConnect`. Bytes that a 'data' handler was given are the handler's: pass them
+ * as `head` where they belong to the stream.
  *
- * @throws TypeError ERR_INVALID_ARG_TYPE for anything but a net.Socket
- * @throws DevmemError ERR_DEVMEM_SOCKET_STATE for TLS, a socket that is connecting
- *   or destroyed, one that is not TCP, or one that was taken over before
+ * From then on the connection belongs to the returned socket; close that one. The
+ * `net.Socket` is told of no more data and of no end (a loop over it throws when the
+ * connection closes), its idle timeout (`setTimeout()`) is off, and destroying it fails the
+ * stream.
+ *
+ * Whatever is refused is refused before anything of the socket was taken: it can be used
+ * on, or adopted with other options.
+ *
+ * @throws TypeError ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, RangeError ERR_OUT_OF_RANGE
+ *   for options that cannot be
+ * @throws DevmemError ERR_DEVMEM_SOCKET_STATE for a socket that is connecting, destroyed,
+ *   TLS, not TCP, in use by Node's HTTP, or that decodes to text (`setEncoding()`)
+ * @throws DevmemError ERR_DEVMEM_CLOSED where a binding was closed
+ * @throws SystemError where the socket cannot be polled, such as EMFILE
  */
-export function takeOver(socket: net.Socket): TakenOver {
-  if (!(socket instanceof net.Socket)) throw invalidArgType('socket', 'a net.Socket', socket);
-  if (socket instanceof tls.TLSSocket) {
-    throw wrongState(
-      'is a TLS socket: its payload is encrypted and cannot be used where the NIC puts it. Use plain TCP',
-    );
-  }
-  if (socket.destroyed) throw wrongState('is destroyed');
-  if (socket.connecting || socket.pending)
-    throw wrongState("has not connected yet: wait for 'connect'");
-  const fd = descriptorOf(socket, 'TCP');
-  if (fd === undefined) throw wrongState('is not a TCP connection with a file descriptor');
-  if (taken.has(socket))
-    throw wrongState('was adopted before: use the socket that adopt() returned');
-  taken.add(socket);
-  return { fd, head: stopReading(socket, 'TCP') };
+export function adopt(socket: net.Socket, options: AdoptOptions): DevmemSocket {
+  const bindings = checkBindings(options?.binding);
+  return receiveFrom(socket, bindings, checkSocketOptions(options));
 }
 
-function wrongState(what: string): DevmemError {
-  return new DevmemError('ERR_DEVMEM_SOCKET_STATE', `The socket ${what}`);
+/** @internal As adopt(), with what was checked. */
+export function receiveFrom(
+  socket: net.Socket,
+  bindings: CheckedBindings,
+  options: SocketOptions,
+): DevmemSocket {
+  const stream = streamFor(socket, bindings);
+  try {
+    return new DevmemSocket(socket, stream, options);
+  } catch (error) {
+    stream.detach();
+    throw error;
+  }
 }

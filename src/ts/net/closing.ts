@@ -1,26 +1,10 @@
 import type net from 'node:net';
 
-import { invalidArgType, outOfRange } from '../errors.js';
 import type { FragmentStream } from '../receive/stream.js';
 import { closeTimedOut, destroyedBelow, tellsOfClosing } from './closing-errors.js';
 import { WritableSide } from './writable-side.js';
 
 const DEFAULT_CLOSE_TIMEOUT_MS = 2000;
-
-// What a timer holds.
-const MAX_TIMEOUT_MS = 2 ** 31 - 1;
-
-/**
- * Checks `options.closeTimeout`, where it is given.
- *
- * @throws TypeError ERR_INVALID_ARG_TYPE, RangeError ERR_OUT_OF_RANGE
- */
-export function checkCloseTimeout(ms: number | undefined): void {
-  if (ms === undefined) return;
-  if (typeof ms !== 'number') throw invalidArgType('options.closeTimeout', 'a number', ms);
-  if (ms === Infinity || (ms >= 0 && ms <= MAX_TIMEOUT_MS)) return;
-  throw outOfRange('options.closeTimeout', `>= 0 and <= ${MAX_TIMEOUT_MS}, or Infinity`, ms);
-}
 
 /**
  * Why a connection ends:
@@ -48,6 +32,7 @@ export class Closing {
   readonly #connection: net.Socket;
   readonly #stream: FragmentStream;
   readonly #timeoutMs: number;
+  readonly #allowHalfOpen: boolean;
   #ending: Ending | undefined;
   #error: Error | undefined;
   // close() was called.
@@ -59,17 +44,20 @@ export class Closing {
   #referenced = true;
 
   /**
+   * @param allowHalfOpen - whether writing goes on after the peer's end
    * @param timeoutMs - how long close() waits for the peer in vain
    * @param onGone - called when nothing more comes from the kernel; may throw
    */
   constructor(
     connection: net.Socket,
     stream: FragmentStream,
+    allowHalfOpen: boolean,
     timeoutMs: number = DEFAULT_CLOSE_TIMEOUT_MS,
     onGone: () => void,
   ) {
     this.#connection = connection;
     this.#stream = stream;
+    this.#allowHalfOpen = allowHalfOpen;
     this.#timeoutMs = timeoutMs;
     this.writable = new WritableSide(connection, {
       onProgress: () => this.#deadline?.refresh(),
@@ -166,7 +154,7 @@ export class Closing {
   #readerFinished(): void {
     this.#readToEnd = true;
     // Whoever answers as soon as the end came does so before.
-    if (!this.#connection.allowHalfOpen && !this.begun) setImmediate(() => this.#endWriting());
+    if (!this.#allowHalfOpen && !this.begun) setImmediate(() => this.#endWriting());
     this.#destroyIfOver();
   }
 

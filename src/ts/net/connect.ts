@@ -1,26 +1,13 @@
-import { once } from 'node:events';
 import net from 'node:net';
 
-import type { Bindings } from '../receive/binding.js';
-import { checkBindings } from './bindings.js';
-import { checkCloseTimeout } from './closing.js';
-import { checkLowWaterMark, DevmemSocket } from './socket.js';
-
-export type ConnectOptions = net.TcpSocketConnectOpts & {
-  /** What the socket receives into: one binding, or several of the devmem path. */
-  binding: Bindings;
-  /** Keep the writing side open when the peer ends its stream. Default false. */
-  allowHalfOpen?: boolean;
-  /** As `DevmemSocket.setLowWaterMark()`: reads at every so many bytes. Default 1. */
-  lowWaterMark?: number;
-  /**
-   * How long `close()` waits for the peer in vain, in milliseconds; see `AdoptOptions`.
-   * 0: not at all; Infinity: without limit. Default: 2000.
-   */
-  closeTimeout?: number;
-  /** Gives up connecting, or closes the socket, when aborted. */
-  signal?: AbortSignal;
-};
+import { onAbort, throwIfAborted } from '../abort.js';
+import { connectTimedOut, inWords } from './connect-errors.js';
+import {
+  type CheckedConnectOptions,
+  checkConnectOptions,
+  type ConnectOptions,
+} from './connect-options.js';
+import { DevmemSocket, streamFor } from './socket.js';
 
 /**
  * Connects to a server; resolves with the connected socket.
@@ -29,29 +16,50 @@ export type ConnectOptions = net.TcpSocketConnectOpts & {
  * until it does, data arrives as linear fragments.
  *
  * @param options - `net.connect`'s for TCP, and the binding
- * @throws SystemError as net.connect does: ECONNREFUSED, ETIMEDOUT, …
+ * @throws TypeError ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, RangeError ERR_OUT_OF_RANGE
+ *   for options that cannot be
+ * @throws DevmemError ERR_DEVMEM_CLOSED where a binding was closed
+ * @throws SystemError as net.connect does: ECONNREFUSED, ETIMEDOUT, …; an AggregateError
+ *   with that `code` where each of several addresses of a name failed
+ * @throws the signal's reason
  */
 export async function connect(options: ConnectOptions): Promise<DevmemSocket> {
-  const bindings = checkBindings(options?.binding);
-  const { signal, allowHalfOpen, lowWaterMark, closeTimeout, ...netOptions } = options;
-  checkLowWaterMark(lowWaterMark);
-  checkCloseTimeout(closeTimeout);
-  signal?.throwIfAborted();
+  const checked = checkConnectOptions(options);
+  throwIfAborted(checked.socketOptions.signal);
   // The constructor is what heeds noDelay, keepAlive and the like.
-  const socket = new net.Socket({ ...netOptions, allowHalfOpen: allowHalfOpen ?? false });
+  const socket = new net.Socket(checked.netOptions);
   // Before connecting, or libuv would start to read.
   socket.pause();
+  const stream = streamFor(socket, checked.bindings);
   try {
-    socket.connect(netOptions);
-    await once(socket, 'connect', signal === undefined ? {} : { signal });
-    return new DevmemSocket(socket, {
-      bindings,
-      ...(signal !== undefined && { signal }),
-      ...(lowWaterMark !== undefined && { lowWaterMark }),
-      ...(closeTimeout !== undefined && { closeTimeout }),
-    });
+    await connected(socket, checked);
+    return new DevmemSocket(socket, stream, checked.socketOptions);
   } catch (error) {
+    stream.detach();
     socket.destroy();
-    throw signal?.aborted ? signal.reason : error;
+    throw inWords(error);
+  }
+}
+
+async function connected(socket: net.Socket, checked: CheckedConnectOptions): Promise<void> {
+  const { netOptions, timeout, socketOptions } = checked;
+  const { host = 'localhost', port } = netOptions;
+  let timer: NodeJS.Timeout | undefined;
+  let ignore: (() => void) | undefined;
+  try {
+    await new Promise<void>((resolve, reject) => {
+      socket.once('connect', resolve);
+      socket.once('error', reject);
+      ignore = onAbort(socketOptions.signal, reject);
+      if (timeout > 0) {
+        timer = setTimeout(() => {
+          reject(connectTimedOut(host, port, timeout));
+        }, timeout);
+      }
+      socket.connect(netOptions);
+    });
+  } finally {
+    clearTimeout(timer);
+    ignore?.();
   }
 }

@@ -1,12 +1,14 @@
 import { EventEmitter, once } from 'node:events';
 import net from 'node:net';
 
-import { DevmemError, invalidArgType } from '../errors.js';
+import { onAbort, throwIfAborted } from '../abort.js';
+import { checkInteger, DevmemError, invalidArgType } from '../errors.js';
 import type { Binding, Bindings } from '../receive/binding.js';
-import { onAbort } from './abort.js';
+import { receiveFrom } from './adopt.js';
 import { checkAddition, checkBindings, type CheckedBindings } from './bindings.js';
-import { checkCloseTimeout } from './closing.js';
-import { checkLowWaterMark, DevmemSocket } from './socket.js';
+import { checkListenOptions, type ListenOptions } from './listen-options.js';
+import type { DevmemSocket } from './socket.js';
+import { checkSocketOptions, type SocketOptions } from './socket-options.js';
 
 export interface ServerOptions extends Omit<net.ServerOpts, 'pauseOnConnect'> {
   /** What the server's sockets receive into: one binding, or several of the devmem path. */
@@ -14,12 +16,14 @@ export interface ServerOptions extends Omit<net.ServerOpts, 'pauseOnConnect'> {
   /** Each socket's `setLowWaterMark()`: reads at every so many bytes. Default 1. */
   lowWaterMark?: number;
   /**
-   * How long closing a connection waits for its peer in vain, in milliseconds; see
-   * `AdoptOptions`. 0: not at all; Infinity: without limit. Default: 2000.
+   * Each socket's `closeTimeout`, in milliseconds: how long its `close()`, and the server's,
+   * wait for the peer in vain. 0: not at all; Infinity: without limit. Default: 2000.
    */
   closeTimeout?: number;
   /** Closes the server, and all its sockets, when aborted. */
   signal?: AbortSignal;
+  /** Keep a connection's writing side open when its peer ends its stream. Default false. */
+  allowHalfOpen?: boolean;
 }
 
 /**
@@ -36,7 +40,8 @@ export type ConnectionHandler = (socket: DevmemSocket) => void | Promise<void>;
  * Events: `'connection'` with each DevmemSocket, `'error'` from listening or thrown
  * by the handler, `'socketError'` with the error and the socket where a connection
  * failed under its handler, or afterwards before all was sent (unlike `'error'`, it may go
- * unheard: a peer must not be able to end the process), `'close'`.
+ * unheard: a peer must not be able to end the process), `'drop'` with the addresses
+ * (net.DropArgument) of a connection that came while there were `maxConnections`, `'close'`.
  */
 export class DevmemServer extends EventEmitter implements AsyncDisposable {
   readonly #server: net.Server;
@@ -44,9 +49,9 @@ export class DevmemServer extends EventEmitter implements AsyncDisposable {
   #bindings: CheckedBindings;
   readonly #handler: ConnectionHandler | undefined;
   readonly #signal: AbortSignal | undefined;
-  readonly #socketOptions: { lowWaterMark?: number; closeTimeout?: number };
-  // Has the signal end nothing any more.
-  readonly #disobey: (() => void) | undefined;
+  readonly #socketOptions: SocketOptions;
+  // End obeying signals, which may outlive the server.
+  readonly #ignoring: (() => void)[] = [];
   readonly #gone: Promise<void>;
   // Sockets that the server ended, whatever their handlers were at.
   readonly #dismissed = new WeakSet<DevmemSocket>();
@@ -60,14 +65,16 @@ export class DevmemServer extends EventEmitter implements AsyncDisposable {
     super();
     const { binding, signal, lowWaterMark, closeTimeout, ...netOptions } = options;
     this.#bindings = checkBindings(binding);
-    checkLowWaterMark(lowWaterMark);
-    checkCloseTimeout(closeTimeout);
-    this.#socketOptions = {
+    const checked = checkSocketOptions({
+      ...(signal !== undefined && { signal }),
       ...(lowWaterMark !== undefined && { lowWaterMark }),
       ...(closeTimeout !== undefined && { closeTimeout }),
-    };
+    });
+    // The signal is the server's own: it ends its sockets.
+    this.#signal = checked.signal;
+    delete checked.signal;
+    this.#socketOptions = checked;
     this.#handler = handler;
-    this.#signal = signal;
     this.#server = net.createServer({ ...netOptions, pauseOnConnect: true });
     this.#server.on('connection', (socket) => {
       this.#accept(socket);
@@ -75,16 +82,27 @@ export class DevmemServer extends EventEmitter implements AsyncDisposable {
     // A listener that throws ends nobody's wait.
     this.#gone = new Promise((resolve) => this.#server.once('close', resolve));
     this.#server.on('close', () => this.emit('close'));
-    if (signal === undefined) return;
-    this.#disobey = onAbort(signal, (reason) => {
-      for (const socket of this.#sockets) socket.destroy(reason);
-      void this.close();
-    });
+    this.#server.on('drop', (addresses) => this.emit('drop', addresses));
+    this.#obey(this.#signal);
   }
 
   /** The connections open now. */
   get connections(): ReadonlySet<DevmemSocket> {
     return this.#sockets;
+  }
+
+  /**
+   * How many connections there may be at once: more are closed as they come, each with a
+   * 'drop' event. As `net.Server`'s; undefined: without limit. How many there are is
+   * `connections.size`.
+   */
+  get maxConnections(): number | undefined {
+    return this.#server.maxConnections;
+  }
+
+  set maxConnections(count: number | undefined) {
+    if (count !== undefined) checkInteger('maxConnections', count, 1, MAX_CONNECTIONS);
+    (this.#server as { maxConnections: number | undefined }).maxConnections = count;
   }
 
   get listening(): boolean {
@@ -119,17 +137,37 @@ export class DevmemServer extends EventEmitter implements AsyncDisposable {
   }
 
   /**
-   * Listens, with `net.Server`'s options (`port`, `host`, `backlog`, …).
+   * Listens, with `net.Server`'s options (`port`, `host`, `backlog`, …) or as its
+   * `listen(port, host, backlog)`, at TCP alone. Without a port the system chooses one.
+   * After it failed, the server can listen elsewhere.
    *
    * @returns where it listens
+   * @throws TypeError ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE for a path, a descriptor
+   *   or a callback, RangeError ERR_SOCKET_BAD_PORT
    * @throws SystemError as net.Server does: EADDRINUSE, EACCES, EADDRNOTAVAIL, …
+   * @throws Error ERR_SERVER_ALREADY_LISTEN where it listens, or is about to
    * @throws DevmemError ERR_DEVMEM_CLOSED after close()
-   * @throws the signal's reason where it was aborted before
+   * @throws the signal's reason where it was aborted before it listened
    */
-  listen(options: net.ListenOptions = {}): Promise<net.AddressInfo> {
-    const starting = this.#listen(options);
-    this.#starting = starting.catch(() => {});
-    return starting;
+  listen(options?: ListenOptions): Promise<net.AddressInfo>;
+  listen(port: number, host?: string, backlog?: number): Promise<net.AddressInfo>;
+  listen(port: number, backlog?: number): Promise<net.AddressInfo>;
+  async listen(
+    first?: ListenOptions | number,
+    second?: string | number,
+    third?: number,
+  ): Promise<net.AddressInfo> {
+    const { netOptions, signal } = checkListenOptions(first, second, third);
+    throwIfAborted(this.#signal);
+    throwIfAborted(signal);
+    this.#checkIdle();
+    const ignore = this.#obey(signal);
+    const starting = this.#start(netOptions);
+    this.#starting = starting.catch(ignore).then(() => (this.#starting = undefined));
+    const address = await starting;
+    throwIfAborted(this.#signal);
+    throwIfAborted(signal);
+    return address;
   }
 
   /**
@@ -140,7 +178,9 @@ export class DevmemServer extends EventEmitter implements AsyncDisposable {
    * @returns resolves once all is gone
    */
   close(): Promise<void> {
-    this.#closing ??= this.#close();
+    this.#closing ??= this.#close().finally(() => {
+      for (const ignore of this.#ignoring) ignore();
+    });
     return this.#closing;
   }
 
@@ -166,14 +206,18 @@ export class DevmemServer extends EventEmitter implements AsyncDisposable {
     return this.close();
   }
 
-  async #listen(options: net.ListenOptions): Promise<net.AddressInfo> {
-    this.#signal?.throwIfAborted();
+  #checkIdle(): void {
     if (this.#closing !== undefined) {
       throw new DevmemError('ERR_DEVMEM_CLOSED', 'The server was closed: create another one');
     }
-    const listening = once(this.#server, 'listening');
-    this.#server.listen({ port: 0, ...options });
-    await listening;
+    if (this.#starting === undefined && !this.listening) return;
+    const message = 'The server listens already, or is about to: create another one for each port';
+    throw Object.assign(new Error(message), { code: 'ERR_SERVER_ALREADY_LISTEN' });
+  }
+
+  async #start(options: net.ListenOptions): Promise<net.AddressInfo> {
+    this.#server.listen(options);
+    await once(this.#server, 'listening');
     this.#server.on('error', (error) => this.emit('error', error));
     return this.#server.address() as net.AddressInfo;
   }
@@ -184,7 +228,6 @@ export class DevmemServer extends EventEmitter implements AsyncDisposable {
     if (wasListening) this.#server.close();
     await Promise.all(this.#dismiss().map((socket) => socket.close()));
     if (wasListening) await this.#gone;
-    this.#disobey?.();
   }
 
   #dismiss(): DevmemSocket[] {
@@ -196,7 +239,7 @@ export class DevmemServer extends EventEmitter implements AsyncDisposable {
   #accept(connection: net.Socket): void {
     let socket: DevmemSocket;
     try {
-      socket = new DevmemSocket(connection, { bindings: this.#usable(), ...this.#socketOptions });
+      socket = receiveFrom(connection, this.#usable(), this.#socketOptions);
     } catch (error) {
       // Such as descriptors running out.
       connection.destroy();
@@ -261,7 +304,19 @@ export class DevmemServer extends EventEmitter implements AsyncDisposable {
   #emitApart(event: string, ...values: unknown[]): void {
     process.nextTick(() => this.emit(event, ...values));
   }
+
+  #obey(signal: AbortSignal | undefined): () => void {
+    const ignore = onAbort(signal, (reason) => {
+      for (const socket of this.#sockets) socket.destroy(reason);
+      void this.close();
+    });
+    this.#ignoring.push(ignore);
+    return ignore;
+  }
 }
+
+// What fits in net.Server's count.
+const MAX_CONNECTIONS = 2 ** 31 - 1;
 
 // Not once its memory is somebody else's, or gone.
 function mayHaveData(binding: Binding): boolean {

@@ -3,55 +3,20 @@ import type net from 'node:net';
 import type { Writable } from 'node:stream';
 import { ReadableStream } from 'node:stream/web';
 
-import { checkInteger, DevmemError } from '../errors.js';
+import { onAbort } from '../abort.js';
+import { DevmemError } from '../errors.js';
 import type { Batch } from '../receive/batch.js';
-import type { Binding, Bindings } from '../receive/binding.js';
+import type { Binding } from '../receive/binding.js';
 import type { Fragment } from '../receive/fragment.js';
 import type { ReceiveStats } from '../receive/stats.js';
 import { FragmentStream } from '../receive/stream.js';
 import type { TransportName } from '../receive/transports/transport.js';
-import { onAbort } from './abort.js';
-import { takeOver } from './adopt.js';
-import { checkAddition, checkBindings, type CheckedBindings } from './bindings.js';
-import { checkCloseTimeout, Closing } from './closing.js';
+import { checkAddition, type CheckedBindings } from './bindings.js';
+import { Closing } from './closing.js';
 import { BatchIterator, FragmentIterator } from './iterators.js';
 import { ReceiveShares, receiveWindow } from './receive-window.js';
-
-export interface AdoptOptions {
-  /**
-   * What the socket receives into: one binding, or several of the devmem path where the
-   * connection's packets may reach queues of each. Every fragment's `memory` tells which.
-   */
-  binding: Bindings;
-  /** Closes the socket when aborted; pending reads reject with the signal's reason. */
-  signal?: AbortSignal;
-  /**
-   * Bytes that came before and are in nobody's buffer any more, such as the `head` of
-   * http's 'upgrade' and 'connect' events: the stream begins with them.
-   */
-  head?: Uint8Array;
-  /** As `setLowWaterMark()`, from the stream's start: reads at every so many bytes. Default 1. */
-  lowWaterMark?: number;
-  /**
-   * How long `close()` waits for the peer in vain, in milliseconds: first for it to take
-   * more of what was written, then for it to end its own direction. 0: not at all;
-   * Infinity: without limit. Default: 2000.
-   */
-  closeTimeout?: number;
-}
-
-// What SO_RCVLOWAT holds.
-const MAX_LOW_WATER_MARK = 2 ** 31 - 1;
-
-/** @internal Checks `options.lowWaterMark`, where it is given. */
-export function checkLowWaterMark(bytes: number | undefined): void {
-  if (bytes !== undefined) checkInteger('options.lowWaterMark', bytes, 1, MAX_LOW_WATER_MARK);
-}
-
-/** @internal Options that were checked. */
-export interface InternalOptions extends Omit<AdoptOptions, 'binding'> {
-  bindings: CheckedBindings;
-}
+import { checkLowWaterMark, type SocketOptions } from './socket-options.js';
+import { checkTakeOver, takeOver } from './takeover.js';
 
 /** What a socket counted, and what it holds now. */
 export interface SocketStats extends ReceiveStats {
@@ -70,7 +35,6 @@ export interface SocketStats extends ReceiveStats {
  */
 export class DevmemSocket extends EventEmitter implements AsyncIterable<Fragment>, AsyncDisposable {
   readonly #socket: net.Socket;
-  readonly #name: string;
   readonly #stream: FragmentStream;
   readonly #shares: ReceiveShares;
   readonly #closing: Closing;
@@ -78,33 +42,29 @@ export class DevmemSocket extends EventEmitter implements AsyncIterable<Fragment
   #gone = false;
 
   /**
-   * @internal
+   * @internal Throws before anything of the socket was taken.
    * @param socket - connected, read by nobody else from here on
+   * @param stream - not open yet; to be detached by the caller where this throws
+   * @param options - checked
    */
-  constructor(socket: net.Socket, options: InternalOptions) {
+  constructor(socket: net.Socket, stream: FragmentStream, options: SocketOptions) {
     super();
+    const { signal, lowWaterMark, closeTimeout } = options;
     this.#socket = socket;
-    this.#name = nameOf(socket);
-    const { fd, head } = takeOver(socket);
-    this.#stream = new FragmentStream(options.bindings, () => this.#name);
-    try {
-      this.#stream.open(fd);
-    } catch (error) {
-      this.#stream.detach();
-      throw error;
-    }
-    const before = [options.head, head].filter((bytes) => bytes !== undefined && bytes.length > 0);
-    if (before.length > 0) this.#stream.prepend(Buffer.concat(before as Uint8Array[]));
-    if (options.lowWaterMark !== undefined) this.#stream.setLowWaterMark(options.lowWaterMark);
-    this.#shares = new ReceiveShares(this.#stream);
-    for (const binding of options.bindings) this.#shares.join(receiveWindow(binding));
-    this.#closing = new Closing(socket, this.#stream, options.closeTimeout, () => {
+    this.#stream = stream;
+    stream.open(checkTakeOver(socket));
+    if (lowWaterMark !== undefined) stream.setLowWaterMark(lowWaterMark);
+    const { head, allowHalfOpen } = takeOver(socket);
+    this.#prepend(options.head, head);
+    // Counted from the stream's start, which is where those begin.
+    if (lowWaterMark !== undefined) stream.setLowWaterMark(lowWaterMark);
+    this.#shares = new ReceiveShares(stream);
+    for (const binding of stream.bindings) this.#shares.join(receiveWindow(binding));
+    this.#closing = new Closing(socket, stream, allowHalfOpen, closeTimeout, () => {
       this.#gone = true;
       this.#shares.leave();
       this.emit('close');
     });
-    const { signal } = options;
-    if (signal === undefined) return;
     const disobey = onAbort(signal, (reason) => this.destroy(reason));
     void this.#closing.gone.then(disobey);
   }
@@ -172,7 +132,7 @@ export class DevmemSocket extends EventEmitter implements AsyncIterable<Fragment
    * @throws TypeError ERR_INVALID_ARG_TYPE, RangeError ERR_OUT_OF_RANGE for anything else
    */
   setLowWaterMark(bytes: number): this {
-    checkInteger('bytes', bytes, 1, MAX_LOW_WATER_MARK);
+    checkLowWaterMark('bytes', bytes);
     if (!this.#gone) this.#stream.setLowWaterMark(bytes);
     return this;
   }
@@ -282,25 +242,17 @@ export class DevmemSocket extends EventEmitter implements AsyncIterable<Fragment
     this.destroy();
     return this.#closing.gone;
   }
+
+  #prepend(...pieces: (Uint8Array | undefined)[]): void {
+    const bytes = Buffer.concat(pieces.filter((piece) => piece !== undefined));
+    if (bytes.length > 0) this.#stream.prepend(bytes);
+  }
 }
 
-// For warnings, which may come when the connection, and what Node knows of it, is gone.
-function nameOf({ localAddress, localPort, remoteAddress, remotePort }: net.Socket): string {
-  return `${localAddress}:${localPort} (from ${remoteAddress}:${remotePort})`;
-}
-
-/**
- * Takes over the receiving side of a connected `net.Socket`, which nobody has
- * read from yet: paused before it connected, or from a server with
- * `pauseOnConnect`. Bytes that Node had read come first, as a linear fragment.
- *
- * The connection then belongs to the returned socket; close that one.
- *
- * @throws DevmemError ERR_DEVMEM_SOCKET_STATE for TLS, connecting or destroyed sockets
- */
-export function adopt(socket: net.Socket, options: AdoptOptions): DevmemSocket {
-  const bindings = checkBindings(options?.binding);
-  checkLowWaterMark(options.lowWaterMark);
-  checkCloseTimeout(options.closeTimeout);
-  return new DevmemSocket(socket, { ...options, bindings });
+/** @internal A stream of what comes on a socket, which counts in the bindings' memory from now. */
+export function streamFor(socket: net.Socket, bindings: CheckedBindings): FragmentStream {
+  return new FragmentStream(bindings, () => {
+    const { localAddress, localPort, remoteAddress, remotePort } = socket;
+    return `${localAddress}:${localPort} (from ${remoteAddress}:${remotePort})`;
+  });
 }

@@ -51,6 +51,8 @@ export class FragmentStream implements Lessor, Supply, Waiter {
   readonly #report: StallReport;
   readonly #unreleased: UnreleasedWatch;
   readonly #name: () => string;
+  // The connection's, which nobody knows any more once it is gone.
+  #ends: string | undefined;
   #polling = false;
   // Memory has to become free before reading goes on.
   #stalled = false;
@@ -69,10 +71,10 @@ export class FragmentStream implements Lessor, Supply, Waiter {
    * @param name - tells the connection's ends
    */
   constructor(bindings: readonly [Binding, ...Binding[]], name: () => string) {
-    this.#name = name;
+    this.#name = () => (this.#ends ??= name());
     this.cursor = new Cursor(this);
-    this.#report = new StallReport(name);
-    this.#unreleased = new UnreleasedWatch(name);
+    this.#report = new StallReport(this.#name);
+    this.#unreleased = new UnreleasedWatch(this.#name);
     this.#ring = ring();
     this.#flags = native().layout.flags;
     const onBatch: OnBatch = (first, count, flags, error, linear) => {
@@ -96,6 +98,7 @@ export class FragmentStream implements Lessor, Supply, Waiter {
   open(fd: number): void {
     const status = this.#receiver.open(fd);
     if (status < 0) throw systemError(status, 'uv_poll_init');
+    this.#name();
   }
 
   /** Receives into this binding's memory too. One that is closed may still have sent something. */

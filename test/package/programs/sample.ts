@@ -1,5 +1,5 @@
 /** What a TypeScript consumer writes; it has to compile. */
-import { bindRx, createServer, DmaBuf, isSupported, type Fragment } from 'devmem-tcp';
+import { bindRx, connect, createServer, DmaBuf, isSupported, type Fragment } from 'devmem-tcp';
 
 export function area(frag: Fragment): number {
   // `kind` tells the compiler what else there is.
@@ -13,5 +13,8 @@ export async function serve(signal: AbortSignal): Promise<void> {
   await using server = createServer({ binding, signal }, async (socket) => {
     for await (using frag of socket) area(frag);
   });
-  await server.listen({ port: 0 });
+  const { port } = await server.listen(0, 'localhost');
+  // Where Node's types have these moved from one version to another.
+  await using socket = await connect({ binding, port, noDelay: true, keepAlive: true });
+  socket.writable.end('hello');
 }

@@ -26,9 +26,7 @@ export async function nodeBinary(major: number): Promise<NodeBinary> {
   try {
     if (!existsSync(file)) await download(major, file);
   } catch (error) {
-    const { message } = error as Error;
-    const [complaint] = /^npm error .*[a-z].*$/m.exec(message) ?? [message];
-    return { reason: `Node ${major} is not in ${CACHE} and cannot be fetched: ${complaint}` };
+    return { reason: `Node ${major} is not in ${CACHE}, nor to be had: ${complaint(error)}` };
   }
   const { status, stderr } = await run(file, ['--version'], { cwd: CACHE });
   return status === 0 ? { file } : { reason: `Node ${major} does not run here: ${stderr}` };
@@ -36,15 +34,51 @@ export async function nodeBinary(major: number): Promise<NodeBinary> {
 
 async function download(major: number, file: string): Promise<void> {
   const name = `node-linux-${process.arch}`;
-  mkdirSync(path.dirname(file), { recursive: true });
+  await install(`${name}@${major}`, path.join(name, 'bin', 'node'), file);
+}
+
+/** A folder with Node's types in `node`, or why there is none. */
+export type NodeTypes = { folder: string } | { reason: string };
+
+/**
+ * The types of a version of Node, from the cache, which the npm registry fills.
+ *
+ * @param major - e.g. 24
+ */
+export async function nodeTypes(major: number): Promise<NodeTypes> {
+  const modules = path.join(CACHE, `types-${major}`, 'node_modules');
+  try {
+    if (!existsSync(modules)) await install(`@types/node@${major}`, '.', modules);
+  } catch (error) {
+    return {
+      reason: `Node ${major}'s types are not in ${CACHE}, nor to be had: ${complaint(error)}`,
+    };
+  }
+  return { folder: path.join(modules, '@types') };
+}
+
+/**
+ * Installs a package and moves what is asked for of node_modules to its place in the cache.
+ *
+ * @param spec - name@version
+ * @param part - a path below node_modules
+ */
+async function install(spec: string, part: string, place: string): Promise<void> {
+  mkdirSync(path.dirname(place), { recursive: true });
   // Beside its final place, so that it appears there whole.
   const folder = mkdtempSync(path.join(CACHE, 'download-'));
   try {
     const patience = ['--fetch-retries', '1', '--fetch-retry-mintimeout', '1000'];
     const args = ['install', '--prefix', folder, '--ignore-scripts', ...patience];
-    await npm([...args, `${name}@${major}`], { cwd: folder });
-    renameSync(path.join(folder, 'node_modules', name, 'bin', 'node'), file);
+    await npm([...args, spec], { cwd: folder });
+    renameSync(path.join(folder, 'node_modules', part), place);
   } finally {
     rmSync(folder, { recursive: true });
   }
+}
+
+/** What npm says went wrong. */
+function complaint(error: unknown): string {
+  const { message } = error as Error;
+  return /^npm error .*[a-z].*$/m.exec(message)?.[0] ?? message;
 }
