@@ -29,7 +29,9 @@ for (const fd of taken) closeSync(fd);
 const socket = adopt(connection, { binding });
 client.end('all of it');
 for await (const fragment of socket) {
-  console.log(memory.read(fragment.offset, fragment.size).toString());
+  console.log(
+    Buffer.from(fragment.bytes ?? memory.read(fragment.offset, fragment.size)).toString(),
+  );
   fragment.release();
 }
 await socket.close();
