@@ -9,7 +9,7 @@ import { setTimeout } from 'node:timers/promises';
 import { KernelLog } from './kernellog.mjs';
 import { CHANNELS } from './qemu.mjs';
 import { LabError, STATUS, since } from './report.mjs';
-import { MarkedStream } from './streams.mjs';
+import { leadToTheSame, MarkedStream, WholeLines } from './streams.mjs';
 
 /** How long the kernel may take to print the end of its log after the command has ended. */
 const LAST_WORDS_MS = 10_000;
@@ -43,10 +43,7 @@ export async function followGuest(qemu, options) {
   const complaint = collectComplaint(qemu);
   const log = new KernelLog(options.allowSplats);
   const kernelLog = followKernelLog(channel(qemu, CHANNELS.kernelLog), log, options);
-  const outputs = [
-    forward(channel(qemu, CHANNELS.stdout), options.stdout, options),
-    forward(channel(qemu, CHANNELS.stderr), options.stderr, options),
-  ];
+  const outputs = forwardOutputs(qemu, options);
   /** @type {{ bootSeconds?: number, commandStatus?: number }} */
   const progress = {};
 
@@ -183,13 +180,27 @@ async function followKernelLog(input, log, { marker, kernelLogFile }) {
 }
 
 /**
+ * @param {import('node:child_process').ChildProcess} qemu
+ * @param {Following} options
+ * @returns {Promise<void>[]} once all of the command's output is with its readers, or the guest is gone
+ */
+function forwardOutputs(qemu, { marker, stdout, stderr }) {
+  const byLines = leadToTheSame(stdout, stderr);
+  return [
+    forward(channel(qemu, CHANNELS.stdout), stdout, marker, byLines),
+    forward(channel(qemu, CHANNELS.stderr), stderr, marker, byLines),
+  ];
+}
+
+/**
  * @param {Socket} input
  * @param {import('node:stream').Writable} output
- * @param {Following} options
- * @returns {Promise<void>} once all of the command's output is with the reader, or the guest is gone
+ * @param {string} marker
+ * @param {boolean} byLines
  */
-async function forward(input, output, { marker }) {
-  const stream = input.pipe(new MarkedStream(marker));
+async function forward(input, output, marker, byLines) {
+  const bytes = input.pipe(new MarkedStream(marker));
+  const stream = byLines ? bytes.pipe(new WholeLines()) : bytes;
   stream.pipe(output, { end: false });
   await finished(stream, { writable: false });
 }
