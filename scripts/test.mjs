@@ -19,7 +19,9 @@ const KERNEL_FACING = Object.freeze([
 ]);
 
 /** What starts many processes, which takes most of the time. */
-const OF_PROCESSES = Object.freeze(['broker', 'doctor', 'interop', 'nic', 'nic-failures', 'recv']);
+const OF_PROCESSES = Object.freeze([
+  ...['broker', 'doctor', 'endings', 'interop', 'nic', 'nic-failures', 'readme', 'recv'],
+]);
 
 /**
  * The guest's kernels, and what of test/lab runs there: `files` alone, or all but `others`.

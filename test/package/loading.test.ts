@@ -1,5 +1,5 @@
 /** Where the addon is there and cannot be loaded, the reason is told. */
-import { cpSync, rmSync, truncateSync } from 'node:fs';
+import { cpSync, readFileSync, rmSync, truncateSync } from 'node:fs';
 import path from 'node:path';
 
 import type { Report } from 'devmem-tcp';
@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vites
 
 import { itWhere } from '../support/conditions.js';
 import { Consumer } from './support/consumer.js';
-import { neededVersions, replaceInFile, setForeignMachine } from './support/elf.js';
+import { byVersion, neededVersions, replaceInFile, setForeignMachine } from './support/elf.js';
 import { run } from './support/run.js';
 
 let consumer: Consumer;
@@ -22,7 +22,8 @@ afterAll(() => {
 
 const asRoot = itWhere(process.getuid?.() === 0, 'needs root: run the tests as root');
 
-const BINARY = `node_modules/devmem-tcp/prebuilds/linux-${process.arch}/devmem-tcp.glibc.node`;
+const PREBUILD = `prebuilds/linux-${process.arch}/devmem-tcp.glibc.node`;
+const BINARY = `node_modules/devmem-tcp/${PREBUILD}`;
 const BUILD = 'npx node-gyp rebuild -C node_modules/devmem-tcp/src/native';
 
 /** A copy of the consumer to whose binary something was done. */
@@ -124,6 +125,19 @@ describe('an addon that cannot be loaded is told of, with what failed and what m
     const prefix = ['unshare', '--mount', 'sh', '-c', script, target, consumer.folder];
     await expectTold(tell('/', [], prefix), 'failed to map segment', 'noexec');
   });
+});
+
+it('the prebuilt binary needs no newer libraries than the README says', () => {
+  const readme = readFileSync(path.join(consumer.installed, 'README.md'), 'utf8');
+  const binary = path.join(consumer.installed, PREBUILD);
+  for (const [library, pattern] of [
+    ['GLIBC', /glibc (\d[\d.]*\d)/],
+    ['GLIBCXX', /GLIBCXX_(\d[\d.]*\d)/],
+  ] as const) {
+    const promised = pattern.exec(readme)?.[1] ?? 'nothing';
+    const newest = neededVersions(binary, library).at(-1) ?? 'nothing';
+    expect([newest, promised].sort(byVersion).at(-1), `${library}_${newest}`).toBe(promised);
+  }
 });
 
 it('the doctor tells the reason too', async () => {

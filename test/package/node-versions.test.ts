@@ -1,6 +1,13 @@
 /** One prebuild serves every version of Node that the package supports. */
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
+
 import { afterAll, beforeAll, describe, expect, it, type TestContext } from 'vitest';
 
+import { findBlock } from '../support/docs/blocks.js';
+import { DocumentsMachine } from '../support/docs/machine.js';
+import { withoutUsing } from '../support/docs/programs.js';
+import { expectReceives, FIRST_PRINTS } from '../support/docs/receiving.js';
 import { Consumer } from './support/consumer.js';
 import { type NodeBinary, nodeBinary } from './support/node-versions.js';
 import type { Outcome } from './support/run.js';
@@ -50,6 +57,18 @@ describe.each([20, 22, 24, 26])('on Node %i', (major) => {
   it('maps as much as its ArrayBuffers hold, and refuses more', async (context) => {
     const expected = major === 20 ? 'ERR_DEVMEM_NOT_MAPPABLE' : 8 * 2 ** 30;
     expect(await runOn(context, ['map.mjs'])).toEqual(quiet(`${expected}\n`));
+  });
+
+  it("runs the README's first program", async (context: TestContext) => {
+    if ('reason' in binary) context.skip(binary.reason);
+    const { file } = binary;
+    if (process.getuid?.() !== 0) context.skip('needs root: run the tests as root');
+    const program = findBlock('README.md', "once(server, 'close')").text;
+    const script = path.join(consumer.folder, `first-${major}.mjs`);
+    // As it is from Node.js 24 on, which has `using`; else as TypeScript makes it.
+    writeFileSync(script, major >= 24 ? program : withoutUsing(program));
+    await using machine = await DocumentsMachine.start();
+    await expectReceives(machine, [file, script], FIRST_PRINTS);
   });
 
   it('survives the end of the only thread that has it, amid a stream', async (context) => {

@@ -21,10 +21,12 @@ export function setForeignMachine(file: string): void {
   writeFileSync(file, bytes);
 }
 
+/** Sorts versions such as 2.4 and 2.34. */
+export const byVersion = new Intl.Collator('en', { numeric: true }).compare;
+
 /** The versions of a library's symbols that it needs, e.g. of `GLIBC`, the newest last. */
 export function neededVersions(file: string, library: string): string[] {
   const text = readFileSync(file).toString('latin1');
   const found = text.matchAll(new RegExp(`\\0${library}_(\\d+(?:\\.\\d+)+)(?=\\0)`, 'g'));
-  const collator = new Intl.Collator('en', { numeric: true });
-  return [...found].map(([, version]) => version!).sort(collator.compare);
+  return [...found].map(([, version]) => version!).sort(byVersion);
 }

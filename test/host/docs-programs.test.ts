@@ -1,0 +1,167 @@
+/** Every program of README and docs compiles and runs as it stands, on a machine without a NIC. */
+import { writeFileSync } from 'node:fs';
+
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+import { itWhere } from '../support/conditions.js';
+import { type Block, blocks, findBlock } from '../support/docs/blocks.js';
+import { DocumentsMachine } from '../support/docs/machine.js';
+import { compile } from '../support/docs/programs.js';
+import { expectReceives, FIRST_PRINTS } from '../support/docs/receiving.js';
+import { Folder } from '../support/unix.js';
+
+/** A block, found by some words of it. */
+interface Program {
+  document: string;
+  words: string;
+  /** What it takes for granted, and what shows that it did what it should. */
+  before?: string;
+  after?: string;
+  /** The error that ends it where the machine lacks what it is about. */
+  mayLack?: string;
+}
+
+const SOCKET = `
+  import { consume, consumeBytes, expectAllConsumed, openSocket } from './surroundings.mjs';
+  const socket = await openSocket();`;
+const MEMORY = `
+  import { bindRx, DmaBuf } from 'devmem-tcp';
+  await using memory = await DmaBuf.allocate({ size: 2 ** 20 });`;
+
+/** Programs that run to their end. The others serve until they are told to end. */
+const PROGRAMS: Program[] = [
+  {
+    document: 'README.md',
+    words: 'batch.forEach(\n',
+    before: SOCKET,
+    after: 'expectAllConsumed();',
+  },
+  {
+    document: 'README.md',
+    words: 'consume(frag.memory, frag.offset, frag.size);',
+    before: SOCKET,
+    after: 'expectAllConsumed();',
+  },
+  {
+    document: 'README.md',
+    words: 'server.addBinding(await bindRx(',
+    before: `
+      import { bindRx, DmaBuf } from 'devmem-tcp';
+      import { openServer } from './surroundings.mjs';
+      const { server, binding } = await openServer();
+      await using freshMemory = await DmaBuf.allocate({ size: 2 ** 20 });`,
+    // Only the devmem path has bindings to add.
+    mayLack: 'ERR_INVALID_ARG_VALUE',
+  },
+  {
+    document: 'README.md',
+    words: 'await using prepared = await prepareInterface({',
+    before: "import { prepareInterface } from 'devmem-tcp';",
+    mayLack: 'ERR_DEVMEM_PLAN_BLOCKED',
+  },
+  {
+    document: 'docs/broker.md',
+    words: "broker: '/run/devmem-tcp/broker',",
+    before: MEMORY,
+    after: 'await binding.close();',
+  },
+  {
+    document: 'docs/broker.md',
+    words: 'await using memory = await receiveFd(socket);',
+    before: `
+      import net from 'node:net';
+      import { receiveFd } from 'devmem-tcp';
+      import { handMemoryTo } from './surroundings.mjs';`,
+    after: 'await handMemoryTo(server);',
+    mayLack: 'ENOENT',
+  },
+  { document: 'docs/memory.md', words: "type: 'dma-heap'", mayLack: 'ENOENT' },
+  {
+    document: 'docs/memory.md',
+    words: "type: 'cuda'",
+    before: `
+      import { bindRx, DmaBuf } from 'devmem-tcp';
+      import { openSocket } from './surroundings.mjs';
+      const socket = await openSocket();
+      const launch = (address: bigint, size: number) => void [address, size];
+      const done = async () => {};`,
+    mayLack: 'ERR_DEVMEM_CUDA',
+  },
+  {
+    document: 'docs/memory.md',
+    words: 'DmaBuf.import({ fd, size })',
+    before: `
+      import { DmaBuf } from 'devmem-tcp';
+      const size = 2 ** 20;
+      await using exported = await DmaBuf.allocate({ type: 'udmabuf', size });
+      const { fd } = exported;`,
+    mayLack: 'ENOENT',
+  },
+  {
+    document: 'docs/nic.md',
+    words: 'await using prepared = await prepareInterface({',
+    mayLack: 'ERR_DEVMEM_PLAN_BLOCKED',
+  },
+];
+
+const FIRST = findBlock('README.md', "once(server, 'close')");
+const COMMON_JS = findBlock('README.md', "require('devmem-tcp')");
+
+const name = ({ document, words }: Program): string =>
+  `${document}: ${words.trim()}`.replaceAll(/\W+/g, '-');
+
+it('every program of the documents is among these', () => {
+  const known: Block[] = PROGRAMS.map(({ document, words }) => findBlock(document, words));
+  expect([...known, FIRST, COMMON_JS].map(({ text: each }) => each).sort()).toEqual(
+    blocks('ts', 'js')
+      .map(({ text: each }) => each)
+      .sort(),
+  );
+});
+
+it('every JSON document in the documents is one', () => {
+  for (const each of blocks('json')) expect(() => void JSON.parse(each.text)).not.toThrow();
+});
+
+const asRoot = itWhere(process.getuid?.() === 0, 'needs root: run the tests as root');
+
+describe('a program of the documents', () => {
+  let folder: Folder;
+  let machine: DocumentsMachine | undefined;
+
+  beforeAll(async () => {
+    folder = new Folder();
+    const sources = PROGRAMS.map((program): [string, string] => {
+      const { document, words, before = '', after = '' } = program;
+      return [name(program), `${before}\n${findBlock(document, words).text}\n${after}\n`];
+    });
+    compile(folder.path, new Map([...sources, ['first', FIRST.text]]));
+    writeFileSync(folder.file('common-js.cjs'), COMMON_JS.text);
+    if (process.getuid?.() === 0) machine = await DocumentsMachine.start();
+  });
+
+  afterAll(async () => {
+    await machine?.[Symbol.asyncDispose]();
+    folder[Symbol.dispose]();
+  });
+
+  for (const program of PROGRAMS) {
+    asRoot(`runs: ${program.document}, ${program.words.trim()}`, async () => {
+      const script = folder.file(`${name(program)}.mjs`);
+      const { status, stdout, stderr } = await machine!.run(process.execPath, script);
+      if (status === 0) return;
+      expect(stderr, stdout).toContain(`code: '${program.mayLack ?? 'none'}'`);
+    });
+  }
+
+  const serve = (script: string, words: RegExp): Promise<void> =>
+    expectReceives(machine!, [process.execPath, folder.file(script)], words);
+
+  asRoot("the README's first one receives what is sent to it", () =>
+    serve('first.mjs', FIRST_PRINTS),
+  );
+
+  asRoot('so does the one in CommonJS, without using', () =>
+    serve('common-js.cjs', /^device \d+\n/m),
+  );
+});
