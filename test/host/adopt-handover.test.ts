@@ -47,8 +47,8 @@ describeOverTransports('once it is adopted, a net.Socket', (transport) => {
 
   it('is not timed out by the http server that it was upgraded from', async () => {
     await using bound = await bind(transport);
-    const server = http.createServer({ requestTimeout: IDLE_MS, headersTimeout: IDLE_MS });
-    server.timeout = IDLE_MS;
+    const server = http.createServer();
+    server.timeout = 100_000;
     server.listen(0, LOOPBACK);
     await once(server, 'listening');
     const upgraded = once(server, 'upgrade') as Promise<[unknown, net.Socket, Buffer]>;
@@ -56,9 +56,9 @@ describeOverTransports('once it is adopted, a net.Socket', (transport) => {
     peer.resume();
     peer.write('GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: devmem\r\n\r\n');
     const [, connection, head] = await upgraded;
-    connection.on('timeout', () => connection.destroy());
+    expect(connection.timeout).toBe(100_000);
     const socket = adopt(connection, { binding: bound.binding, head });
-    await idle();
+    expect(connection.timeout).toBe(0);
     peer.end('whole');
     expect(await readText(socket)).toBe('whole');
     await socket.close();

@@ -75,12 +75,17 @@ describe('adopt() refuses', () => {
     rmSync(folder, { recursive: true });
   });
 
-  it('what is no socket', async () => {
+  it.for([
+    [{}, 'an instance of Object'],
+    [null, 'null'],
+    [undefined, 'undefined'],
+    [5, 'type number (5)'],
+  ] as const)('%o, which is no socket', async ([value, described]) => {
     await using bound = await bind('copy');
     const { binding } = bound;
-    expect(thrownBy(() => adopt({} as unknown as net.Socket, { binding }))).toMatchObject({
+    expect(thrownBy(() => adopt(value as unknown as net.Socket, { binding }))).toMatchObject({
       code: 'ERR_INVALID_ARG_TYPE',
-      message: 'The "socket" argument must be a net.Socket. Received an instance of Object',
+      message: `The "socket" argument must be a net.Socket. Received ${described}`,
     });
   });
 });

@@ -4,6 +4,7 @@ import type { Bindings } from '../receive/binding.js';
 import { checkBindings, type CheckedBindings } from './bindings.js';
 import { DevmemSocket, streamFor } from './socket.js';
 import { checkSocketOptions, type SocketOptions } from './socket-options.js';
+import { checkTakeOver } from './takeover.js';
 
 export interface AdoptOptions extends SocketOptions {
   /**
@@ -37,7 +38,9 @@ export interface AdoptOptions extends SocketOptions {
  */
 export function adopt(socket: net.Socket, options: AdoptOptions): DevmemSocket {
   const bindings = checkBindings(options?.binding);
-  return receiveFrom(socket, bindings, checkSocketOptions(options));
+  const checked = checkSocketOptions(options);
+  checkTakeOver(socket);
+  return receiveFrom(socket, bindings, checked);
 }
 
 /** @internal As adopt(), with what was checked. */
