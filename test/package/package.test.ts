@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { cpSync, existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, type TestContext } from 'vitest';
 
 import { Consumer } from './support/consumer.js';
 import { nodeTypes } from './support/node-versions.js';
@@ -136,7 +136,7 @@ describe('the installed package', () => {
     await compileSample(path.join(TOOLS, '@types'));
   });
 
-  it("compiles with a later version of Node's types", async (context) => {
+  it("compiles with a later version of Node's types", async (context: TestContext) => {
     const types = await nodeTypes(24);
     if ('reason' in types) {
       if (process.env.CI === 'true') throw new Error(types.reason);
