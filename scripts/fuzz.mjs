@@ -1,35 +1,56 @@
 // @ts-check
-// `npm run fuzz`: feeds hostile input to what reads the kernel's records, under the
-// address and undefined-behaviour sanitizers. test/fuzz/README.md tells about the targets.
+// `npm run fuzz`: feeds hostile input to what reads the kernel's records and to what shares
+// out memory, under the address and undefined-behaviour sanitizers. test/fuzz/README.md
+// tells about the targets.
 //
 //   node scripts/fuzz.mjs [--seconds N | --runs N] [--target NAME]
 //
 // --seconds N   for all targets together (default 60)
 // --runs N      inputs for each target, however long they take
 // --target NAME one target alone
-import { spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+
+import {
+  compile,
+  compiler,
+  fail,
+  lineCoverage,
+  run,
+  SANITIZERS,
+  say,
+} from '../test/fuzz/clang.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const native = path.join(root, 'src', 'native');
 const fuzz = path.join(root, 'test', 'fuzz');
 
 /**
- * Per target: the sources under test, the system calls that the harness stands in
- * for, and the longest input in bytes that still reaches something new.
- * @type {Record<string, { sources: string[], calls: string[], longest: number }>}
+ * @typedef {object} Target
+ * @property {string[]} sources under test
+ * @property {string[]} calls system calls that the harness stands in for
+ * @property {number} longest bytes of the longest input that still reaches something new
+ * @property {number} [plain] inputs of random bytes, always the same ones, to begin with
  */
+
+/** @type {Record<string, Target>} */
 const TARGETS = {
-  records: { sources: ['records'], calls: [], longest: 2048 },
+  records: { sources: ['records', 'pool'], calls: [], longest: 2048 },
   token_ranges: { sources: ['token_ranges'], calls: ['setsockopt'], longest: 160 },
   transport: {
-    sources: ['cmsg_transport', 'records', 'scratch', 'token_ranges'],
+    sources: ['cmsg_transport', 'pool', 'records', 'scratch', 'token_ranges'],
     calls: ['recvmsg', 'setsockopt'],
     longest: 768,
+  },
+  pool: { sources: ['pool'], calls: [], longest: 256, plain: 4000 },
+  copy_arena: { sources: ['copy_arena'], calls: [], longest: 400, plain: 4000 },
+  copy_transport: {
+    sources: ['copy_transport', 'copy_arena', 'pool'],
+    calls: ['recv'],
+    longest: 400,
   },
 };
 
@@ -38,152 +59,33 @@ const FLAGS = [
   ...['-fno-omit-frame-pointer', '-fno-sanitize-recover=all'],
   ...['-I', native, '-I', fuzz],
 ];
-const SANITIZERS = 'address,undefined';
 const PROFILE = ['-fprofile-instr-generate', '-fcoverage-mapping'];
-const OLDEST_CLANG = 14;
-const NEWEST_CLANG = 30;
+const PLAIN_SEED = '1';
 
 /** @param {string} source */
 const underTest = (source) => path.join(native, 'receive', `${source}.cc`);
 
-/** @param {string} text */
-function say(text) {
-  process.stderr.write(`fuzz: ${text}\n`);
-}
-
 /**
- * @param {string} text
- * @returns {never}
- */
-function fail(text) {
-  say(text);
-  process.exit(1);
-}
-
-/**
- * Runs a program to its end and returns what it wrote.
- * @param {string} command
- * @param {string[]} args
- * @param {NodeJS.ProcessEnv} [env] besides this process's own
- */
-function run(command, args, env = {}) {
-  const result = spawnSync(command, args, {
-    encoding: 'utf8',
-    env: { ...process.env, ...env },
-    maxBuffer: 2 ** 28,
-  });
-  return { status: result.status, output: `${result.stdout}${result.stderr}` };
-}
-
-/**
- * Whether a compiler is there and has libFuzzer with it.
- * @param {string} compiler
- * @param {string} folder to try it in
- */
-function canFuzz(compiler, folder) {
-  const program = path.join(folder, 'probe.cc');
-  writeFileSync(
-    program,
-    '#include <span>\nextern "C" int LLVMFuzzerTestOneInput() { return 0; }\n',
-  );
-  const flags = ['-std=c++20', `-fsanitize=fuzzer,${SANITIZERS}`];
-  return run(compiler, [...flags, program, '-o', path.join(folder, 'probe')]).status === 0;
-}
-
-/** @param {string} folder */
-function findCompiler(folder) {
-  const names = ['clang++'];
-  for (let version = NEWEST_CLANG; version >= OLDEST_CLANG; version--) {
-    names.push(`clang++-${version}`);
-  }
-  const chosen = process.env.CXX;
-  if (chosen?.includes('clang') === true) names.unshift(chosen);
-  return names.find((name) => canFuzz(name, folder));
-}
-
-/** Installs the distribution's clang where that can be done. */
-function installCompiler() {
-  const superuser = process.getuid?.() === 0;
-  // Lists first: a fresh machine has none, and stale ones name files that are gone.
-  if (superuser) run('apt-get', ['update']);
-  const [, version] =
-    /Depends: clang-(\d+)/.exec(run('apt-cache', ['depends', 'clang']).output) ?? [];
-  const suffix = version ?? String(OLDEST_CLANG);
-  const packages = [`clang-${suffix}`, `libclang-rt-${suffix}-dev`, `llvm-${suffix}`];
-  const install = ['install', '-y', '--no-install-recommends', ...packages];
-  if (version !== undefined && superuser) {
-    say(`installing ${packages.join(' ')}`);
-    if (run('apt-get', install, { DEBIAN_FRONTEND: 'noninteractive' }).status === 0) return;
-  }
-  fail(`clang with libFuzzer is needed: 'apt-get install ${packages.join(' ')}'`);
-}
-
-/** @param {string} folder */
-function compiler(folder) {
-  const found = findCompiler(folder);
-  if (found !== undefined) return found;
-  installCompiler();
-  return findCompiler(folder) ?? fail('the installed clang cannot link a fuzzer');
-}
-
-/**
- * @param {string} clang
- * @param {string[]} args
- */
-function compile(clang, args) {
-  const { status, output } = run(clang, args);
-  if (status !== 0) fail(`${output}\n'${clang}' failed`);
-}
-
-/**
- * Builds a target. Only the code under test counts towards coverage and guides the
- * fuzzer: the harness is sanitized, but not instrumented.
+ * Compiles a target. Only the code under test counts towards coverage and guides the
+ * fuzzer: the harness is sanitized, but not instrumented. Returns what to link.
  * @param {string} name
+ * @param {Target} target
  * @param {string} clang
  * @param {string} folder
  */
-function build(name, clang, folder) {
-  const { sources, calls } = /** @type {typeof TARGETS[string]} */ (TARGETS[name]);
-  const objects = sources.map((source) => {
+function compileTarget(name, target, clang, folder) {
+  const objects = target.sources.map((source) => {
     const object = path.join(folder, `${source}.o`);
     const instrument = [`-fsanitize=fuzzer-no-link,${SANITIZERS}`, ...PROFILE];
     compile(clang, [...FLAGS, ...instrument, '-c', underTest(source), '-o', object]);
     return object;
   });
-  const wraps = calls.map((call) => `-Wl,--wrap=${call}`);
   const harness = path.join(folder, 'harness.o');
   const source = path.join(fuzz, `${name}.cc`);
   compile(clang, [...FLAGS, `-fsanitize=${SANITIZERS}`, '-c', source, '-o', harness]);
-  const binary = path.join(folder, name);
-  const link = [`-fsanitize=fuzzer,${SANITIZERS}`, ...PROFILE, ...wraps, harness, ...objects];
-  compile(clang, [...link, '-o', binary]);
-  return binary;
+  const wraps = target.calls.map((call) => `-Wl,--wrap=${call}`);
+  return [...PROFILE, ...wraps, harness, ...objects];
 }
-
-/**
- * How much of the code under test ran, in words; nothing where llvm's tools are missing.
- * @param {string} clang
- * @param {string} binary
- * @param {string} profile
- * @param {string[]} files
- */
-function lineCoverage(clang, binary, profile, files) {
-  const [, version] = /clang version (\d+)/.exec(run(clang, ['--version']).output) ?? [];
-  for (const suffix of [`-${version ?? ''}`, '']) {
-    const merged = `${profile}.merged`;
-    const merge = ['merge', '-sparse', profile, '-o', merged];
-    if (run(`llvm-profdata${suffix}`, merge).status !== 0) continue;
-    const report = ['export', '-summary-only', `-instr-profile=${merged}`, binary, ...files];
-    const { status, output } = run(`llvm-cov${suffix}`, report);
-    if (status !== 0) continue;
-    const { data } = /** @type {CoverageReport} */ (JSON.parse(output));
-    const { covered, count } = data[0].totals.lines;
-    return `, ${covered} of ${count} lines`;
-  }
-  return '';
-}
-
-/** @typedef {{ data: [{ totals: { lines: { covered: number, count: number } } }] }} CoverageReport */
 
 /**
  * The last number that a pattern finds in a log; 0 where there is none.
@@ -193,37 +95,29 @@ function lineCoverage(clang, binary, profile, files) {
 const last = (log, pattern) => Number([...log.matchAll(pattern)].at(-1)?.[1] ?? 0);
 
 /**
- * Fuzzes one target in `folder`, from a copy of its corpus. False where it failed.
- * @param {string} name
- * @param {string} clang
- * @param {string} folder
- * @param {string} limit libFuzzer's option
+ * What runs of a target have in common.
+ * @typedef {object} Build
+ * @property {string} name
+ * @property {Target} target
+ * @property {string} clang
+ * @property {string} folder where all that is built and found goes
+ * @property {string[]} link
  */
-function fuzzTarget(name, clang, folder, limit) {
-  mkdirSync(folder);
-  const binary = build(name, clang, folder);
-  const corpus = path.join(folder, 'corpus');
-  cpSync(path.join(fuzz, 'corpus', name), corpus, { recursive: true });
-  const seeds = readdirSync(corpus).length;
-  const args = [
-    ...[corpus, limit, `-max_len=${TARGETS[name]?.longest ?? 0}`, `-artifact_prefix=${folder}/`],
-    ...['-timeout=10', '-rss_limit_mb=2048', '-print_final_stats=1'],
-  ];
-  const start = performance.now();
-  // A large quarantine of freed blocks costs more than it finds: inputs are short-lived.
-  const profile = path.join(folder, 'profile');
-  const env = { ASAN_OPTIONS: 'quarantine_size_mb=8', LLVM_PROFILE_FILE: profile };
-  const { status, output } = run(binary, args, env);
-  const seconds = (performance.now() - start) / 1000;
 
-  const runs = last(output, /stat::number_of_executed_units: (\d+)/g);
-  const covered = last(output, /cov: (\d+)/g);
-  const files = TARGETS[name]?.sources.map(underTest) ?? [];
-  const inputs = last(output, /corp: (\d+)/g);
-  process.stdout.write(
-    `${name}: ${runs} inputs in ${seconds.toFixed(0)} s, ${(runs / seconds).toFixed(0)} a second; ` +
-      `${covered} edges${lineCoverage(clang, binary, profile, files)} covered; corpus ${seeds} -> ${inputs}\n`,
-  );
+/**
+ * Runs a program of a target, and tells how often it reached what. False where it failed, or
+ * never reached something.
+ * @param {Build} build
+ * @param {string} program
+ * @param {string[]} args
+ * @param {(output: string, seconds: number) => string} summary
+ */
+function attempt({ name, folder }, program, args, summary) {
+  // A large quarantine of freed blocks costs more than it finds: inputs are short-lived.
+  const env = { ASAN_OPTIONS: 'quarantine_size_mb=8', LLVM_PROFILE_FILE: `${program}.profile` };
+  const start = performance.now();
+  const { status, output } = run(program, args, env);
+  process.stdout.write(`${name}: ${summary(output, (performance.now() - start) / 1000)}\n`);
   const reached = [...output.matchAll(/^reached: (\d+) (.+)$/gm)];
   for (const [, count, what] of reached) {
     process.stdout.write(`  ${(count ?? '').padStart(12)}  ${what}\n`);
@@ -231,20 +125,75 @@ function fuzzTarget(name, clang, folder, limit) {
   if (status !== 0) {
     process.stderr.write(output.split('\n').slice(-60).join('\n'));
     const kept = readdirSync(folder).find((file) => /^(crash|leak|timeout|oom)-/.test(file));
-    if (kept === undefined) {
-      say(`${name} ended with status ${status ?? 'of a signal'} and no input to blame`);
-    } else {
-      say(`${name} failed. Input kept: ${path.join(folder, kept)}`);
-      say(`again: ${binary} ${path.join(folder, kept)}`);
-    }
+    say(`${name} failed with status ${status ?? 'of a signal'}`);
+    say(`again: ${program} ${kept === undefined ? args.join(' ') : path.join(folder, kept)}`);
     return false;
   }
   const missed = reached.filter(([, count]) => count === '0').map(([, , what]) => what);
   if (reached.length === 0 || missed.length > 0) {
-    say(`${name} failed. Never reached: ${missed.join(', ')}. The corpus lacks an input for it`);
+    say(`${name} failed. Never reached: ${missed.join(', ')}. No input leads there`);
     return false;
   }
   return true;
+}
+
+/**
+ * Random bytes, the same ones each time.
+ * @param {Build} build
+ */
+function runPlain(build) {
+  const { target, clang, folder, link } = build;
+  if (target.plain === undefined) return true;
+  const program = path.join(folder, 'plain');
+  const source = path.join(fuzz, 'plain.cc');
+  compile(clang, [...FLAGS, `-fsanitize=${SANITIZERS}`, source, ...link, '-o', program]);
+  const args = [String(target.plain), String(target.longest), PLAIN_SEED];
+  const summary = (/** @type {string} */ _, /** @type {number} */ seconds) =>
+    `${target.plain} plain inputs in ${seconds.toFixed(0)} s`;
+  return attempt(build, program, args, summary);
+}
+
+/**
+ * From a copy of the corpus on.
+ * @param {Build} build
+ * @param {string} limit libFuzzer's option
+ */
+function runFuzzer(build, limit) {
+  const { name, target, clang, folder, link } = build;
+  const program = path.join(folder, name);
+  compile(clang, [`-fsanitize=fuzzer,${SANITIZERS}`, ...link, '-o', program]);
+  const corpus = path.join(folder, 'corpus');
+  cpSync(path.join(fuzz, 'corpus', name), corpus, { recursive: true });
+  const seeds = readdirSync(corpus).length;
+  const args = [
+    ...[corpus, limit, `-max_len=${target.longest}`, `-artifact_prefix=${folder}/`],
+    ...['-timeout=10', '-rss_limit_mb=2048', '-print_final_stats=1'],
+  ];
+  const summary = (/** @type {string} */ output, /** @type {number} */ seconds) => {
+    const runs = last(output, /stat::number_of_executed_units: (\d+)/g);
+    const files = target.sources.map(underTest);
+    const lines = lineCoverage(clang, program, `${program}.profile`, files);
+    return (
+      `${runs} inputs in ${seconds.toFixed(0)} s, ${(runs / seconds).toFixed(0)} a second; ` +
+      `${last(output, /cov: (\d+)/g)} edges${lines} covered; ` +
+      `corpus ${seeds} -> ${last(output, /corp: (\d+)/g)}`
+    );
+  };
+  return attempt(build, program, args, summary);
+}
+
+/**
+ * @param {string} name
+ * @param {Target} target
+ * @param {string} clang
+ * @param {string} folder
+ * @param {string} limit
+ */
+function fuzzTarget(name, target, clang, folder, limit) {
+  mkdirSync(folder);
+  const link = compileTarget(name, target, clang, folder);
+  const build = { name, target, clang, folder, link };
+  return runPlain(build) && runFuzzer(build, limit);
 }
 
 /**
@@ -265,16 +214,16 @@ const { values } = parseArgs({
     target: { type: 'string' },
   },
 });
-const names = values.target === undefined ? Object.keys(TARGETS) : [values.target];
-if (names.some((name) => !(name in TARGETS))) {
-  fail(`--target takes one of ${Object.keys(TARGETS).join(', ')}`);
-}
-const seconds = Math.ceil(count('seconds', values.seconds) / names.length);
+const targets = Object.entries(TARGETS).filter(([name]) => name === (values.target ?? name));
+if (targets.length === 0) fail(`--target takes one of ${Object.keys(TARGETS).join(', ')}`);
+const seconds = Math.ceil(count('seconds', values.seconds) / targets.length);
 const limit =
   values.runs === undefined ? `-max_total_time=${seconds}` : `-runs=${count('runs', values.runs)}`;
 
 const folder = mkdtempSync(path.join(tmpdir(), 'devmem-tcp-fuzz-'));
 const clang = compiler(folder);
-const failed = names.filter((name) => !fuzzTarget(name, clang, path.join(folder, name), limit));
+const failed = targets.filter(
+  ([name, target]) => !fuzzTarget(name, target, clang, path.join(folder, name), limit),
+);
 if (failed.length === 0) rmSync(folder, { recursive: true });
 process.exitCode = failed.length === 0 ? 0 : 1;

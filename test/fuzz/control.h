@@ -10,20 +10,26 @@
 #include <span>
 #include <vector>
 
+#include "input.h"
 #include "receive/batch_writer.h"
-#include "receive/records.h"
 #include "uapi/devmem.h"
 
 namespace devmem::fuzz {
 
 using Bytes = std::vector<uint8_t>;
 
-template <typename T>
-T Load(const uint8_t* from) {
-  T value;
-  std::memcpy(&value, from, sizeof value);
-  return value;
-}
+// Memory that fragments may lie in.
+struct Dmabuf {
+  uint32_t id;
+  uint64_t size;  // bytes
+  uint32_t page_shift;
+
+  // The pages that bytes of it lie in.
+  uint64_t PagesOf(uint64_t offset, uint64_t bytes) const {
+    uint64_t page = uint64_t{1} << page_shift;
+    return (offset + bytes - 1) / page - offset / page + 1;
+  }
+};
 
 // Appends one control message with its padding, as the kernel's put_cmsg does.
 inline void AppendMessage(Bytes& control, int level, int type, const void* data, size_t size) {
@@ -67,6 +73,7 @@ struct Expectation {
   Verdict verdict = Verdict::kReadable;
   bool foreign = false;          // messages of other kinds lie among the records
   std::vector<uint32_t> tokens;  // of the device records before a fault ended the walk
+  std::vector<uint64_t> pages;   // that the valid ones among them hold, by dma-buf
   uint64_t device_bytes = 0;
   uint64_t linear_bytes = 0;
   uint32_t records = 0;
@@ -79,21 +86,25 @@ inline bool Reserved(uint32_t id) {
   return id == kLinearSource || id == kReleasedSource;
 }
 
-inline Verdict JudgeRange(const uapi::DmabufCmsg& record, std::span<const Source> sources) {
+// Where its dma-buf is in the table; where there are two of an id, the first counts.
+inline size_t FindDmabuf(uint32_t id, std::span<const Dmabuf> table) {
+  size_t index = 0;
+  while (index < table.size() && table[index].id != id) index++;
+  return index;
+}
+
+inline Verdict JudgeRange(const uapi::DmabufCmsg& record, std::span<const Dmabuf> table) {
   if (record.frag_size == 0) return Verdict::kEmpty;
-  if (Reserved(record.dmabuf_id)) return Verdict::kBadId;
-  for (const Source& source : sources) {
-    if (source.id != record.dmabuf_id) continue;
-    unsigned __int128 end = record.frag_offset;
-    end += record.frag_size;
-    return end <= source.size ? Verdict::kDevice : Verdict::kBadRange;
-  }
-  return Verdict::kBadId;
+  size_t index = FindDmabuf(record.dmabuf_id, table);
+  if (Reserved(record.dmabuf_id) || index == table.size()) return Verdict::kBadId;
+  unsigned __int128 end = record.frag_offset;
+  end += record.frag_size;
+  return end <= table[index].size ? Verdict::kDevice : Verdict::kBadRange;
 }
 
 // Adds what one record says. False where the walk ends with it.
 inline bool JudgeRecord(const uint8_t* message, size_t length, int type, uint32_t room,
-                        std::span<const Source> sources, Expectation& expected, Verdict& fault) {
+                        std::span<const Dmabuf> table, Expectation& expected, Verdict& fault) {
   if (length != CMSG_LEN(sizeof(uapi::DmabufCmsg))) {
     expected.verdict = Verdict::kRecordSize;
     return false;
@@ -110,8 +121,13 @@ inline bool JudgeRecord(const uint8_t* message, size_t length, int type, uint32_
   }
   expected.tokens.push_back(record.frag_token);
   expected.device_bytes += record.frag_size;
-  Verdict verdict = JudgeRange(record, sources);
-  if (verdict != Verdict::kDevice && fault == Verdict::kDevice) fault = verdict;
+  Verdict verdict = JudgeRange(record, table);
+  if (verdict == Verdict::kDevice) {
+    size_t index = FindDmabuf(record.dmabuf_id, table);
+    expected.pages[index] += table[index].PagesOf(record.frag_offset, record.frag_size);
+  } else if (fault == Verdict::kDevice) {
+    fault = verdict;
+  }
   return true;
 }
 
@@ -126,8 +142,9 @@ inline Verdict JudgeTotals(const Expectation& expected, uint64_t received, uint3
 }
 
 inline Expectation Judge(std::span<const uint8_t> control, uint64_t received, uint32_t room,
-                         std::span<const Source> sources) {
+                         std::span<const Dmabuf> table) {
   Expectation expected;
+  expected.pages.resize(table.size());
   Verdict fault = Verdict::kDevice;
   for (size_t at = 0; at + sizeof(cmsghdr) <= control.size();) {
     const uint8_t* message = control.data() + at;
@@ -142,7 +159,7 @@ inline Expectation Judge(std::span<const uint8_t> control, uint64_t received, ui
     bool record =
         level == SOL_SOCKET && (type == uapi::kSoDevmemDmabuf || type == uapi::kSoDevmemLinear);
     expected.foreign |= !record;
-    if (record && !JudgeRecord(message, length, type, room, sources, expected, fault)) {
+    if (record && !JudgeRecord(message, length, type, room, table, expected, fault)) {
       return expected;
     }
     at += (length + sizeof(size_t) - 1) / sizeof(size_t) * sizeof(size_t);

@@ -1,5 +1,4 @@
-// Fuzzes CmsgTransport against a kernel that follows a script: what is queued on
-// the socket, what the calls are refused with, and where the records are false.
+// Fuzzes CmsgTransport against a kernel that follows a script.
 //
 // An input is a Head, then Steps.
 #include <sys/socket.h>
@@ -10,57 +9,58 @@
 #include <iterator>
 #include <numeric>
 #include <span>
-#include <utility>
 #include <vector>
 
 #include "check.h"
+#include "cmsg_kernel.h"
 #include "columns.h"
-#include "control.h"
-#include "dontneed.h"
+#include "input.h"
 #include "receive/cmsg_transport.h"
+#include "shared_pool.h"
 
 namespace devmem::fuzz {
 
 namespace {
 
 constexpr int kSocket = 7;
-constexpr Source kSources[] = {{1, 4 << 20}, {7, 64 << 10}};
 constexpr uint64_t kPage = 4096;
+constexpr uint32_t kDemands = 8;
+
+using Step = CmsgKernel::Step;
 
 struct Head {
-  uint16_t limit;  // of the credits of each source, in pages
-  // Descriptors in the slot before each call. The highest bit: reads until drained.
+  uint16_t limit;  // of each pool, in pages of 4 KiB
+  // Descriptors in the slot before the first call. The highest bit: reads until drained.
   uint16_t used;
   uint8_t keep;  // every how many-eth fragment is kept to the end
   // 0..7: which call to give tokens back is refused; in units of 8: by how many pages
-  // the second source's limit is lower.
+  // the second pool's limit is lower.
   uint8_t refuse;
+  uint8_t ahead;       // a bit for each of kDemands reads: nobody waits for it
+  uint8_t flags;       // below
+  uint8_t neighbours;  // 0..15: others in each pool; in units of 16: how much they take
+  uint8_t scribble;    // what a script writes to the columns that it shares
 };
+static_assert(sizeof(Head) == 10);
 
-enum class Kind { kLinear, kReadable, kDevice, kRefuse, kFalsify, kEnd, kCount };
-
-struct Step {
-  uint8_t kind;
-  uint8_t choice;  // source, error number or the byte's new value
-  uint16_t size;   // bytes
-  uint16_t place;  // in units of 64 bytes, or the byte to falsify
-};
-static_assert(sizeof(Head) == 6 && sizeof(Step) == 6);
-
-// A piece of the stream, as the kernel handed it out.
-struct Piece {
-  uint64_t offset;
-  uint32_t size;
-  uint32_t token;      // 0: linear
-  uint32_t source;     // 0: linear
-  uint8_t stamp;       // the first and last of its bytes, where those are linear
-  uint32_t pages = 0;  // as the slot has it
+enum Flags : uint8_t {
+  kWithinPages = 1,
+  kLeaves = 2,        // before the last release
+  kSingly = 4,        // releases one by one, the last one first
+  kReturnsLate = 8,   // after every second batch
+  kCrowdsLate = 16,   // the others join when the stream runs
+  kPageShift = 96,    // of the second pool, above the least
+  kOthersYield = 128  // give back where the socket stalls
 };
 
 enum Reached {
   kWhole,
   kStalled,
   kStalledByOne,
+  kStoppedAhead,
+  kResumed,
+  kWithinFloor,
+  kBeyondLimit,
   kFull,
   kCut,
   kReadable,
@@ -69,11 +69,18 @@ enum Reached {
   kRejected,
   kFalseTaken,
   kReturnRefused,
-  kDrained
+  kDrained,
+  kLeftHolding,
+  kScribbled,
+  kLargePages
 };
 constexpr const char* kNames[] = {"streams received whole",
-                                  "stalls for want of credits",
-                                  "stalls for want of one source's credits alone",
+                                  "stalls for want of memory",
+                                  "stalls for want of one pool's memory alone",
+                                  "reads ahead that stopped where waiting goes on",
+                                  "stalls that others ended",
+                                  "reads within the floor",
+                                  "limits passed by fragments across pages",
                                   "batches filled up",
                                   "control buffers too small for all",
                                   "readable bytes",
@@ -82,268 +89,201 @@ constexpr const char* kNames[] = {"streams received whole",
                                   "false records rejected",
                                   "false records that pass for true",
                                   "refused returns of tokens",
-                                  "reads until drained"};
+                                  "reads until drained",
+                                  "pools left with fragments held",
+                                  "shared columns overwritten",
+                                  "fragments in pages of more than 4 KiB"};
 
 Tally& Reach() {
   static Tally tally(kNames);
   return tally;
 }
 
-// recvmsg(MSG_SOCK_DEVMEM) as net/ipv4/tcp.c has it, over scripted data.
-class Kernel {
- public:
-  Kernel(const Head& head, std::span<const Step> steps, std::span<const Credits> credits)
-      : head_(head), steps_(steps.begin(), steps.end()), credits_(credits) {}
-
-  ssize_t Receive(msghdr& message) {
-    calls_++;
-    DEMAND(message.msg_iovlen == 1);
-    for (const Credits& credits : credits_) {
-      DEMAND(static_cast<double>(message.msg_iov->iov_len) <= credits.limit - credits.held);
-    }
-    DEMAND(message.msg_controllen >= uapi::kRecordSpace);
-    DEMAND(message.msg_controllen <= Scratch::kControlSize);
-    iov_ = {static_cast<uint8_t*>(message.msg_iov->iov_base), message.msg_iov->iov_len};
-    control_room_ = message.msg_controllen;
-    control_.clear();
-    linear_ = 0;
-    ssize_t received = Deliver();
-    if (received < 0) {
-      errno = static_cast<int>(-received);
-      return -1;
-    }
-    std::copy(control_.begin(), control_.end(), static_cast<uint8_t*>(message.msg_control));
-    message.msg_controllen = control_.size();
-    return received;
-  }
-
-  int DontNeed(const void* list, size_t size) {
-    std::vector<uint32_t> tokens = TokensNamed(list, size);
-    if (returns_++ == head_.refuse % 8U) {
-      Reach().Count(kReturnRefused);
-      lost_ = true;
-      errno = EFAULT;
-      return -1;
-    }
-    int freed = 0;
-    for (uint32_t token : tokens) {
-      if (token == 0 || token > issued_.size() || !issued_[token - 1]) continue;
-      issued_[token - 1] = false;
-      freed++;
-    }
-    held_ -= static_cast<uint32_t>(freed);
-    return freed;
-  }
-
-  std::vector<Piece> TakePieces() { return std::exchange(pieces_, {}); }
-  bool falsified() const { return falsified_; }
-  bool lost() const { return lost_; }
-  bool drained() const { return steps_.empty(); }
-  int refusal() const { return refusal_; }
-  uint32_t held() const { return held_; }
-  uint32_t calls() const { return calls_; }
-
- private:
-  ssize_t Deliver() {
-    size_t delivered = 0;
-    size_t falsified_byte = SIZE_MAX;
-    uint8_t value = 0;
-    while (!steps_.empty() && delivered < iov_.size()) {
-      Step& step = steps_.front();
-      Kind kind = static_cast<Kind>(step.kind % static_cast<uint8_t>(Kind::kCount));
-      if (kind == Kind::kFalsify) {
-        falsified_byte = step.place;
-        value = step.choice;
-        steps_.pop_front();
-        continue;
-      }
-      if (kind == Kind::kRefuse || kind == Kind::kEnd) {
-        if (delivered > 0) break;
-        return Stop(kind, step);
-      }
-      if (step.size == 0) {
-        steps_.pop_front();
-        continue;
-      }
-      // Records and readable bytes never come from one call.
-      if (delivered > 0 && (kind == Kind::kReadable) != control_.empty()) break;
-      size_t taken = Take(kind, step, iov_.size() - delivered);
-      if (taken == 0) break;
-      delivered += taken;
-    }
-    if (falsified_byte < control_.size() && control_[falsified_byte] != value) {
-      control_[falsified_byte] = value;
-      falsified_ = true;
-    }
-    return delivered > 0 ? static_cast<ssize_t>(delivered) : -EAGAIN;
-  }
-
-  ssize_t Stop(Kind kind, const Step& step) {
-    constexpr int kErrors[] = {EINTR, EFAULT, ECONNRESET, EAGAIN, uapi::kETooSmall};
-    refusal_ = kind == Kind::kEnd ? 0 : kErrors[step.choice % std::size(kErrors)];
-    // An end lasts.
-    if (kind != Kind::kEnd) steps_.pop_front();
-    Reach().Count(kind == Kind::kEnd ? kEnded : kRefused);
-    return -refusal_;
-  }
-
-  // Hands out up to `most` bytes of the step, the rest at the next call.
-  size_t Take(Kind kind, Step& step, size_t most) {
-    uint32_t size = static_cast<uint32_t>(std::min<size_t>(step.size, most));
-    if (kind != Kind::kReadable && control_.size() + uapi::kRecordSpace > control_room_) {
-      Reach().Count(kCut);
-      return 0;
-    }
-    uapi::DmabufCmsg record = {};
-    record.frag_size = size;
-    if (kind == Kind::kDevice) {
-      const Source& source = kSources[step.choice % std::size(kSources)];
-      record.frag_offset = uint64_t{step.place} * 64 % source.size;
-      size = static_cast<uint32_t>(std::min<uint64_t>(size, source.size - record.frag_offset));
-      record.frag_size = size;
-      record.frag_token = Issue();
-      record.dmabuf_id = source.id;
-      AppendRecord(control_, uapi::kSoDevmemDmabuf, record);
-      pieces_.push_back({record.frag_offset, size, record.frag_token, source.id, 0});
-    } else {
-      WriteLinear(size, kind == Kind::kReadable && linear_ > 0);
-      if (kind == Kind::kLinear) AppendRecord(control_, uapi::kSoDevmemLinear, record);
-      if (kind == Kind::kReadable) Reach().Count(kReadable);
-    }
-    step.size = static_cast<uint16_t>(step.size - size);
-    step.place = static_cast<uint16_t>(step.place + size / 64);
-    if (step.size == 0) steps_.pop_front();
-    return size;
-  }
-
-  // Readable bytes of one call are one piece, however they came.
-  void WriteLinear(uint32_t size, bool more) {
-    stamp_++;
-    iov_[linear_ + size - 1] = stamp_;
-    if (more) {
-      pieces_.back().size += size;
-      iov_[linear_ + size - 1] = pieces_.back().stamp;
-    } else {
-      iov_[linear_] = stamp_;
-      pieces_.push_back({0, size, 0, kLinearSource, stamp_});
-    }
-    linear_ += size;
-  }
-
-  // The lowest token that is free, as the kernel's xarray gives them out.
-  uint32_t Issue() {
-    held_++;
-    auto free = std::find(issued_.begin(), issued_.end(), false);
-    size_t index = static_cast<size_t>(free - issued_.begin());
-    if (free == issued_.end()) issued_.push_back(false);
-    issued_[index] = true;
-    return static_cast<uint32_t>(index) + 1;
-  }
-
-  Head head_;
-  std::deque<Step> steps_;
-  std::span<const Credits> credits_;
-  std::span<uint8_t> iov_;
-  size_t control_room_ = 0;
-  Bytes control_;
-  size_t linear_ = 0;
-  std::vector<Piece> pieces_;
-  std::vector<bool> issued_;
-  uint32_t held_ = 0;
-  uint32_t calls_ = 0;
-  uint32_t returns_ = 0;
-  uint8_t stamp_ = 0;
-  int refusal_ = 0;
-  bool falsified_ = false;
-  bool lost_ = false;
+struct Fragment {
+  uint64_t offset;
+  uint32_t size;
+  uint32_t token;
+  uint32_t source;
+  bool held = true;
 };
 
-Kernel* current = nullptr;
+struct Batch {
+  SlotColumns* slot;
+  uint32_t begin;
+  std::vector<Fragment> fragments;
+};
+
+std::vector<Dmabuf> Dmabufs(const Head& head) {
+  uint32_t more = (head.flags & kPageShift) / 32;
+  return {{1, 4 << 20, kMinPageShift}, {7, uint64_t{64 << 10} << more, kMinPageShift + more}};
+}
 
 // One socket from its first batch to the last release.
 class Session {
  public:
   Session(const Head& head, std::span<const Step> steps)
-      : head_(head), kernel_(head, steps, credits_), transport_(Buffers(), counters_) {
-    uint64_t lower = head.refuse / 8U;
-    credits_[0].limit = static_cast<double>(head.limit * kPage);
-    credits_[1].limit =
-        static_cast<double>((head.limit - std::min<uint64_t>(lower, head.limit)) * kPage);
-    for (size_t i = 0; i < std::size(kSources); i++) {
-      Source source = kSources[i];
-      source.credits = &credits_[i];
-      DEMAND(transport_.AddSource(source) == 0);
-      DEMAND(transport_.AddSource(source) == -EEXIST);
+      : head_(head),
+        dmabufs_(Dmabufs(head)),
+        kernel_({dmabufs_, Has(kWithinPages), head.refuse % 8U}, steps),
+        transport_(Buffers(), counters_) {
+    uint64_t lower = std::min<uint64_t>(head.refuse / 8U, head.limit);
+    for (const Dmabuf& each : dmabufs_) {
+      uint64_t limit = pools_.empty() ? head.limit : head.limit - lower;
+      pools_.emplace_back(Pool::Terms{each.id, each.size, limit * kPage, each.page_shift});
+      Join(pools_.back());
     }
-    current = &kernel_;
+    CheckJoins();
+    if (!Has(kCrowdsLate)) Crowd();
+    Ring().Reset(head.used % kSlotCapacity);
+    current = this;
   }
+  ~Session() { current = nullptr; }
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
 
   void Run() {
-    constexpr int kMostBatches = 128;
+    constexpr uint32_t kMostBatches = 128;
     bool going = true;
-    for (int batch = 0; going && batch < kMostBatches; batch++) going = ReceiveBatch();
-    bool whole = going && kernel_.drained() && !kernel_.falsified();
-    Release(kept_);
-    if (whole) Reach().Count(kWhole);
+    for (uint32_t i = 0; going && i < kMostBatches && idle_ <= kDemands; i++) {
+      if (i == 1 && Has(kCrowdsLate)) Crowd();
+      going = ReceiveBatch(i);
+    }
+    if (going && kernel_.drained() && !kernel_.history().falsified) Reach().Count(kWhole);
+    if (Has(kLeaves)) Leave();
+    ReleaseAll();
     CheckReleased();
   }
+
+  // What one call asks for is what every pool lets the socket take.
+  void OnCall(const msghdr& message) {
+    Recount();
+    DEMAND(message.msg_controllen >= uapi::kRecordSpace);
+    DEMAND(message.msg_controllen <= Scratch::kControlSize);
+    uint64_t frags = message.msg_controllen / uapi::kRecordSpace;
+    DEMAND(frags <= out_->room());
+    for (const SharedPool& each : pools_) {
+      const PoolModel& model = each.model();
+      uint64_t available = model.Available(model[0], demand_);
+      DEMAND(message.msg_iov->iov_len <= available);
+      DEMAND(frags <= available / model.page());
+      if (available == model.Reserved(model[0])) Reach().Count(kWithinFloor);
+    }
+  }
+  CmsgKernel& kernel() { return kernel_; }
+
+  static Session* current;
 
  private:
   static Scratch& Buffers() {
     static Scratch scratch;
     return scratch;
   }
+  static Slots& Ring() {
+    static Slots slots;
+    return slots;
+  }
+
+  bool Has(Flags flag) const { return (head_.flags & flag) != 0; }
+
+  void Join(SharedPool& shared) {
+    DEMAND(transport_.Join(shared.pool()) == 0);
+    DEMAND(transport_.Join(shared.pool()) == -EEXIST);
+    shared.model().Join(shared.model().Add());
+  }
+
+  // No pool may have an id that stands for something else.
+  void CheckJoins() {
+    for (uint32_t id : {kLinearSource, kReleasedSource}) {
+      Pool pool({id, kPage, kPage, kMinPageShift});
+      DEMAND(transport_.Join(pool) == -EINVAL);
+    }
+  }
+
+  void Crowd() {
+    for (SharedPool& each : pools_) each.Crowd(head_.neighbours % 16U, head_.neighbours / 16U);
+  }
 
   // False where the stream is over, or nothing more can come.
-  bool ReceiveBatch() {
-    static Columns columns;
-    uint32_t used = head_.used % kSlotCapacity;
-    columns.used = used;
-    BatchWriter out(columns, used);
+  bool ReceiveBatch(uint32_t index) {
+    demand_ = (head_.ahead >> index % kDemands & 1) != 0 ? Demand::kAhead : Demand::kWaiting;
+    CheckPools();
+    bool can_read = transport_.HasRoom();
+    uint32_t calls = kernel_.history().calls;
+    BatchWriter out = Ring().Begin();
+    out_ = &out;
     bool until_drained = head_.used >> 15 != 0;
-    FillResult result = transport_.Fill(kSocket, out, until_drained);
-    if (until_drained) CheckDrained(result, out);
-    DEMAND(out.count() <= kSlotCapacity - used);
+    FillResult result = transport_.Fill(kSocket, out, {demand_, until_drained});
+    out_ = nullptr;
+    CheckEnd(result, out, until_drained);
+    Batch& batch = Take(out, result);
+    Recount();
+    CheckPools();
+    // Whoever is told that there is room, and waits, reads something.
+    bool asked = kernel_.history().calls > calls;
+    if (can_read && demand_ == Demand::kWaiting) DEMAND(asked || !result.short_of_memory);
+    if (result.short_of_memory) OnShortage();
+    idle_ = out.count() > 0 ? 0 : idle_ + 1;
+    ReleaseSome(batch);
+    if (!Has(kReturnsLate) || index % 2 == 1) Return();
+    return result.error == 0 && !result.end && kernel_.history().calls > 0;
+  }
+
+  // Nothing but these makes a read stop.
+  void CheckEnd(const FillResult& result, const BatchWriter& out, bool until_drained) {
     DEMAND(result.linear_bytes <= Scratch::kLinearSize);
-    if (result.stalled) CheckStall();
+    bool full = out.room() == 0 || result.linear_bytes == Scratch::kLinearSize;
+    bool stopped = full || result.short_of_memory || result.end || result.error != 0;
+    if (until_drained) {
+      DEMAND(result.drained == !stopped);
+      if (result.drained) Reach().Count(kDrained);
+    } else {
+      DEMAND(stopped || result.drained || kernel_.history().spare);
+    }
     if (out.room() == 0) Reach().Count(kFull);
-    std::vector<Piece> got = Read(out, result);
     if (result.error == -EBADMSG) Reach().Count(kRejected);
-    if (!kernel_.falsified()) CheckPieces(got, result);
-    if (kernel_.falsified() && result.error == 0) Reach().Count(kFalseTaken);
-    Sort(got);
-    CheckCredits();
-    return result.error == 0 && !result.end && kernel_.calls() > 0;
+    if (kernel_.history().falsified && result.error == 0) Reach().Count(kFalseTaken);
+  }
+
+  // Hands the batch out, as the ring and a script have it.
+  Batch& Take(BatchWriter& out, const FillResult& result) {
+    batches_.push_back(Batch{&out.slot(), out.begin(), Read(out, result)});
+    Batch& batch = batches_.back();
+    if (!kernel_.history().falsified) CheckPieces(batch.fragments, result);
+    out.Commit();
+    Scribble(out.slot(), out.begin(), out.begin() + out.count(), head_.scribble);
+    if (head_.scribble != 0 && out.count() > 0) Reach().Count(kScribbled);
+    return batch;
   }
 
   // The batch's descriptors, each checked to lie where it may.
-  std::vector<Piece> Read(const BatchWriter& out, const FillResult& result) {
-    std::vector<Piece> pieces;
+  std::vector<Fragment> Read(const BatchWriter& out, const FillResult& result) const {
+    std::vector<Fragment> fragments;
+    uint64_t bytes = 0;
     uint64_t linear = 0;
     for (uint32_t i = 0; i < out.count(); i++) {
-      Piece piece = {out.offset(i), out.size(i), out.token(i), out.source(i), 0, out.pages(i)};
-      if (piece.source == kLinearSource) {
-        DEMAND(piece.offset == linear);
-        linear += piece.size;
-        DEMAND(linear <= result.linear_bytes);
+      Fragment fragment = {out.offset(i), out.size(i), out.token(i), out.owner(i)};
+      DEMAND(out.slot().sources[out.begin() + i] == fragment.source);
+      bytes += fragment.size;
+      if (fragment.source == kLinearSource) {
+        DEMAND(fragment.offset == linear);
+        linear += fragment.size;
       } else {
-        DEMAND(std::any_of(std::begin(kSources), std::end(kSources), [&](const Source& source) {
-          return source.id == piece.source && piece.offset + piece.size <= source.size;
-        }));
+        size_t index = FindDmabuf(fragment.source, dmabufs_);
+        DEMAND(index < dmabufs_.size());
+        DEMAND(fragment.offset + fragment.size <= dmabufs_[index].size);
+        if (dmabufs_[index].page_shift > kMinPageShift) Reach().Count(kLargePages);
       }
-      pieces.push_back(piece);
+      fragments.push_back(fragment);
     }
     DEMAND(linear == result.linear_bytes);
-    DEMAND(std::accumulate(pieces.begin(), pieces.end(), uint64_t{0},
-                           [](uint64_t sum, const Piece& each) { return sum + each.size; }) ==
-           result.bytes);
-    return pieces;
+    DEMAND(bytes == result.bytes);
+    return fragments;
   }
 
   // What the transport made of an honest kernel is what the kernel gave.
-  void CheckPieces(const std::vector<Piece>& got, const FillResult& result) {
-    DEMAND(result.error == 0 || result.error == -kernel_.refusal());
-    std::vector<Piece> given = kernel_.TakePieces();
+  void CheckPieces(const std::vector<Fragment>& got, const FillResult& result) {
+    DEMAND(result.error == 0 || result.error == -kernel_.history().refusal);
+    std::vector<CmsgKernel::Piece> given = kernel_.TakePieces();
     DEMAND(got.size() == given.size());
     const uint8_t* linear = Buffers().linear();
     for (size_t i = 0; i < got.size(); i++) {
@@ -359,88 +299,159 @@ class Session {
     }
   }
 
-  // Keeps some fragments and gives the others back.
-  void Sort(const std::vector<Piece>& pieces) {
-    std::vector<Piece> done;
-    for (const Piece& piece : pieces) {
-      if (piece.source == kLinearSource) continue;
-      bool keep = head_.keep > 0 && ++seen_ % head_.keep == 0;
-      (keep ? kept_ : done).push_back(piece);
-    }
-    Release(done);
-  }
-
-  void Release(std::vector<Piece>& pieces) {
-    std::vector<uint32_t> tokens;
-    for (size_t first = 0; first < pieces.size(); first += kSlotCapacity) {
-      uint32_t count =
-          static_cast<uint32_t>(std::min<size_t>(pieces.size() - first, kSlotCapacity));
-      for (uint32_t i = 0; i < count; i++) {
-        const Piece& piece = pieces[first + i];
-        unpinned_.offsets[i] = static_cast<double>(piece.offset);
-        unpinned_.sizes[i] = piece.size;
-        unpinned_.sources[i] = piece.source;
-        unpinned_.tokens[i] = piece.token;
-        unpinned_.pages[i] = piece.pages;
-      }
-      DEMAND(transport_.Unpin(unpinned_, 0, count, tokens) == count);
-      DEMAND(transport_.Unpin(unpinned_, 0, count, tokens) == 0);
-    }
-    DEMAND(tokens.size() == pieces.size());
-    int status = transport_.Release(kSocket, tokens);
-    DEMAND(status == 0 || kernel_.lost());
-    pieces.clear();
-  }
-
-  // Only what the reader itself lacks, or the stream's end, may leave data behind.
-  void CheckDrained(const FillResult& result, const BatchWriter& out) {
-    bool full = out.room() == 0 || result.linear_bytes == Scratch::kLinearSize;
-    DEMAND(result.drained == !(full || result.stalled || result.end || result.error != 0));
-    if (result.drained) Reach().Count(kDrained);
-  }
-
-  // A source without room for a page is reason enough to stop, and the only one.
-  void CheckStall() {
-    auto is_short = [](const Credits& credits) {
-      return credits.limit - credits.held < static_cast<double>(kPage);
+  // A pool without a page for the socket is reason enough to stop, and the only one.
+  void OnShortage() {
+    auto is_short = [&](const SharedPool& each) {
+      return each.model().Available(each.model()[0], demand_) < each.model().page();
     };
-    auto count = std::count_if(std::begin(credits_), std::end(credits_), is_short);
+    auto count = std::count_if(pools_.begin(), pools_.end(), is_short);
     DEMAND(count > 0);
-    Reach().Count(kStalled);
-    if (count < static_cast<ptrdiff_t>(std::size(credits_))) Reach().Count(kStalledByOne);
+    bool stalled = demand_ == Demand::kWaiting;
+    Reach().Count(stalled ? kStalled : kStoppedAhead);
+    if (stalled && count < static_cast<ptrdiff_t>(pools_.size())) Reach().Count(kStalledByOne);
+    if (!stalled || !Has(kOthersYield)) return;
+    bool any = false;
+    for (SharedPool& each : pools_) any |= each.OthersGiveBack();
+    CheckPools();
+    if (any && transport_.Replenished()) Reach().Count(kResumed);
   }
 
-  // Each source's credits are charged with the pages of what is kept of it.
-  void CheckCredits() {
-    for (size_t i = 0; i < std::size(kSources); i++) {
+  // Each pool is charged with the pages of what is held of it, and of nothing else.
+  void Recount() {
+    for (size_t i = 0; i < pools_.size(); i++) {
       uint64_t pages = 0;
-      for (const Piece& piece : kept_) {
-        if (piece.source != kSources[i].id) continue;
-        pages += (piece.offset + piece.size - 1) / kPage - piece.offset / kPage + 1;
+      for (const Batch& batch : batches_) {
+        for (const Fragment& each : batch.fragments) pages += each.held ? PagesIn(i, each) : 0;
       }
-      DEMAND(credits_[i].held == static_cast<double>(pages * kPage));
+      for (uint32_t k = 0; out_ != nullptr && k < out_->count(); k++) {
+        pages += PagesIn(i, {out_->offset(k), out_->size(k), out_->token(k), out_->owner(k)});
+      }
+      pools_[i].model()[0].held = pages << dmabufs_[i].page_shift;
     }
+  }
+  uint64_t PagesIn(size_t index, const Fragment& fragment) const {
+    if (fragment.source != dmabufs_[index].id) return 0;
+    return dmabufs_[index].PagesOf(fragment.offset, fragment.size);
+  }
+
+  void CheckPools() const {
+    bool has_room = true;
+    bool replenished = true;
+    for (const SharedPool& each : pools_) {
+      each.Check();
+      const PoolModel& model = each.model();
+      PoolModel::Sums sums = model.Sum();
+      has_room &= model.Available(model[0], Demand::kWaiting, sums) >= model.page();
+      replenished &= model.Replenished(model[0], sums);
+      if (sums.held <= model.limit()) continue;
+      // How many pages a fragment lies in is known only once it is there.
+      DEMAND(!Has(kWithinPages) || kernel_.history().falsified);
+      Reach().Count(kBeyondLimit);
+    }
+    DEMAND(transport_.HasRoom() == has_room);
+    DEMAND(transport_.Replenished() == replenished);
+  }
+
+  // Keeps some device fragments and gives the others back.
+  void ReleaseSome(Batch& batch) {
+    std::vector<bool> released;
+    for (const Fragment& each : batch.fragments) {
+      bool device = each.source != kLinearSource;
+      released.push_back(!(device && head_.keep > 0 && ++seen_ % head_.keep == 0));
+    }
+    if (Has(kSingly)) {
+      for (size_t i = released.size(); i-- > 0;) {
+        if (released[i]) Unpin(batch, i, i + 1);
+      }
+    } else {
+      for (size_t i = 0, end = 0; i < released.size(); i = end + 1) {
+        end = i;
+        while (end < released.size() && released[end]) end++;
+        Unpin(batch, i, end);
+      }
+    }
+    Recount();
+  }
+
+  void ReleaseAll() {
+    for (Batch& batch : batches_) Unpin(batch, 0, batch.fragments.size());
+    Recount();
+    Return();
+  }
+
+  // Some may have been released before.
+  void Unpin(Batch& batch, size_t first, size_t end) {
+    uint32_t held = 0;
+    for (size_t i = first; i < end; i++) {
+      held += batch.fragments[i].held ? 1 : 0;
+      batch.fragments[i].held = false;
+    }
+    uint32_t index = batch.begin + static_cast<uint32_t>(first);
+    uint32_t count = static_cast<uint32_t>(end - first);
+    DEMAND(transport_.Unpin(*batch.slot, index, count) == held);
+    DEMAND(transport_.Unpin(*batch.slot, index, count) == 0);
+  }
+
+  void Return() {
+    int status = transport_.Return(kSocket);
+    const CmsgKernel::History& history = kernel_.history();
+    DEMAND(status == 0 || history.lost);
+    for (const SharedPool& each : pools_) each.Check();
+    if (history.lost || history.falsified) return;
+    uint32_t held = 0;
+    for (const Batch& batch : batches_) {
+      held += static_cast<uint32_t>(std::count_if(
+          batch.fragments.begin(), batch.fragments.end(),
+          [](const Fragment& each) { return each.held && each.source != kLinearSource; }));
+    }
+    DEMAND(history.held == held);
+  }
+
+  void Leave() {
+    transport_.Leave();
+    bool held = false;
+    for (SharedPool& each : pools_) {
+      each.model().Leave(0);
+      held |= each.model()[0].held > 0;
+      each.Check();
+    }
+    if (held) Reach().Count(kLeftHolding);
   }
 
   void CheckReleased() {
-    for (const Credits& credits : credits_) DEMAND(credits.held == 0);
-    DEMAND(counters_.receive_calls == kernel_.calls());
+    for (SharedPool& each : pools_) {
+      DEMAND(each.model()[0].held == 0);
+      each.Check();
+    }
+    const CmsgKernel::History& history = kernel_.history();
+    if (history.refusals > 0) Reach().Count(kRefused);
+    if (history.ends > 0) Reach().Count(kEnded);
+    if (history.cuts > 0) Reach().Count(kCut);
+    if (history.readable > 0) Reach().Count(kReadable);
+    if (history.lost) Reach().Count(kReturnRefused);
+    DEMAND(counters_.receive_calls == history.calls);
+    DEMAND(counters_.return_calls == history.returns);
     DEMAND(counters_.tokens_taken >= counters_.tokens_returned + counters_.tokens_missed);
-    if (kernel_.falsified() || kernel_.lost()) return;
-    DEMAND(kernel_.held() == 0);
+    if (history.falsified || history.lost) return;
+    DEMAND(history.held == 0);
     DEMAND(counters_.tokens_taken == counters_.tokens_returned);
     DEMAND(counters_.tokens_missed == 0);
   }
 
   Head head_;
-  Credits credits_[std::size(kSources)];
+  std::vector<Dmabuf> dmabufs_;
+  std::deque<SharedPool> pools_;
   Counters counters_;
-  Kernel kernel_;
-  CmsgTransport transport_;
-  Columns unpinned_;
-  std::vector<Piece> kept_;
+  CmsgKernel kernel_;
+  CmsgTransport transport_;  // a member of the pools
+  std::deque<Batch> batches_;
+  const BatchWriter* out_ = nullptr;  // during a read
+  Demand demand_ = Demand::kWaiting;
   uint32_t seen_ = 0;
+  uint32_t idle_ = 0;  // reads in a row that gave nothing
 };
+
+Session* Session::current = nullptr;
 
 }  // namespace
 
@@ -452,23 +463,21 @@ extern "C" int __wrap_setsockopt(int socket, int level, int name, const void* va
   using namespace devmem;
   DEMAND(socket == fuzz::kSocket);
   DEMAND(level == SOL_SOCKET && name == uapi::kSoDevmemDontneed);
-  return fuzz::current->DontNeed(value, size);
+  return fuzz::Session::current->kernel().DontNeed(value, size);
 }
 
 extern "C" ssize_t __wrap_recvmsg(int socket, msghdr* message, int flags) {
   using namespace devmem;
   DEMAND(socket == fuzz::kSocket);
   DEMAND(flags == (uapi::kMsgSockDevmem | MSG_DONTWAIT));
-  return fuzz::current->Receive(*message);
+  fuzz::Session::current->OnCall(*message);
+  return fuzz::Session::current->kernel().Receive(*message);
 }
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace devmem::fuzz;
-  if (size < sizeof(Head)) return -1;
-  std::vector<Step> steps;
-  for (size_t at = sizeof(Head); at + sizeof(Step) <= size; at += sizeof(Step)) {
-    steps.push_back(Load<Step>(data + at));
-  }
-  Session(Load<Head>(data), steps).Run();
+  Input<Head, Step> input(data, size);
+  if (!input.valid()) return -1;
+  Session(input.head(), input.steps()).Run();
   return 0;
 }

@@ -112,7 +112,7 @@ export class Closing {
   destroy(error?: Error): void {
     if (error !== undefined) this.fail(error);
     this.#ending ??= 'closed';
-    this.#stream.stop();
+    this.#stream.stop(error);
     this.#destroy();
   }
 

@@ -155,12 +155,18 @@ export class Cursor {
     for (const request of this.#requests.splice(0)) this.#answerAtEnd(request);
   }
 
-  /** Nothing more is wanted: gives back what was not taken, and answers whoever waits. */
-  close(): void {
+  /**
+   * Nothing more is wanted: gives back what was not taken, and answers whoever waits.
+   *
+   * @param error - rejects one request, though the end had come, if nobody had taken it: what
+   *   is dropped here makes the stream a cut one
+   */
+  close(error?: Error): void {
+    if (this.#over && !this.#finished) this.#error = error;
     this.#finished = true;
     if (this.#index > 0) this.takeBatch()?.release();
     for (const batch of this.#batches.splice(0)) batch.release();
-    this.end(undefined);
+    this.end(error);
   }
 
   #advance(batch: Batch): void {

@@ -144,11 +144,15 @@ export class FragmentStream implements Lessor, Supply, Waiter {
     this.#finish(error);
   }
 
-  /** Stops reading. What was not consumed is released; what is held stays valid. */
-  stop(): void {
+  /**
+   * Stops reading. What was not consumed is released; what is held stays valid.
+   *
+   * @param error - why, for whoever reads: unless the end was taken before
+   */
+  stop(error?: Error): void {
     this.#over = true;
     this.#stopReading();
-    this.cursor.close();
+    this.cursor.close(error);
   }
 
   /**

@@ -1,0 +1,434 @@
+// Fuzzes CopyTransport: sockets that share a pool and its memory, over a scripted recv.
+//
+// An input is a Head, then Steps.
+#include "receive/copy_transport.h"
+
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <deque>
+#include <iterator>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "arena_memory.h"
+#include "arena_model.h"
+#include "check.h"
+#include "columns.h"
+#include "input.h"
+#include "shared_pool.h"
+
+namespace devmem::fuzz {
+
+namespace {
+
+constexpr uint64_t kPage = ArenaModel::kPage;
+constexpr uint32_t kPoolId = 5;
+constexpr int kFirstSocket = 100;
+constexpr size_t kMostSockets = 24;
+// What one read may copy, and what makes another call worth its cost.
+constexpr uint64_t kBudget = 1 << 20;
+constexpr uint64_t kBulk = 16 << 10;
+
+struct Head {
+  uint16_t pages;
+  uint16_t odd;      // bytes of the memory besides whole pages
+  uint8_t limit;     // of the pool, in 255ths of its memory
+  uint8_t sockets;   // at first
+  uint16_t used;     // descriptors in the slot before the first batch
+  uint8_t scribble;  // what a script writes to the columns that it shares
+  uint8_t unused;
+};
+
+enum class Op { kSend, kSendOften, kStop, kRead, kReadAhead, kRelease, kReleaseAll, kClose, kCount };
+
+struct Step {
+  uint8_t op;
+  uint8_t socket;
+  uint8_t kind;  // of what is sent, or of error; how to read; how much to release
+  uint8_t unused;
+  uint16_t value;  // bytes, or which fragment
+};
+static_assert(sizeof(Head) == 10 && sizeof(Step) == 6);
+
+enum Reached {
+  kStalled,
+  kStoppedAhead,
+  kResumed,
+  kWithinFloor,
+  kRestRead,
+  kBudgetSpent,
+  kFull,
+  kDrained,
+  kShortRead,
+  kRefused,
+  kInterrupted,
+  kEnded,
+  kLeftHolding,
+  kScribbled,
+  kOddMemory,
+  kLimited
+};
+constexpr const char* kNames[] = {"stalls for want of memory",
+                                  "reads ahead that stopped where waiting goes on",
+                                  "reads by a socket that had stalled",
+                                  "reads within the floor",
+                                  "reads into the rest of a page, with no page to spare",
+                                  "reads that spent their budget",
+                                  "batches filled up",
+                                  "reads until drained",
+                                  "reads that ended with a short one",
+                                  "calls refused",
+                                  "calls interrupted",
+                                  "ends",
+                                  "pools left with fragments held",
+                                  "shared columns overwritten",
+                                  "memory that is no whole pages",
+                                  "limits below the memory"};
+
+Tally& Reach() {
+  static Tally tally(kNames);
+  return tally;
+}
+
+// What the next call gives.
+struct Event {
+  uint64_t bytes;  // 0: see `error`
+  int error;       // 0: the end
+};
+
+struct Fragment {
+  Piece piece;
+  SlotColumns* slot;
+  uint32_t index;
+};
+
+struct Socket {
+  Counters counters;
+  CopyTransport transport{counters};
+  std::deque<Event> events;
+  std::vector<Fragment> fragments;  // held
+  size_t holder = 0;
+  uint32_t calls = 0;
+  uint64_t copied = 0;
+  uint64_t end = 0;      // of what was read last
+  bool goes_on = false;  // the page where that is is still the socket's
+  bool stalled = false;
+  bool closed = false;
+};
+
+// One Fill, as its calls see it.
+struct Reading {
+  size_t socket;
+  FillOrder order;
+  uint32_t room;  // descriptors
+  std::vector<Piece> pieces;
+  uint64_t bytes = 0;
+  bool short_read = false;  // the last call gave less than asked for, and little
+  std::optional<Event> last;
+};
+
+class Program {
+ public:
+  explicit Program(const Head& head)
+      : head_(head),
+        memory_(Memory(head)),
+        shared_(Terms(head, memory_.size())),
+        model_(memory_) {
+    shared_.pool().SetArena(std::make_unique<CopyArena>(memory_, nullptr));
+    for (int i = 0; i <= head.sockets % 4; i++) Open();
+    Ring().Reset(head.used % kSlotCapacity);
+    if (memory_.size() % kPage != 0) Reach().Count(kOddMemory);
+    if (shared_.model().limit() < model_.pages() * kPage) Reach().Count(kLimited);
+    current = this;
+  }
+  ~Program() { current = nullptr; }
+  Program(const Program&) = delete;
+  Program& operator=(const Program&) = delete;
+
+  void Run(std::span<const Step> steps) {
+    for (const Step& step : steps) {
+      Do(step);
+      Check();
+    }
+    for (size_t i = 0; i < sockets_.size(); i++) {
+      if (i % 2 == 0) Close(i);
+      Release(i, SIZE_MAX, 0);
+      CheckCounters(sockets_[i]);
+    }
+    Check();
+    DEMAND(shared_.pool().held() == 0);
+    DEMAND(model_.free_pages() == model_.pages());
+  }
+
+  ssize_t OnCall(int socket, void* buffer, size_t size) {
+    DEMAND(reading_ != nullptr);
+    DEMAND(socket == kFirstSocket + static_cast<int>(reading_->socket));
+    Socket& reader = sockets_[reading_->socket];
+    reader.calls++;
+    std::span<uint8_t> space(static_cast<uint8_t*>(buffer), size);
+    CheckCall(reader, space);
+    Event event = {0, EAGAIN};
+    if (!reader.events.empty()) event = Next(reader, size);
+    reading_->last = event;
+    if (event.error == EINTR) Reach().Count(kInterrupted);
+    if (event.bytes > 0) return Give(reader, space, event.bytes);
+    errno = event.error;
+    return event.error == 0 ? 0 : -1;
+  }
+
+  static Program* current;
+
+ private:
+  static std::span<uint8_t> Memory(const Head& head) {
+    static ArenaMemory memory;
+    return memory.Of(head.pages % ArenaMemory::kMostPages + 1, head.odd);
+  }
+  static Pool::Terms Terms(const Head& head, uint64_t size) {
+    return {kPoolId, size, size * head.limit / 255, CopyArena::kPageShift};
+  }
+  static Slots& Ring() {
+    static Slots slots;
+    return slots;
+  }
+
+  void Open() {
+    Socket& socket = sockets_.emplace_back();
+    socket.holder = shared_.model().Add();
+    Pool bare({kPoolId + 1, kPage, kPage, CopyArena::kPageShift});
+    DEMAND(socket.transport.Join(bare) == -EINVAL);
+    DEMAND(socket.transport.Join(shared_.pool()) == 0);
+    DEMAND(socket.transport.Join(shared_.pool()) == -EEXIST);
+    DEMAND(socket.transport.Join(bare) == -EINVAL);
+    shared_.model().Join(socket.holder);
+  }
+
+  void Close(size_t index) {
+    Socket& socket = sockets_[index];
+    if (socket.closed) return;
+    socket.closed = true;
+    socket.transport.Leave();
+    shared_.model().Leave(socket.holder);
+    if (!socket.fragments.empty()) Reach().Count(kLeftHolding);
+  }
+
+  void Do(const Step& step) {
+    size_t index = step.socket % sockets_.size();
+    switch (static_cast<Op>(step.op % static_cast<uint8_t>(Op::kCount))) {
+      case Op::kSend:
+        return Send(index, 1, uint64_t{step.value} << step.kind % 5);
+      case Op::kSendOften:
+        return Send(index, 1 + step.kind, 1 + step.value % 2048);
+      case Op::kStop:
+        return Stop(index, step);
+      case Op::kRead:
+        return Read(index, {Demand::kWaiting, step.kind % 2 != 0});
+      case Op::kReadAhead:
+        return Read(index, {Demand::kAhead, step.kind % 2 != 0});
+      case Op::kRelease:
+        return Release(index, 1 + step.kind % 64, step.value);
+      case Op::kReleaseAll:
+        return Release(index, SIZE_MAX, 0);
+      case Op::kClose:
+        Close(index);
+        if (sockets_.size() < kMostSockets) Open();
+        return;
+      default:
+        return;
+    }
+  }
+
+  void Send(size_t index, uint32_t times, uint64_t bytes) {
+    if (bytes == 0) return;
+    for (uint32_t i = 0; i < times; i++) sockets_[index].events.push_back({bytes, 0});
+  }
+
+  void Stop(size_t index, const Step& step) {
+    constexpr int kErrors[] = {0, EINTR, EAGAIN, ECONNRESET, EFAULT};
+    sockets_[index].events.push_back({0, kErrors[step.kind % std::size(kErrors)]});
+  }
+
+  // The call asks for memory that is the socket's or free, and for no more of that than the
+  // pool lets it take.
+  void CheckCall(const Socket& reader, std::span<uint8_t> space) const {
+    DEMAND(!space.empty());
+    DEMAND(reading_->pieces.size() < reading_->room);
+    DEMAND(reading_->bytes < kBudget);
+    DEMAND(reading_->order.until_drained || !reading_->short_read);
+    uint64_t fresh = model_.FreshPages(reading_->socket, model_.OffsetOf(space), space.size());
+    const PoolModel& pool = shared_.model();
+    uint64_t available = pool.Available(pool[reader.holder], reading_->order.demand);
+    DEMAND(fresh * kPage <= available);
+    if (fresh > 0 && available == pool.Reserved(pool[reader.holder])) Reach().Count(kWithinFloor);
+    if (available < kPage) Reach().Count(kRestRead);
+  }
+
+  // An end lasts, and bytes that did not fit wait for the next call.
+  static Event Next(Socket& reader, size_t most) {
+    Event& front = reader.events.front();
+    Event event = {std::min<uint64_t>(front.bytes, most), front.error};
+    bool end = front.bytes == 0 && front.error == 0;
+    front.bytes -= event.bytes;
+    if (front.bytes == 0 && !end) reader.events.pop_front();
+    return event;
+  }
+
+  ssize_t Give(Socket& reader, std::span<uint8_t> space, uint64_t bytes) {
+    Piece piece = {reading_->socket, model_.OffsetOf(space), static_cast<uint32_t>(bytes),
+                   ++stamp_};
+    shared_.model()[reader.holder].held += model_.Add(piece) * kPage;
+    reader.end = piece.offset + piece.size;
+    reader.goes_on = true;
+    reader.copied += bytes;
+    reading_->pieces.push_back(piece);
+    reading_->bytes += bytes;
+    reading_->short_read = bytes < space.size() && bytes < kBulk;
+    return static_cast<ssize_t>(bytes);
+  }
+
+  void Read(size_t index, const FillOrder& order) {
+    Socket& socket = sockets_[index];
+    if (socket.closed) return;
+    bool can_read = socket.transport.HasRoom();
+    uint32_t calls = socket.calls;
+    BatchWriter out = Ring().Begin();
+    Reading reading = {index, order, out.room(), {}, 0, false, {}};
+    reading_ = &reading;
+    FillResult result = socket.transport.Fill(kFirstSocket + static_cast<int>(index), out, order);
+    reading_ = nullptr;
+    // Whoever is told that there is room, and waits, reads.
+    if (can_read && order.demand == Demand::kWaiting) DEMAND(socket.calls > calls);
+    CheckEnd(socket, result, reading, out.room() == 0);
+    Take(socket, reading, out);
+    if (socket.stalled && reading.bytes > 0) Reach().Count(kResumed);
+    socket.stalled = result.short_of_memory && order.demand == Demand::kWaiting;
+    if (socket.stalled) Reach().Count(kStalled);
+  }
+
+  // Nothing but these makes a read stop.
+  void CheckEnd(const Socket& socket, const FillResult& result, const Reading& reading, bool full) {
+    DEMAND(result.bytes == reading.bytes && result.linear_bytes == 0);
+    bool over = reading.last && reading.last->bytes == 0 && reading.last->error != EINTR;
+    int error = over ? reading.last->error : -1;
+    DEMAND(result.end == (error == 0));
+    DEMAND(result.drained == (error == EAGAIN));
+    DEMAND(result.error == (error > 0 && error != EAGAIN ? -error : 0));
+    bool spent = reading.bytes >= kBudget;
+    bool last_was_short = reading.short_read && !reading.order.until_drained;
+    DEMAND(over || full || spent || last_was_short || result.short_of_memory);
+    if (result.short_of_memory) CheckShortage(socket, reading.order.demand);
+    if (result.end) Reach().Count(kEnded);
+    if (result.error != 0) Reach().Count(kRefused);
+    if (result.drained && reading.order.until_drained) Reach().Count(kDrained);
+    if (spent) Reach().Count(kBudgetSpent);
+    if (full) Reach().Count(kFull);
+    if (last_was_short) Reach().Count(kShortRead);
+  }
+
+  // No page, nor anything left of the last one.
+  void CheckShortage(const Socket& socket, Demand demand) const {
+    const PoolModel& pool = shared_.model();
+    DEMAND(pool.Available(pool[socket.holder], demand) < kPage);
+    DEMAND(!socket.goes_on || socket.end % kPage == 0);
+    bool waiting_goes_on = pool.Available(pool[socket.holder], Demand::kWaiting) >= kPage;
+    if (demand == Demand::kAhead && waiting_goes_on) Reach().Count(kStoppedAhead);
+  }
+
+  // Each read is one descriptor, in order.
+  void Take(Socket& socket, const Reading& reading, BatchWriter& out) {
+    DEMAND(out.count() == reading.pieces.size());
+    for (uint32_t i = 0; i < out.count(); i++) {
+      const Piece& piece = reading.pieces[i];
+      DEMAND(out.offset(i) == piece.offset);
+      DEMAND(out.size(i) == piece.size);
+      DEMAND(out.owner(i) == kPoolId);
+      DEMAND(out.slot().sources[out.begin() + i] == kPoolId);
+      DEMAND(out.token(i) == piece.offset / kPage);
+      DEMAND(out.pages(i) == ArenaModel::LastPage(piece) - piece.offset / kPage + 1);
+      socket.fragments.push_back({piece, &out.slot(), out.begin() + i});
+    }
+    out.Commit();
+    Scribble(out.slot(), out.begin(), out.begin() + out.count(), head_.scribble);
+    if (head_.scribble != 0 && out.count() > 0) Reach().Count(kScribbled);
+  }
+
+  // From the fragment that `which` picks on, as many as there are: those that are neighbours
+  // in a slot at once.
+  void Release(size_t index, size_t count, size_t which) {
+    Socket& socket = sockets_[index];
+    std::vector<Fragment>& fragments = socket.fragments;
+    size_t first = fragments.empty() ? 0 : which % fragments.size();
+    size_t end = first + std::min(count, fragments.size() - first);
+    for (size_t i = first, next = first; i < end; i = next) {
+      do next++;
+      while (next < end && fragments[next].slot == fragments[i].slot &&
+             fragments[next].index == fragments[next - 1].index + 1);
+      Unpin(socket, std::span(fragments).subspan(i, next - i));
+    }
+    fragments.erase(fragments.begin() + static_cast<ptrdiff_t>(first),
+                    fragments.begin() + static_cast<ptrdiff_t>(end));
+    DEMAND(socket.transport.Return(kFirstSocket + static_cast<int>(index)) == 0);
+  }
+
+  void Unpin(Socket& socket, std::span<const Fragment> run) {
+    uint64_t freed = 0;
+    for (const Fragment& each : run) freed += model_.Remove(each.piece);
+    shared_.model()[socket.holder].held -= freed * kPage;
+    if (socket.goes_on && model_.IsFree((socket.end - 1) / kPage)) socket.goes_on = false;
+    uint32_t count = static_cast<uint32_t>(run.size());
+    DEMAND(socket.transport.Unpin(*run[0].slot, run[0].index, count) == count);
+    DEMAND(socket.transport.Unpin(*run[0].slot, run[0].index, count) == 0);
+  }
+
+  // The pool is charged with the pages that are in use, each to the socket that it is of.
+  void Check() const {
+    shared_.Check();
+    const PoolModel& pool = shared_.model();
+    PoolModel::Sums sums = pool.Sum();
+    DEMAND(sums.held == (model_.pages() - model_.free_pages()) * kPage);
+    DEMAND(sums.held <= pool.limit());
+    for (size_t i = 0; i < sockets_.size(); i++) {
+      const Holder& holder = pool[sockets_[i].holder];
+      DEMAND(holder.held == model_.PagesOf(i) * kPage);
+      uint64_t available = pool.Available(holder, Demand::kWaiting, sums);
+      DEMAND(sockets_[i].transport.HasRoom() == (available >= kPage));
+      DEMAND(sockets_[i].transport.Replenished() == pool.Replenished(holder, sums));
+    }
+  }
+
+  static void CheckCounters(const Socket& socket) {
+    DEMAND(socket.counters.receive_calls == socket.calls);
+    DEMAND(socket.counters.copied_bytes == static_cast<double>(socket.copied));
+  }
+
+  Head head_;
+  std::span<uint8_t> memory_;
+  SharedPool shared_;
+  ArenaModel model_;
+  std::deque<Socket> sockets_;  // members of the pool
+  Reading* reading_ = nullptr;
+  uint8_t stamp_ = 0;
+};
+
+Program* Program::current = nullptr;
+
+}  // namespace
+
+}  // namespace devmem::fuzz
+
+// Called in place of the system call (linked with --wrap=recv).
+extern "C" ssize_t __wrap_recv(int socket, void* buffer, size_t size, int flags) {
+  DEMAND(flags == MSG_DONTWAIT);
+  return devmem::fuzz::Program::current->OnCall(socket, buffer, size);
+}
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  using namespace devmem::fuzz;
+  Input<Head, Step> input(data, size);
+  if (!input.valid()) return -1;
+  Program(input.head()).Run(input.steps());
+  return 0;
+}
