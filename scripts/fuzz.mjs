@@ -56,7 +56,7 @@ const TARGETS = {
 
 const FLAGS = [
   ...['-std=c++20', '-O2', '-g', '-Wall', '-Wextra', '-Werror'],
-  ...['-fno-omit-frame-pointer', '-fno-sanitize-recover=all'],
+  ...['-fno-omit-frame-pointer', '-fno-sanitize-recover=all', '-DDEVMEM_CHUNK_PAGES=64'],
   ...['-I', native, '-I', fuzz],
 ];
 const PROFILE = ['-fprofile-instr-generate', '-fcoverage-mapping'];

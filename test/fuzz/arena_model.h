@@ -24,7 +24,7 @@ struct Piece {
 class ArenaModel {
  public:
   static constexpr uint64_t kPage = CopyArena::kPage;
-  static constexpr uint64_t kChunkPages = 32;
+  static constexpr uint64_t kChunkPages = PageSet::kPages;
   // Free pages in a row beyond which nobody looks for more.
   static constexpr uint64_t kWorthwhilePages = 4;
   static constexpr uint64_t kWorthwhile = kWorthwhilePages * kPage;

@@ -83,7 +83,7 @@ describe('adopt() refuses', () => {
   ] as const)('%o, which is no socket', async ([value, described]) => {
     await using bound = await bind('copy');
     const { binding } = bound;
-    expect(thrownBy(() => adopt(value as unknown as net.Socket, { binding }))).toMatchObject({
+    expect(thrownBy(() => adopt(value as net.Socket, { binding }))).toMatchObject({
       code: 'ERR_INVALID_ARG_TYPE',
       message: `The "socket" argument must be a net.Socket. Received ${described}`,
     });

@@ -63,7 +63,9 @@ describeOverTransports('after adopt() refused', (transport) => {
     const before = resources();
     const options = { binding: bound.binding, ...bad } as AdoptOptions;
     const error = thrownBy(() => adopt(pair.socket, options));
-    expect(error).toMatchObject({ code: expect.stringMatching(/^ERR_(INVALID_ARG|OUT_OF)/) });
+    expect(error).toMatchObject({
+      code: expect.stringMatching(/^ERR_(INVALID_ARG|OUT_OF)/) as unknown,
+    });
     expect(error.message).toContain(`"${name}"`);
     expect(resources()).toEqual(before);
     expect(pair.socket.readableLength).toBe(4);
@@ -130,12 +132,12 @@ describe('adopt() refuses, and leaves to its owner,', () => {
   it('the socket of an http2 session', async () => {
     await using bound = await bind('copy');
     const server = http2.createServer((_, response) => void response.end('whole answer'));
-    const port = await listen(server as unknown as net.Server);
+    const port = await listen(server);
     const session = http2.connect(`http://${LOOPBACK}:${port}`);
     await once(session, 'connect');
-    expect(
-      thrownBy(() => adopt(session.socket as net.Socket, { binding: bound.binding })),
-    ).toMatchObject({ code: 'ERR_HTTP2_NO_SOCKET_MANIPULATION' });
+    expect(thrownBy(() => adopt(session.socket, { binding: bound.binding }))).toMatchObject({
+      code: 'ERR_HTTP2_NO_SOCKET_MANIPULATION',
+    });
     const stream = session.request({ ':path': '/' });
     expect(await textOf(stream)).toBe('whole answer');
     session.close();

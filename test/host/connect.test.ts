@@ -112,7 +112,9 @@ describe('the timeout of connect()', () => {
       syscall: 'connect',
       address: 'x.test',
       port: 5,
-      message: expect.stringContaining('x.test:5 not reached in the 10000 ms of options.timeout'),
+      message: expect.stringContaining(
+        'x.test:5 not reached in the 10000 ms of options.timeout',
+      ) as unknown,
     });
     vi.useRealTimers();
   });
@@ -197,7 +199,9 @@ describe('connect() refuses', () => {
     void server.accept().then(() => connections++);
     const options = { binding: bound.binding, host: LOOPBACK, port: server.port, [name]: value };
     const error = await rejectionOf(connect(options));
-    expect(error).toMatchObject({ code: expect.stringMatching(/^ERR_(INVALID_ARG|OUT_OF)/) });
+    expect(error).toMatchObject({
+      code: expect.stringMatching(/^ERR_(INVALID_ARG|OUT_OF)/) as unknown,
+    });
     expect(error.message).toContain(`"options.${name}"`);
     expect(error.message).toContain(words);
     expect(connections).toBe(0);

@@ -83,7 +83,7 @@ describe('listen()', () => {
     await using bound = await bind('copy');
     await using server = createServer({ binding: bound.binding });
     const error = await rejectionOf(listenWith(server, ...args));
-    expect(error).toMatchObject({ code: expect.stringMatching(/^ERR_INVALID_ARG/) });
+    expect(error).toMatchObject({ code: expect.stringMatching(/^ERR_INVALID_ARG/) as unknown });
     expect(error.message).toContain(words);
     expect(server.listening).toBe(false);
     await server.listen({ host: LOOPBACK });

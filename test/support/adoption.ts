@@ -131,13 +131,13 @@ export const MANNERS: Readonly<Record<string, Manner>> = {
   "in 'upgrade' of an http client": (scene) => {
     const headers = { connection: 'Upgrade', upgrade: 'devmem' };
     return answering({ headers }, `HTTP/1.1 101 Switching Protocols\r\n${UPGRADE}`, (request) =>
-      request.once('upgrade', (_, socket, head) => scene.adopt(socket as net.Socket, head)),
+      request.once('upgrade', (_, socket, head) => scene.adopt(socket, head)),
     );
   },
 
   "in 'connect' of an http client": (scene) =>
     answering({ method: 'CONNECT', path: 'x:1' }, 'HTTP/1.1 200 OK\r\n\r\n', (request) =>
-      request.once('connect', (_, socket, head) => scene.adopt(socket as net.Socket, head)),
+      request.once('connect', (_, socket, head) => scene.adopt(socket, head)),
     ),
 };
 

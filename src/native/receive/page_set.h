@@ -6,11 +6,16 @@
 #include <bit>
 #include <cstdint>
 
+// A multiple of 64. A harness has smaller chunks, of which it fills several.
+#ifndef DEVMEM_CHUNK_PAGES
+#define DEVMEM_CHUNK_PAGES 256
+#endif
+
 namespace devmem {
 
 class PageSet {
  public:
-  static constexpr uint32_t kPages = 256;
+  static constexpr uint32_t kPages = DEVMEM_CHUNK_PAGES;
 
   struct Run {
     uint32_t first = 0;

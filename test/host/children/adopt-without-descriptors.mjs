@@ -13,7 +13,7 @@ const server = net.createServer({ pauseOnConnect: true }).listen(0, '127.0.0.1')
 await once(server, 'listening');
 const { port } = /** @type {net.AddressInfo} */ (server.address());
 const client = net.connect(port, '127.0.0.1');
-const [connection] = await once(server, 'connection');
+const [connection] = /** @type {[net.Socket]} */ (await once(server, 'connection'));
 server.close();
 client.resume();
 
