@@ -34,7 +34,7 @@ function bar(label, samples, more = {}) {
 }
 
 /**
- * Figures that are ratios, with the targets that they have.
+ * Those of the figures that are there and are ratios, with the targets that they have.
  * @param {Record<string, number>} figures
  * @param {string} suite
  * @param {string} title
@@ -42,9 +42,10 @@ function bar(label, samples, more = {}) {
  */
 const ratios = (figures, suite, title, rows) => ({
   title,
-  bars: rows.map(([label, name]) => {
-    const { [name]: value = NaN } = figures;
-    return bar(label, [value], { target: target(`${suite}.${name}`), color: 4 });
+  bars: rows.flatMap(([label, name]) => {
+    const { [name]: value } = figures;
+    if (value === undefined) return [];
+    return [bar(label, [value], { target: target(`${suite}.${name}`), color: 4 })];
   }),
 });
 
@@ -103,7 +104,14 @@ function drawMicro({ environment, samples: { javascript, native, paths } }) {
 
 /** @typedef {import('./host/receiver.mjs').Sample} StreamSample */
 /** @typedef {Record<string, StreamSample[]>} StreamSamples */
-/** @typedef {Record<string, number> & { environment: Environment, samples: { streams: { one: StreamSamples, eight: StreamSamples } } }} HostResult */
+/** @typedef {Record<string, number> & { environment: Environment, samples: { streams: Record<string, StreamSamples> } }} HostResult */
+
+/** @type {readonly [streams: string, label: string][]} */
+const HOST_STREAMS = [
+  ['one', '1 connection'],
+  ['eight', '8 connections'],
+  ['sixtyFour', '64 connections'],
+];
 
 /** @type {readonly [kind: string, label: string, color: number][]} */
 const HOST_KINDS = [
@@ -124,15 +132,15 @@ function drawHost(result) {
   const { streams } = samples;
   /**
    * @param {string} title
-   * @param {StreamSamples} samples
    * @param {(sample: StreamSample) => number} figure
    */
-  const panel = (title, samples, figure) => ({
-    title,
-    bars: HOST_KINDS.map(([kind, label, color]) =>
-      bar(label, (samples[kind] ?? []).map(figure), { color }),
-    ),
-  });
+  const panels = (title, figure) =>
+    HOST_STREAMS.filter(([name]) => name in streams).map(([name, connections]) => ({
+      title: `${title}, ${connections}`,
+      bars: HOST_KINDS.map(([kind, label, color]) =>
+        bar(label, (streams[name]?.[kind] ?? []).map(figure), { color }),
+      ),
+    }));
   const rate = (/** @type {StreamSample} */ { bytes, seconds }) => bytes / 1e9 / seconds;
   const cpu = (/** @type {StreamSample} */ { bytes, user, system }) =>
     ((user + system) * 1e9) / bytes;
@@ -140,14 +148,20 @@ function drawHost(result) {
     title: 'The copy transport over loopback',
     legend: [],
     panels: [
-      panel('GB/s, 1 connection', streams.one, rate),
-      panel('GB/s, 8 connections', streams.eight, rate),
-      panel('CPU seconds per GB, 1 connection', streams.one, cpu),
-      panel('CPU seconds per GB, 8 connections', streams.eight, cpu),
+      ...panels('GB/s', rate),
+      ...panels('CPU seconds per GB', cpu),
       ratios(result, 'host', 'Ratios of neighbouring samples, batches, 1 connection', [
         ["throughput, of C's", 'copyVsC'],
         ["throughput, of net.Socket's", 'copyVsNetSocket'],
         ["CPU per GB, of net.Socket's", 'cpuVsNetSocket'],
+      ]),
+      ratios(result, 'host', "Batches, of net.Socket's onread", [
+        ['throughput, 1 connection', 'copyVsOnread'],
+        ['throughput, 8', 'copyVsOnread8'],
+        ['throughput, 64', 'copyVsOnread64'],
+        ['CPU per GB, 1 connection', 'cpuVsOnread'],
+        ['CPU per GB, 8', 'cpuVsOnread8'],
+        ['CPU per GB, 64', 'cpuVsOnread64'],
       ]),
     ],
     note: where(environment),

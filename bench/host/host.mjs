@@ -40,6 +40,7 @@ export async function host({ quick, note }) {
   const source = await startSource(compileSource(), HOST);
   const one = await measureThroughput(source, { ...streams, connections: 1, note });
   const eight = await measureThroughput(source, { ...streams, connections: 8, note });
+  const sixtyFour = await measureThroughput(source, { ...streams, connections: 64, note });
   const resident = await measureGrowth(source, { ...growth, note });
   note('round trips');
   const args = [LATENCY, HOST, source.port, latency.rounds, latency.trips].map(String);
@@ -51,13 +52,14 @@ export async function host({ quick, note }) {
     figures: {
       ...throughputFigures(one, 1),
       ...throughputFigures(eight, 8),
+      ...throughputFigures(sixtyFour, 64),
       rssMiB: resident.at(-1) ?? NaN,
       rssGrowthMiB: (resident.at(-1) ?? NaN) - (resident[0] ?? NaN),
       rssGrowthOverGiB: growth.bytes / GiB,
       ...latencyFigures(latencies),
       ...idleFigures(idling, idle),
     },
-    samples: { streams: { one, eight }, residentMiB: resident, latencies, idle: idling },
+    samples: { streams: { one, eight, sixtyFour }, residentMiB: resident, latencies, idle: idling },
   };
 }
 

@@ -8,8 +8,8 @@ import { request } from '../peer/source.mjs';
 
 const MiB = 2 ** 20;
 
-/** What the copy transport reads in one call, and so what net's onread gets. */
-export const BUFFER = 128 * 1024;
+/** What the copy transport reads in one call at most, and so what onread and C read into. */
+export const BUFFER = MiB;
 
 /**
  * @typedef {object} Receiver
@@ -59,28 +59,32 @@ export const RECEIVERS = {
       return total;
     }),
 
-  netOnread: async (host, port) => ({
-    async receive(bytes) {
-      let total = 0;
-      const buffer = Buffer.alloc(BUFFER);
-      const socket = net.connect({
-        host,
-        port,
-        onread: {
-          buffer,
-          callback: (read) => {
-            total += read;
-            return true;
+  netOnread: async (host, port) => {
+    // One for all connections, which is onread at its best: the callback is done with the
+    // bytes when it returns, and a single buffer stays in the cache.
+    const buffer = Buffer.alloc(BUFFER);
+    return {
+      async receive(bytes) {
+        let total = 0;
+        const socket = net.connect({
+          host,
+          port,
+          onread: {
+            buffer,
+            callback: (read) => {
+              total += read;
+              return true;
+            },
           },
-        },
-      });
-      socket.write(request(bytes));
-      await once(socket, 'end');
-      await closed(socket);
-      return total;
-    },
-    close: async () => {},
-  }),
+        });
+        socket.write(request(bytes));
+        await once(socket, 'end');
+        await closed(socket);
+        return total;
+      },
+      close: async () => {},
+    };
+  },
 };
 
 /**

@@ -81,6 +81,42 @@ export const TARGETS = [
     what: "CPU per GB of the copy transport, of net.Socket's",
   },
   {
+    key: 'host.copyVsOnread',
+    holds: 'atLeast',
+    limit: 1,
+    what: "throughput of the copy transport, of net.Socket's onread",
+  },
+  {
+    key: 'host.cpuVsOnread',
+    holds: 'atMost',
+    limit: 1,
+    what: "CPU per GB of the copy transport, of net.Socket's onread",
+  },
+  {
+    key: 'host.copyVsOnread8',
+    holds: 'atLeast',
+    limit: 1,
+    what: "throughput of the copy transport, of net.Socket's onread, 8 connections",
+  },
+  {
+    key: 'host.cpuVsOnread8',
+    holds: 'atMost',
+    limit: 1,
+    what: "CPU per GB of the copy transport, of net.Socket's onread, 8 connections",
+  },
+  {
+    key: 'host.copyVsOnread64',
+    holds: 'atLeast',
+    limit: 1,
+    what: "throughput of the copy transport, of net.Socket's onread, 64 connections",
+  },
+  {
+    key: 'host.cpuVsOnread64',
+    holds: 'atMost',
+    limit: 1,
+    what: "CPU per GB of the copy transport, of net.Socket's onread, 64 connections",
+  },
+  {
     key: 'host.rssGrowthMiB',
     holds: 'atMost',
     limit: 8,
