@@ -72,6 +72,8 @@ it("the README's first program receives into device memory", async () => {
     ];
   }
   while (!printed.includes('the end')) await once(receiver.stdout, 'data');
+  receiver.kill('SIGINT');
+  await once(receiver, 'exit');
   expect(printed).toContain('the end, over cmsg\n');
   expect(printed).toMatch(/^\d+ bytes at \d+ of the memory$/m);
 });
