@@ -64,6 +64,21 @@ describe('a process that gets such a descriptor goes on', () => {
   }
 });
 
+itWhere(hasPython, NO_PYTHON)(
+  'a process goes on whose worker, which alone had the addon, ended while one was being closed',
+  async () => {
+    const child = new Child('strangers-worker', [socket]);
+    await child.printed('listening');
+    await using stranger = new Stranger('linger', socket, [[Buffer.from('x'), 1]]);
+    await child.printed('alone');
+    await stranger.letGo();
+    child.kill();
+    const { status, signal, stdout, stderr } = await child.outcome();
+    expect({ status, signal, stderr }).toEqual({ status: 0, signal: null, stderr: '' });
+    expect(stdout).toContain('survived');
+  },
+);
+
 describe('a broker that gets such a descriptor serves others,', () => {
   const request = { version: 1, command: 'bind-rx', interface: 'lo', queues: [1], size: 2 ** 20 };
   const bytes = encodeMessage(request);
