@@ -182,8 +182,10 @@ export class Faults {
     }
     await this.#soak.steerToCurrent();
     if (!random.chance(0.3)) return;
-    this.#journal.event('fault server closed', `generation ${old.number}`);
-    await old.close();
+    const atOnce = random.chance(0.3);
+    const how = atOnce ? 'at once' : 'in order';
+    this.#journal.event(`fault server closed ${how}`, `generation ${old.number}`);
+    await old.close(atOnce);
   }
 
   /**

@@ -19,6 +19,8 @@ const MEMORY_BYTES = 24 * 2 ** 20;
 const HELD_LIMIT = 8 * 2 ** 20;
 const PORTS = 1000;
 const UNSEEN_MS = 5000;
+// Longer than a link is down, with what TCP waits after that.
+const CLOSE_TIMEOUT_MS = 10_000;
 
 export class Generation {
   number;
@@ -130,12 +132,16 @@ export class Generation {
     await this.binding.close();
   }
 
-  /** Ends everything that still runs. */
-  async close() {
+  /**
+   * Ends everything that still runs.
+   * @param {boolean} atOnce without waiting for peers
+   */
+  async close(atOnce) {
     for (const stream of this.streams) {
       const own = stream.plan.entry !== 'server' && stream.socket !== undefined;
       if (!own) stream.excuses.add('serverClosed');
     }
+    if (atOnce) this.#server.closeAllConnections();
     await this.#server.close();
     this.#adopting.close();
   }
@@ -164,7 +170,8 @@ export class Generation {
 
   #createServer() {
     const { binding, allowHalfOpen } = this;
-    const options = { ...KEEP_ALIVE, binding, allowHalfOpen };
+    const closeTimeout = CLOSE_TIMEOUT_MS;
+    const options = { ...KEEP_ALIVE, binding, allowHalfOpen, closeTimeout };
     const server = createServer(options, async (socket) => {
       const stream = this.#streamOf(socket.remotePort);
       if (stream === undefined) return;
@@ -185,7 +192,9 @@ export class Generation {
     const aborter = new AbortController();
     let socket;
     try {
-      socket = adopt(connection, { binding: this.binding, signal: aborter.signal });
+      const { binding } = this;
+      const closeTimeout = stream?.plan.closeTimeoutMs ?? 0;
+      socket = adopt(connection, { binding, closeTimeout, signal: aborter.signal });
     } catch (error) {
       connection.destroy();
       this.#journal.event(`adopt refused ${codeOf(error)}`);
@@ -202,6 +211,7 @@ export class Generation {
     const { plan } = stream;
     const aborter = new AbortController();
     const { binding, allowHalfOpen } = this;
+    const own = { binding, allowHalfOpen, closeTimeout: plan.closeTimeoutMs };
     const local = { ...KEEP_ALIVE, localPort: plan.port };
     const options = { ...local, host: PEER_ADDRESS[plan.family], port: PEER_PORT };
     const abort = () => {
@@ -210,7 +220,7 @@ export class Generation {
     const early = plan.leave.kind === 'abort' ? setTimeout(abort, plan.leave.afterMs) : undefined;
     let socket;
     try {
-      socket = await connect({ ...options, binding, allowHalfOpen, signal: aborter.signal });
+      socket = await connect({ ...options, ...own, signal: aborter.signal });
     } catch (error) {
       stream.failedToConnect(error);
       peer.tell({ command: 'forget', plan });

@@ -66,9 +66,11 @@ class PeerStream {
     this.plan = plan;
     this.socket = socket;
     open.add(this);
-    socket.on('data', (bytes) => {
-      this.#look(bytes);
-    });
+    if (plan.peer.kind === 'deaf') socket.pause();
+    else
+      socket.on('data', (bytes) => {
+        this.#look(bytes);
+      });
     socket.on('end', () => (this.ended = true));
     socket.on('error', (/** @type {NodeJS.ErrnoException} */ error) => {
       this.error ??= error.code ?? error.message;
@@ -85,7 +87,7 @@ class PeerStream {
     await this.#send();
     if (waitMs > 0) await delay(waitMs);
     if (kind === 'reset') this.socket.resetAndDestroy();
-    else if (kind === 'destroy') this.socket.destroy();
+    else if (kind === 'destroy' || kind === 'deaf') this.socket.destroy();
     else this.socket.end();
   }
 

@@ -10,10 +10,14 @@ const MiB = 1024 * KiB;
 const MOST_PIECES = 20_000;
 const MOST_PAUSES = 20;
 
+// Longer than a link is down, with what TCP waits after that.
+const PATIENT_MS = 20_000;
+
 /**
  * What the sending end does.
  * @typedef {object} PeerPlan
- * @property {'end' | 'reset' | 'destroy' | 'silent'} kind
+ * @property {'end' | 'reset' | 'destroy' | 'silent' | 'deaf'} kind deaf: reads nothing of
+ *   what is written to it, and goes in the end
  * @property {number} bytes to send before that
  * @property {number} piece bytes per write
  * @property {number} pauseEvery bytes between pauses; 0: none
@@ -53,6 +57,7 @@ const MOST_PAUSES = 20;
  * @property {LeavePlan} leave
  * @property {number} replyBytes that the receiving side writes
  * @property {number} replyPiece bytes per write
+ * @property {number} closeTimeoutMs how long close() of an adopted or connected socket waits
  * @property {boolean} endFirst the receiving side ends its own direction as soon as it has written
  * @property {number} seed for what is decided on the way
  */
@@ -67,19 +72,21 @@ export function planStream(root, id) {
   const mode = random.weighted({ batches: 5, fragments: 2, apart: 1, together: 1, mixed: 3 });
   const bytes = streamBytes(random, mode === 'batches' ? 24 * MiB : 4 * MiB);
   const entry = random.weighted({ server: 6, adopt: 2, connect: 2 });
-  const writes = random.chance(0.35);
+  const peer = planPeer(random, bytes);
+  const deaf = peer.kind === 'deaf';
   return {
     id,
     port: FIRST_STREAM_PORT + (id % (LAST_STREAM_PORT - FIRST_STREAM_PORT + 1)),
     family: random.pick(['IPv4', 'IPv6']),
     entry,
-    peer: planPeer(random, bytes),
+    peer,
     mode,
     ...planDelays(random, bytes),
     hold: planHold(random),
-    leave: planLeave(random, entry, bytes),
-    replyBytes: writes ? random.magnitude(1, 2 * MiB) : 0,
+    leave: deaf ? planClose(random, bytes) : planLeave(random, entry, bytes),
+    replyBytes: planReply(random, deaf),
     replyPiece: random.magnitude(1 * KiB, 128 * KiB),
+    closeTimeoutMs: deaf ? random.magnitude(1, 2000) : PATIENT_MS,
     endFirst: random.chance(0.3),
     seed: random.int(0, 0xffffffff),
   };
@@ -110,7 +117,7 @@ function streamBytes(random, most) {
  * @returns {PeerPlan}
  */
 function planPeer(random, bytes) {
-  const kind = random.weighted({ end: 80, reset: 9, destroy: 5, silent: 6 });
+  const kind = random.weighted({ end: 80, reset: 9, destroy: 5, silent: 6, deaf: 4 });
   const cut = kind === 'reset' || kind === 'destroy';
   const pauses = random.chance(0.3);
   return {
@@ -119,9 +126,38 @@ function planPeer(random, bytes) {
     piece: Math.max(random.magnitude(100, 512 * KiB), Math.ceil(bytes / MOST_PIECES)),
     pauseEvery: pauses ? Math.max(Math.ceil(bytes / random.int(1, MOST_PAUSES)), 1000) : 0,
     pauseMs: random.magnitude(1, 400),
-    waitMs: kind === 'silent' ? random.magnitude(50, 8000) : cut ? random.int(0, 100) : 0,
+    waitMs: planWait(random, kind),
     slowReader: random.chance(0.2),
   };
+}
+
+/**
+ * @param {import('./random.mjs').Random} random
+ * @param {PeerPlan['kind']} kind
+ */
+function planWait(random, kind) {
+  if (kind === 'silent' || kind === 'deaf') return random.magnitude(50, 8000);
+  return kind === 'end' ? 0 : random.int(0, 100);
+}
+
+/**
+ * More than the kernel takes, where nobody reads it.
+ * @param {import('./random.mjs').Random} random
+ * @param {boolean} deaf
+ */
+function planReply(random, deaf) {
+  if (deaf) return 16 * MiB;
+  return random.chance(0.35) ? random.magnitude(1, 2 * MiB) : 0;
+}
+
+/**
+ * @param {import('./random.mjs').Random} random
+ * @param {number} bytes
+ * @returns {LeavePlan}
+ */
+function planClose(random, bytes) {
+  const afterMs = random.chance(0.5) ? random.magnitude(1, 4000) : 0;
+  return { kind: 'close', at: random.int(0, bytes), afterMs };
 }
 
 /**

@@ -101,7 +101,7 @@ export class Stream {
    * Receives as planned.
    * @param {DevmemSocket} socket
    * @param {AbortController} [aborter] of the socket's signal
-   * @throws {PlannedError} where the plan is to throw
+   * @throws what ended it early, planned or not: a server has to tell one from the other
    */
   async run(socket, aborter) {
     this.#begin(socket);
@@ -118,7 +118,7 @@ export class Stream {
     this.phase = 'closing';
     this.#runOver = true;
     this.progress();
-    if (this.plan.leave.kind === 'throw' && this.#left) throw this.error;
+    if (this.error !== undefined) throw this.error;
   }
 
   /**
@@ -413,11 +413,13 @@ export class Stream {
   /** @param {Closed} peer */
   #judgeReply(peer) {
     const { replyBytes } = this.plan;
-    // Without allowHalfOpen the end of the stream ends the other direction too.
-    const whole = this.generation.allowHalfOpen || replyBytes === 0;
     if (!peer.ended) this.#violate('the peer saw no end');
-    if (whole && peer.received !== replyBytes) {
-      this.#violate(`the peer received ${peer.received} of ${replyBytes} bytes`);
+    // Without allowHalfOpen the end of the stream ends the other direction too.
+    if (this.generation.allowHalfOpen && this.written !== replyBytes) {
+      this.#violate(`${this.written} of ${replyBytes} bytes were written`);
+    }
+    if (peer.received !== this.written) {
+      this.#violate(`the peer received ${peer.received} of ${this.written} bytes`);
     }
   }
 
@@ -427,7 +429,7 @@ export class Stream {
     if (error === undefined || error instanceof PlannedError) return true;
     const code = codeOf(error);
     if (RESET_ERRORS.includes(code)) {
-      return plan.peer.kind === 'reset' || plan.peer.kind === 'destroy' || excuses.size > 0;
+      return ['reset', 'destroy', 'deaf'].includes(plan.peer.kind) || excuses.size > 0;
     }
     if (LINK_ERRORS.includes(code)) return excuses.has('link') && this.socket === undefined;
     if (code === 'ERR_DEVMEM_BAD_RECORD') return excuses.has('rebound');
