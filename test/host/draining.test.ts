@@ -329,6 +329,24 @@ describe('a net.Socket that was adopted', () => {
     await close(client);
   });
 
+  it('and is destroyed before it sent the end has the writing side fail', async () => {
+    await using bound = await bind('copy');
+    await using server = await PlainServer.listen({ pauseOnConnect: true });
+    const accepted = server.accept();
+    const client = await connectPlain(server.port);
+    const connection = await accepted;
+    await using socket = adopt(connection, { binding: bound.binding });
+    let finished = false;
+    socket.writable.on('finish', () => (finished = true));
+    const ended = new Promise((resolve) => socket.writable.end(resolve));
+    const gone = once(socket, 'close');
+    process.nextTick(() => connection.destroy());
+    expect(await ended).toMatchObject({ code: 'ERR_DEVMEM_CLOSED' });
+    await gone;
+    expect(finished).toBe(false);
+    await close(client);
+  });
+
   it('after it was ended can be read, and closed', async () => {
     await using bound = await bind('copy');
     await using server = await PlainServer.listen({ pauseOnConnect: true, allowHalfOpen: true });
