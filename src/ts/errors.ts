@@ -42,7 +42,7 @@ export const DEVMEM_ERRORS = {
   ERR_DEVMEM_LOCKED:
     'Another process is changing the interface and does not finish. Wait for it, or end it.',
   ERR_DEVMEM_SOCKET_STATE:
-    'A socket cannot be adopted as it is: connecting, destroyed, TLS, or not TCP. Adopt a connected plain TCP socket. Passing memory (sendFd, receiveFd) takes a connected Unix-domain socket that Node has not begun to read.',
+    'A socket cannot be adopted as it is: connecting, destroyed, TLS, not TCP, decoding to text, or in use by HTTP. Adopt a connected plain TCP socket. Passing memory (sendFd, receiveFd) takes a connected Unix-domain socket that Node has not begun to read.',
   ERR_DEVMEM_BAD_MESSAGE:
     'The process at the other end of a Unix-domain socket sent something that makes no sense: malformed, oversized, or without its descriptor. Have it send what sendFd() documents.',
   ERR_DEVMEM_BROKER_REFUSED:

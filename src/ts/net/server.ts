@@ -50,13 +50,13 @@ export class DevmemServer extends EventEmitter implements AsyncDisposable {
   readonly #handler: ConnectionHandler | undefined;
   readonly #signal: AbortSignal | undefined;
   readonly #socketOptions: SocketOptions;
-  // End obeying signals, which may outlive the server.
+  // Each ends obeying a signal, which may outlive the server.
   readonly #ignoring: (() => void)[] = [];
   readonly #gone: Promise<void>;
   // Sockets that the server ended, whatever their handlers were at.
   readonly #dismissed = new WeakSet<DevmemSocket>();
   #warnedOfClosedBindings = false;
-  // Settles once the last listen() has worked or failed.
+  // While listen() is under way; settles once it has worked or failed.
   #starting: Promise<unknown> | undefined;
   #closing: Promise<void> | undefined;
 
@@ -163,11 +163,18 @@ export class DevmemServer extends EventEmitter implements AsyncDisposable {
     this.#checkIdle();
     const ignore = this.#obey(signal);
     const starting = this.#start(netOptions);
-    this.#starting = starting.catch(ignore).then(() => (this.#starting = undefined));
-    const address = await starting;
-    throwIfAborted(this.#signal);
-    throwIfAborted(signal);
-    return address;
+    this.#starting = starting.catch(() => {});
+    try {
+      const address = await starting;
+      throwIfAborted(this.#signal);
+      throwIfAborted(signal);
+      return address;
+    } catch (error) {
+      ignore();
+      throw error;
+    } finally {
+      this.#starting = undefined;
+    }
   }
 
   /**
