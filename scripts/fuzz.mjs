@@ -31,6 +31,7 @@ const fuzz = path.join(root, 'test', 'fuzz');
 /**
  * @typedef {object} Target
  * @property {string[]} sources under test
+ * @property {string[]} [beside] sources that those need, which have targets of their own
  * @property {string[]} calls system calls that the harness stands in for
  * @property {number} longest bytes of the longest input that still reaches something new
  * @property {number} [plain] inputs of random bytes, always the same ones, to begin with
@@ -38,17 +39,19 @@ const fuzz = path.join(root, 'test', 'fuzz');
 
 /** @type {Record<string, Target>} */
 const TARGETS = {
-  records: { sources: ['records', 'pool'], calls: [], longest: 2048 },
+  records: { sources: ['records'], beside: ['pool'], calls: [], longest: 2048 },
   token_ranges: { sources: ['token_ranges'], calls: ['setsockopt'], longest: 160 },
   transport: {
-    sources: ['cmsg_transport', 'pool', 'records', 'scratch', 'token_ranges'],
+    sources: ['cmsg_transport', 'records', 'scratch', 'token_ranges'],
+    beside: ['pool'],
     calls: ['recvmsg', 'setsockopt'],
     longest: 768,
   },
   pool: { sources: ['pool'], calls: [], longest: 256, plain: 4000 },
   copy_arena: { sources: ['copy_arena'], calls: [], longest: 400, plain: 4000 },
   copy_transport: {
-    sources: ['copy_transport', 'copy_arena', 'pool'],
+    sources: ['copy_transport'],
+    beside: ['copy_arena', 'pool'],
     calls: ['recv'],
     longest: 400,
   },
@@ -74,7 +77,7 @@ const underTest = (source) => path.join(native, 'receive', `${source}.cc`);
  * @param {string} folder
  */
 function compileTarget(name, target, clang, folder) {
-  const objects = target.sources.map((source) => {
+  const objects = [...target.sources, ...(target.beside ?? [])].map((source) => {
     const object = path.join(folder, `${source}.o`);
     const instrument = [`-fsanitize=fuzzer-no-link,${SANITIZERS}`, ...PROFILE];
     compile(clang, [...FLAGS, ...instrument, '-c', underTest(source), '-o', object]);

@@ -11,7 +11,7 @@ namespace devmem::fuzz {
 
 class ArenaMemory {
  public:
-  static constexpr uint64_t kMostPages = 320;
+  static constexpr uint64_t kMostPages = 640;
 
   // So many pages and odd bytes, at the end of the block, which the address sanitizer guards.
   std::span<uint8_t> Of(uint64_t pages, uint64_t odd) {

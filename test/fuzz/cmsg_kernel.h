@@ -43,7 +43,7 @@ class CmsgKernel {
 
   struct Terms {
     std::vector<Dmabuf> dmabufs;
-    bool within_pages;         // device fragments lie in one page each, as a NIC's do
+    bool within_pages;        // device fragments lie in one page each, as a NIC's do
     uint32_t refused_return;  // which call to give tokens back fails
   };
 
@@ -51,8 +51,8 @@ class CmsgKernel {
   struct History {
     uint32_t calls = 0;
     uint32_t returns = 0;
-    uint32_t held = 0;  // tokens
-    int refusal = 0;    // error number of the last call refused
+    uint32_t held = 0;   // tokens
+    int refusal = 0;     // error number of the last call refused
     bool spare = false;  // the last call could have given more, had there been any
     bool falsified = false;
     bool lost = false;  // tokens, with a return that was refused

@@ -18,7 +18,7 @@ namespace devmem::fuzz {
 namespace {
 
 constexpr uint64_t kPage = ArenaModel::kPage;
-constexpr uint64_t kMostPages = 176;  // five chunks, and half of one
+constexpr uint64_t kMostPages = 352;  // five chunks, and half of one
 constexpr size_t kMostSockets = 32;
 
 struct Head {

@@ -19,6 +19,7 @@
 #include "check.h"
 #include "columns.h"
 #include "input.h"
+#include "recv_script.h"
 #include "shared_pool.h"
 
 namespace devmem::fuzz {
@@ -30,7 +31,7 @@ constexpr uint32_t kPoolId = 5;
 constexpr int kFirstSocket = 100;
 constexpr size_t kMostSockets = 24;
 // What one read may copy, and what makes another call worth its cost.
-constexpr uint64_t kBudget = 1 << 20;
+constexpr uint64_t kBudget = 2 << 20;
 constexpr uint64_t kBulk = 16 << 10;
 
 struct Head {
@@ -43,7 +44,17 @@ struct Head {
   uint8_t unused;
 };
 
-enum class Op { kSend, kSendOften, kStop, kRead, kReadAhead, kRelease, kReleaseAll, kClose, kCount };
+enum class Op {
+  kSend,
+  kSendOften,
+  kStop,
+  kRead,
+  kReadAhead,
+  kRelease,
+  kReleaseAll,
+  kClose,
+  kCount
+};
 
 struct Step {
   uint8_t op;
@@ -94,12 +105,6 @@ Tally& Reach() {
   return tally;
 }
 
-// What the next call gives.
-struct Event {
-  uint64_t bytes;  // 0: see `error`
-  int error;       // 0: the end
-};
-
 struct Fragment {
   Piece piece;
   SlotColumns* slot;
@@ -109,7 +114,7 @@ struct Fragment {
 struct Socket {
   Counters counters;
   CopyTransport transport{counters};
-  std::deque<Event> events;
+  RecvScript script;
   std::vector<Fragment> fragments;  // held
   size_t holder = 0;
   uint32_t calls = 0;
@@ -128,16 +133,13 @@ struct Reading {
   std::vector<Piece> pieces;
   uint64_t bytes = 0;
   bool short_read = false;  // the last call gave less than asked for, and little
-  std::optional<Event> last;
+  std::optional<RecvScript::Answer> last;
 };
 
 class Program {
  public:
   explicit Program(const Head& head)
-      : head_(head),
-        memory_(Memory(head)),
-        shared_(Terms(head, memory_.size())),
-        model_(memory_) {
+      : head_(head), memory_(Memory(head)), shared_(Terms(head, memory_.size())), model_(memory_) {
     shared_.pool().SetArena(std::make_unique<CopyArena>(memory_, nullptr));
     for (int i = 0; i <= head.sockets % 4; i++) Open();
     Ring().Reset(head.used % kSlotCapacity);
@@ -171,13 +173,12 @@ class Program {
     reader.calls++;
     std::span<uint8_t> space(static_cast<uint8_t*>(buffer), size);
     CheckCall(reader, space);
-    Event event = {0, EAGAIN};
-    if (!reader.events.empty()) event = Next(reader, size);
-    reading_->last = event;
-    if (event.error == EINTR) Reach().Count(kInterrupted);
-    if (event.bytes > 0) return Give(reader, space, event.bytes);
-    errno = event.error;
-    return event.error == 0 ? 0 : -1;
+    RecvScript::Answer answer = reader.script.Next(size);
+    reading_->last = answer;
+    if (answer.error == EINTR) Reach().Count(kInterrupted);
+    if (answer.bytes > 0) return Give(reader, space, answer.bytes);
+    errno = answer.error;
+    return answer.is_end() ? 0 : -1;
   }
 
   static Program* current;
@@ -217,13 +218,14 @@ class Program {
 
   void Do(const Step& step) {
     size_t index = step.socket % sockets_.size();
+    RecvScript& script = sockets_[index].script;
     switch (static_cast<Op>(step.op % static_cast<uint8_t>(Op::kCount))) {
       case Op::kSend:
-        return Send(index, 1, uint64_t{step.value} << step.kind % 5);
+        return script.Send(1, uint64_t{step.value} << step.kind % 5);
       case Op::kSendOften:
-        return Send(index, 1 + step.kind, 1 + step.value % 2048);
+        return script.Send(1 + step.kind, 1 + step.value % 2048);
       case Op::kStop:
-        return Stop(index, step);
+        return Stop(script, step.kind);
       case Op::kRead:
         return Read(index, {Demand::kWaiting, step.kind % 2 != 0});
       case Op::kReadAhead:
@@ -241,14 +243,14 @@ class Program {
     }
   }
 
-  void Send(size_t index, uint32_t times, uint64_t bytes) {
-    if (bytes == 0) return;
-    for (uint32_t i = 0; i < times; i++) sockets_[index].events.push_back({bytes, 0});
-  }
-
-  void Stop(size_t index, const Step& step) {
-    constexpr int kErrors[] = {0, EINTR, EAGAIN, ECONNRESET, EFAULT};
-    sockets_[index].events.push_back({0, kErrors[step.kind % std::size(kErrors)]});
+  static void Stop(RecvScript& script, uint8_t kind) {
+    constexpr int kErrors[] = {EINTR, EAGAIN, ECONNRESET, EFAULT};
+    size_t choice = kind % (std::size(kErrors) + 1);
+    if (choice == 0) {
+      script.End();
+    } else {
+      script.Refuse(kErrors[choice - 1]);
+    }
   }
 
   // The call asks for memory that is the socket's or free, and for no more of that than the
@@ -264,16 +266,6 @@ class Program {
     DEMAND(fresh * kPage <= available);
     if (fresh > 0 && available == pool.Reserved(pool[reader.holder])) Reach().Count(kWithinFloor);
     if (available < kPage) Reach().Count(kRestRead);
-  }
-
-  // An end lasts, and bytes that did not fit wait for the next call.
-  static Event Next(Socket& reader, size_t most) {
-    Event& front = reader.events.front();
-    Event event = {std::min<uint64_t>(front.bytes, most), front.error};
-    bool end = front.bytes == 0 && front.error == 0;
-    front.bytes -= event.bytes;
-    if (front.bytes == 0 && !end) reader.events.pop_front();
-    return event;
   }
 
   ssize_t Give(Socket& reader, std::span<uint8_t> space, uint64_t bytes) {

@@ -15,6 +15,7 @@
 #include "cmsg_kernel.h"
 #include "columns.h"
 #include "input.h"
+#include "leases.h"
 #include "receive/cmsg_transport.h"
 #include "shared_pool.h"
 
@@ -98,20 +99,6 @@ Tally& Reach() {
   static Tally tally(kNames);
   return tally;
 }
-
-struct Fragment {
-  uint64_t offset;
-  uint32_t size;
-  uint32_t token;
-  uint32_t source;
-  bool held = true;
-};
-
-struct Batch {
-  SlotColumns* slot;
-  uint32_t begin;
-  std::vector<Fragment> fragments;
-};
 
 std::vector<Dmabuf> Dmabufs(const Head& head) {
   uint32_t more = (head.flags & kPageShift) / 32;
@@ -246,8 +233,7 @@ class Session {
 
   // Hands the batch out, as the ring and a script have it.
   Batch& Take(BatchWriter& out, const FillResult& result) {
-    batches_.push_back(Batch{&out.slot(), out.begin(), Read(out, result)});
-    Batch& batch = batches_.back();
+    Batch& batch = leases_.Add(out, Read(out, result));
     if (!kernel_.history().falsified) CheckPieces(batch.fragments, result);
     out.Commit();
     Scribble(out.slot(), out.begin(), out.begin() + out.count(), head_.scribble);
@@ -261,7 +247,7 @@ class Session {
     uint64_t bytes = 0;
     uint64_t linear = 0;
     for (uint32_t i = 0; i < out.count(); i++) {
-      Fragment fragment = {out.offset(i), out.size(i), out.token(i), out.owner(i)};
+      Fragment fragment = FragmentOf(out, i);
       DEMAND(out.slot().sources[out.begin() + i] == fragment.source);
       bytes += fragment.size;
       if (fragment.source == kLinearSource) {
@@ -319,19 +305,11 @@ class Session {
   // Each pool is charged with the pages of what is held of it, and of nothing else.
   void Recount() {
     for (size_t i = 0; i < pools_.size(); i++) {
-      uint64_t pages = 0;
-      for (const Batch& batch : batches_) {
-        for (const Fragment& each : batch.fragments) pages += each.held ? PagesIn(i, each) : 0;
-      }
-      for (uint32_t k = 0; out_ != nullptr && k < out_->count(); k++) {
-        pages += PagesIn(i, {out_->offset(k), out_->size(k), out_->token(k), out_->owner(k)});
-      }
+      uint64_t pages = leases_.PagesHeld(dmabufs_[i]);
+      uint32_t read = out_ == nullptr ? 0 : out_->count();
+      for (uint32_t k = 0; k < read; k++) pages += FragmentOf(*out_, k).PagesIn(dmabufs_[i]);
       pools_[i].model()[0].held = pages << dmabufs_[i].page_shift;
     }
-  }
-  uint64_t PagesIn(size_t index, const Fragment& fragment) const {
-    if (fragment.source != dmabufs_[index].id) return 0;
-    return dmabufs_[index].PagesOf(fragment.offset, fragment.size);
   }
 
   void CheckPools() const {
@@ -356,8 +334,7 @@ class Session {
   void ReleaseSome(Batch& batch) {
     std::vector<bool> released;
     for (const Fragment& each : batch.fragments) {
-      bool device = each.source != kLinearSource;
-      released.push_back(!(device && head_.keep > 0 && ++seen_ % head_.keep == 0));
+      released.push_back(!(each.device() && head_.keep > 0 && ++seen_ % head_.keep == 0));
     }
     if (Has(kSingly)) {
       for (size_t i = released.size(); i-- > 0;) {
@@ -374,7 +351,7 @@ class Session {
   }
 
   void ReleaseAll() {
-    for (Batch& batch : batches_) Unpin(batch, 0, batch.fragments.size());
+    for (Batch& batch : leases_.batches()) Unpin(batch, 0, batch.fragments.size());
     Recount();
     Return();
   }
@@ -398,13 +375,7 @@ class Session {
     DEMAND(status == 0 || history.lost);
     for (const SharedPool& each : pools_) each.Check();
     if (history.lost || history.falsified) return;
-    uint32_t held = 0;
-    for (const Batch& batch : batches_) {
-      held += static_cast<uint32_t>(std::count_if(
-          batch.fragments.begin(), batch.fragments.end(),
-          [](const Fragment& each) { return each.held && each.source != kLinearSource; }));
-    }
-    DEMAND(history.held == held);
+    DEMAND(history.held == leases_.TokensHeld());
   }
 
   void Leave() {
@@ -444,7 +415,7 @@ class Session {
   Counters counters_;
   CmsgKernel kernel_;
   CmsgTransport transport_;  // a member of the pools
-  std::deque<Batch> batches_;
+  Leases leases_;
   const BatchWriter* out_ = nullptr;  // during a read
   Demand demand_ = Demand::kWaiting;
   uint32_t seen_ = 0;
