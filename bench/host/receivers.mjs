@@ -9,7 +9,7 @@ import { request } from '../peer/source.mjs';
 const MiB = 2 ** 20;
 
 /** What the copy transport reads in one call at most, and so what onread and C read into. */
-export const BUFFER = MiB;
+export const BUFFER = 2 * MiB;
 
 /**
  * @typedef {object} Receiver

@@ -28,35 +28,30 @@ CopyArena::Run CopyArena::LongestRun(uint64_t chunk) const {
   return {chunk * kChunkPages + run.first, run.count};
 }
 
-void CopyArena::SetCurrent(uint64_t chunk) {
-  uint64_t previous = current_;
-  current_ = chunk;
-  if (previous != kNoChunk && WhollyFree(previous))
-    free_.push_back(static_cast<uint32_t>(previous));
-}
-
+// Never from a current chunk that is wholly free.
 bool CopyArena::TakeFreeChunk() {
   if (!free_.empty()) {
-    uint32_t chunk = free_.back();
+    current_ = free_.back();
     free_.pop_back();
-    SetCurrent(chunk);
     return true;
   }
   uint64_t next = chunks_.size();
   if (next * kChunkPages >= pages_) return false;
   Chunk& chunk = chunks_.emplace_back();
   for (uint32_t page = 0; page < PagesOf(next); page++) chunk.free.Add(page);
-  SetCurrent(next);
+  current_ = next;
   return true;
 }
 
-// The current chunk's rest, or another chunk, or what is free among chunks in use.
+// The current chunk's rest, or another chunk, or what is free among chunks in use. A small
+// rest only where there is no other chunk: one that a slow reader's fragments leave would
+// cap every call.
 CopyArena::Run CopyArena::NextRun() {
-  if (current_ != kNoChunk) {
-    Run rest = LongestRun(current_);
-    if (rest.pages >= kWorthwhile >> kPageShift || rest.pages == PagesOf(current_)) return rest;
-  }
-  return TakeFreeChunk() ? LongestRun(current_) : AnyRun();
+  Run rest = current_ == kNoChunk ? Run{} : LongestRun(current_);
+  if (rest.pages >= kPlenty >> kPageShift) return rest;
+  if (current_ != kNoChunk && WhollyFree(current_)) return rest;
+  if (TakeFreeChunk()) return LongestRun(current_);
+  return rest.pages >= kWorthwhile >> kPageShift ? rest : AnyRun();
 }
 
 // From where the last search ended on, so that pages far behind are not looked at each

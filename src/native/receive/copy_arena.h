@@ -52,6 +52,8 @@ class CopyArena {
   // A call that reads as much as there is costs the least: TCP answers each with an
   // acknowledgement of its own.
   static constexpr uint32_t kChunkPages = PageSet::kPages;
+  // What is read into while other chunks are free.
+  static constexpr uint64_t kPlenty = (uint64_t{kChunkPages} << kPageShift) / 8;
   // What makes a call worth its cost, where there is no more to expect.
   static constexpr uint64_t kWorthwhile = 16 << 10;
 
@@ -71,7 +73,6 @@ class CopyArena {
   Run NextRun();
   Run AnyRun();
   bool TakeFreeChunk();
-  void SetCurrent(uint64_t chunk);
   bool WhollyFree(uint64_t chunk) const;
 
   static constexpr uint64_t kNoChunk = UINT64_MAX;

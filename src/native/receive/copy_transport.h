@@ -25,7 +25,7 @@ class CopyTransport : public Transport {
 
  private:
   // What one wake may copy before other sockets have their turn, in bytes.
-  static constexpr uint64_t kBudget = 1 << 20;
+  static constexpr uint64_t kBudget = 2 << 20;
   // A read of so much was probably one of many, and more has come while it was copied:
   // to look costs a call, to be woken for it several.
   static constexpr uint32_t kBulk = 16 << 10;

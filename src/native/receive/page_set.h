@@ -8,7 +8,7 @@
 
 // A multiple of 64. A harness has smaller chunks, of which it fills several.
 #ifndef DEVMEM_CHUNK_PAGES
-#define DEVMEM_CHUNK_PAGES 256
+#define DEVMEM_CHUNK_PAGES 512
 #endif
 
 namespace devmem {
