@@ -18,6 +18,7 @@ export class Relief implements Disposable {
   readonly #journal: Journal;
   /** What was held at each that is still to be answered. */
   readonly #stalls: number[] = [];
+  #over = false;
 
   constructor(
     parts: { shelf: Shelf; binding: Binding; scenario: Scenario },
@@ -40,6 +41,7 @@ export class Relief implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.#over = true;
     this.#recorder[Symbol.dispose]();
   }
 
@@ -48,36 +50,35 @@ export class Relief implements Disposable {
     // Whoever gives already hears of it.
     if (this.#stalls.length > 1) return;
     while (this.#stalls.length > 0) {
-      await this.#giveOnce();
+      await this.#giveOnce(this.#stalls[0]!);
       this.#stalls.shift();
     }
   }
 
-  async #giveOnce(): Promise<void> {
+  async #giveOnce(held: number): Promise<void> {
     const { relief, reliefPause } = this.#scenario;
     // In the midst of the stall, or later.
     if (reliefPause === 'none') this.#shelf.releaseFirst();
     else await rest(reliefPause);
-    // What had come is with the consumer by then.
+    // What had come is with the consumer by then, or still ready for it.
     await rest('turn');
-    if (relief === 'all') this.#shelf.releaseAll();
-    else if (relief === 'a quarter') await this.#giveAQuarter(this.#stalls[0]!);
-    else await this.#giveByPieces();
-  }
-
-  async #giveAQuarter(held: number): Promise<void> {
     const enough = held - Math.max(this.#binding.heldLimit / 4, PAGE);
-    while (!this.#shelf.empty && this.#binding.heldBytes > enough) {
-      this.#shelf.releaseFirst();
+    while (this.#lasts && this.#binding.heldBytes > enough) {
       // Single releases count at the end of the turn.
-      await rest('turn');
+      const pause = this.#shelf.empty ? 1 : 'turn';
+      this.#release(relief);
+      await rest(pause);
     }
   }
 
-  async #giveByPieces(): Promise<void> {
-    while (!this.#shelf.empty) {
-      this.#shelf.releaseSome();
-      await rest('turn');
-    }
+  /** Whether nobody has heard of another stall, which would be of one who read on. */
+  get #lasts(): boolean {
+    return !this.#over && this.#stalls.length === 1;
+  }
+
+  #release(relief: Scenario['relief']): void {
+    if (relief === 'all') this.#shelf.releaseAll();
+    else if (relief === 'a quarter') this.#shelf.releaseFirst();
+    else this.#shelf.releaseSome();
   }
 }

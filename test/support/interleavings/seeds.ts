@@ -35,7 +35,7 @@ export async function interleave(seed: number, transport: TransportName): Promis
   } catch (error) {
     const explanation = [
       `seed ${seed}: ${error instanceof Error ? error.message : String(error)}`,
-      `Again: DEVMEM_SEED=${seed} npx vitest run --project host test/host/interleavings.test.ts -t ${transport}`,
+      `Again: DEVMEM_SEED=${seed} npx vitest run --project host test/host/reading-interleavings.test.ts -t ${transport}`,
       `Scenario: ${JSON.stringify(scenario)}`,
       `State: ${interleaving.state}`,
       `What was done last:\n${interleaving.journal.toString()}`,
