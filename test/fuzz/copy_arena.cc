@@ -176,8 +176,8 @@ class Program {
       DEMAND(offset == socket.end && space.size() == behind);
     } else {
       // A few pages, where there are as many. The last chunk may have fewer.
-      uint64_t few = std::min({pages, ArenaModel::kWorthwhilePages, model_.LongestRun(),
-                               model_.LastChunkPages()});
+      uint64_t few = std::min(
+          {pages, ArenaModel::kWorthwhilePages, model_.LongestRun(), model_.LastChunkPages()});
       DEMAND(space.size() >= std::max(behind, few * kPage));
     }
     DEMAND(!space.empty() || pages == 0 || model_.free_pages() == 0);
