@@ -7,6 +7,7 @@
         ["OS=='linux'", {
           "sources": [
             "src/native/addon.cc",
+            "src/native/gather/host_gather.cc",
             "src/native/memory/cuda.cc",
             "src/native/memory/cuda_allocation.cc",
             "src/native/memory/cuda_driver.cc",

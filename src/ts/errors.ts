@@ -13,6 +13,14 @@ export const DEVMEM_ERRORS = {
     "close() gave up: the peer took nothing more of what was written for `closeTimeout` milliseconds, and the connection was reset. Wait for 'finish' of `writable` before close(), or raise `closeTimeout`.",
   ERR_DEVMEM_RELEASED:
     'A fragment or batch was used after release(). Copy what is needed before releasing it.',
+  ERR_DEVMEM_READER:
+    'The stream belongs to a reader, or the reader no longer has it. Read through the reader, or call its releaseLock() first; after that, ask the socket for another one.',
+  ERR_DEVMEM_UNEXPECTED_END:
+    'The peer ended its stream before as many bytes came as were asked for: `bytesRead` of the error tells how many did. Ask for fewer, or take the stream for cut off.',
+  ERR_DEVMEM_TOO_LONG:
+    'What was to end within a limit did not: a delimiter, or a record whose header says that it is longer. Raise the limit, or take the peer for one that speaks another protocol.',
+  ERR_DEVMEM_TOO_MUCH:
+    'What is to be held at once is more than the memory can hold of this stream: it is all in use by bytes that wait. Ask for fewer bytes at once, use readInto(), or allocate more memory.',
   ERR_DEVMEM_LINEAR_FRAGMENT:
     'A batch holds linear bytes and forEach() got no handler for them. Pass a second callback, or iterate fragments and look at `kind`.',
   ERR_DEVMEM_MEMORY_TOO_SMALL:
@@ -61,6 +69,19 @@ export class DevmemError extends Error {
     super(message, options);
     this.name = 'DevmemError';
     this.code = code;
+  }
+}
+
+/** ERR_DEVMEM_UNEXPECTED_END. */
+export class UnexpectedEndError extends DevmemError {
+  /** Bytes that came of those asked for. */
+  readonly bytesRead: number;
+
+  /** @param wanted - bytes, or what they were to be */
+  constructor(wanted: number | string, bytesRead: number) {
+    const what = typeof wanted === 'number' ? `${bytesRead} of ${wanted} bytes` : wanted;
+    super('ERR_DEVMEM_UNEXPECTED_END', `The stream ended after ${what}`);
+    this.bytesRead = bytesRead;
   }
 }
 

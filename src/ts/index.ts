@@ -1,7 +1,14 @@
 /** The public surface of devmem-tcp, nothing else. */
 export { diagnose, type DiagnoseOptions } from './doctor/diagnose.js';
 export type { Area, Finding, Report, Status } from './doctor/report.js';
-export { DEVMEM_ERRORS, DevmemError, type DevmemErrorCode, type SystemError } from './errors.js';
+export {
+  DEVMEM_ERRORS,
+  DevmemError,
+  type DevmemErrorCode,
+  type SystemError,
+  UnexpectedEndError,
+} from './errors.js';
+export type { Target } from './gather/engine.js';
 export type { AllocateOptions, MemoryType } from './memory/allocate.js';
 export type { BackingType } from './memory/backing.js';
 export { type CudaDevice, CudaError } from './memory/cuda-driver.js';
@@ -28,7 +35,7 @@ export {
   type DevmemServer,
   type ServerOptions,
 } from './net/server.js';
-export type { DevmemSocket, SocketStats } from './net/socket.js';
+export type { BatchesOptions, DevmemSocket, SocketStats } from './net/socket.js';
 export type { SocketOptions } from './net/socket-options.js';
 export type { BindRxOptions, Mode } from './nic/bind-options.js';
 export { bindRx } from './nic/bind-rx.js';
@@ -50,7 +57,16 @@ export {
   type RestoreReport,
   type Setting,
 } from './nic/prepare.js';
-export type { Batch, DeviceCallback, LinearCallback, Run } from './receive/batch.js';
+export type {
+  ReadIntoOptions,
+  ReadOptions,
+  ReadUntilOptions,
+  RecordsOptions,
+} from './reader/options.js';
+export type { SocketReader } from './reader/reader.js';
+export type { StreamRecord } from './reader/records.js';
+export type { Span } from './reader/span.js';
+export type { Batch } from './receive/batch.js';
 export type {
   Binding,
   BindingLostMessage,
@@ -60,6 +76,14 @@ export type {
   RxQueue,
 } from './receive/binding.js';
 export type { DeviceFragment, Fragment, LinearFragment } from './receive/fragment.js';
+export type {
+  DeviceCallback,
+  DeviceRun,
+  LinearCallback,
+  LinearRun,
+  Payload,
+  Run,
+} from './receive/payload.js';
 export { COUNTER_NAMES, type ReceiveStats } from './receive/stats.js';
 export type { StallMessage } from './receive/stall.js';
 export type { TokenMismatchMessage } from './receive/stream.js';

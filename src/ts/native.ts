@@ -172,6 +172,8 @@ export interface Receiver {
   release(numbers: Uint32Array, count: number): number | undefined;
   /** Fragments handed out and not released. */
   readonly held: number;
+  /** Whether no other socket holds any of its pools' memory. */
+  readonly alone: boolean;
   /** Sets SO_RCVBUF, in bytes as the kernel accounts them. Returns 0 or a negative errno. */
   setReceiveBuffer(bytes: number): number;
   /**
@@ -214,6 +216,29 @@ export interface Native {
   tryLock(fd: number): number;
   /** How this kernel refuses a malformed SO_DEVMEM_DONTNEED: a negative errno. */
   dontneedError(): number;
+  /**
+   * Copies descriptors `first` to `first + count` of the source, one behind the other, to
+   * `at` in the target. False, and nothing copied, where any is not inside.
+   */
+  gatherHost(
+    offsets: Float64Array,
+    sizes: Uint32Array,
+    first: number,
+    count: number,
+    source: Mapping,
+    target: Mapping | Uint8Array,
+    at: number,
+  ): boolean;
+  /** As gatherHost(), on another thread, once it was found to be inside. */
+  gatherHostAsync(
+    offsets: Float64Array,
+    sizes: Uint32Array,
+    first: number,
+    count: number,
+    source: Mapping,
+    target: Mapping,
+    at: number,
+  ): Promise<boolean> | false;
   readonly layout: Layout;
   /** What gives the frag ring its memory: so many doubles over a SharedArrayBuffer. */
   setSlotMaker(make: (doubles: number) => Float64Array): void;

@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
 
 import { handMade } from '../support/columns.js';
-import { thrownBy } from '../support/thrown.js';
 
 describe('the runs of a batch', () => {
   it('merge neighbours in memory', () => {
@@ -52,8 +51,16 @@ describe('the runs of a batch', () => {
     expect(batch.runs()).toHaveLength(3);
   });
 
-  it('do not exist for linear bytes', () => {
-    const { batch } = handMade({ offset: 0, size: 10 }, { bytes: 'x' });
-    expect(thrownBy(() => batch.runs())).toMatchObject({ code: 'ERR_DEVMEM_LINEAR_FRAGMENT' });
+  it('tell of linear bytes, neighbours merged', () => {
+    const { batch } = handMade({ offset: 0, size: 10 }, { bytes: 'ab' }, { bytes: 'c' });
+    expect(batch.runs()).toEqual([
+      { offset: 0, size: 10, dmabufId: 7 },
+      { size: 3, dmabufId: 0, bytes: Buffer.from('abc') },
+    ]);
+  });
+
+  it('end where the other kind begins, and begin anew after it', () => {
+    const { batch } = handMade({ bytes: 'a' }, { offset: 0, size: 10 }, { bytes: 'b' });
+    expect(batch.runs().map(({ size }) => size)).toEqual([1, 10, 1]);
   });
 });

@@ -49,6 +49,7 @@ class Channel {
   // After a stall: whether to read on pays already, or is possible at all.
   virtual bool Replenished() const = 0;
   virtual bool HasRoom() const = 0;
+  virtual bool HoldsAll() const = 0;
   // From now on reads and drops all that comes; only an end or an error is delivered. 0
   // or -errno.
   virtual int Discard() = 0;

@@ -60,6 +60,13 @@ CmsgTransport::Room CmsgTransport::Available(Demand demand) const {
   return least;
 }
 
+bool CmsgTransport::HoldsAll() const {
+  for (size_t i = 0; i < sources_.size(); i++) {
+    if (sources_[i].pool->held() != accounts_[i].held) return false;
+  }
+  return true;
+}
+
 bool CmsgTransport::Replenished() const {
   return std::all_of(sources_.begin(), sources_.end(), [](const Source& source) {
     return source.pool->Replenished(*source.account);

@@ -27,6 +27,7 @@ class CmsgTransport : public Transport {
   int Return(int socket) override;
   bool Replenished() const override;
   bool HasRoom() const override { return Available(Demand::kWaiting).frags > 0; }
+  bool HoldsAll() const override;
 
  private:
   struct Room {

@@ -22,6 +22,7 @@ class CopyTransport : public Transport {
   int Return(int) override { return 0; }
   bool Replenished() const override { return pool_->Replenished(account_); }
   bool HasRoom() const override { return FreePages(Demand::kWaiting) > 0; }
+  bool HoldsAll() const override { return pool_->held() == account_.held; }
 
  private:
   // What one wake may copy before other sockets have their turn, in bytes.

@@ -27,6 +27,7 @@ class PolledChannel : public Channel, private Poller::Listener {
   void Pause() override { poller_.Stop(); }
   bool Replenished() const override { return transport_->Replenished(); }
   bool HasRoom() const override { return transport_->HasRoom(); }
+  bool HoldsAll() const override { return transport_->HoldsAll(); }
   int Discard() override;
   void Ref() override { poller_.Ref(); }
   void Unref() override { poller_.Unref(); }

@@ -31,7 +31,8 @@ Napi::Function Receiver::Define(Napi::Env env) {
        InstanceMethod<&Receiver::SetReceiveBuffer>("setReceiveBuffer"),
        InstanceMethod<&Receiver::SetLowWaterMark>("setLowWaterMark"),
        InstanceMethod<&Receiver::RefPoll>("ref"), InstanceMethod<&Receiver::UnrefPoll>("unref"),
-       InstanceMethod<&Receiver::Close>("close"), InstanceAccessor<&Receiver::Held>("held")});
+       InstanceMethod<&Receiver::Close>("close"), InstanceAccessor<&Receiver::Held>("held"),
+       InstanceAccessor<&Receiver::Alone>("alone")});
 }
 
 Receiver::Receiver(const Napi::CallbackInfo& info)
@@ -175,6 +176,10 @@ Napi::Value Receiver::ReturnCollected(Napi::Env env) {
 
 Napi::Value Receiver::Held(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), static_cast<double>(held_));
+}
+
+Napi::Value Receiver::Alone(const Napi::CallbackInfo& info) {
+  return Napi::Boolean::New(info.Env(), !closed_ && channel_->HoldsAll());
 }
 
 // setReceiveBuffer(bytes) -> 0 | -errno

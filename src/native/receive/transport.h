@@ -53,6 +53,8 @@ class Transport {
   virtual bool Replenished() const = 0;
   // Whether any page is free to read into.
   virtual bool HasRoom() const = 0;
+  // Whether all that is held of the pools is this socket's.
+  virtual bool HoldsAll() const = 0;
 };
 
 }  // namespace devmem

@@ -139,14 +139,24 @@ export class DmaBuf implements AsyncDisposable {
     if (typeof callback !== 'function') {
       throw invalidArgType('callback', 'a function', callback);
     }
-    const flags = ACCESS[checkOneOf('access', access, Object.keys(ACCESS) as readonly CpuAccess[])];
-    if (this.#backing.mappable === undefined) throw this.#notMappable();
-    this.#sync(flags);
+    checkOneOf('access', access, Object.keys(ACCESS) as readonly CpuAccess[]);
+    const end = this.beginCpuAccess(access);
     try {
       return callback();
     } finally {
-      this.#sync(flags | DMA_BUF_SYNC_END);
+      end();
     }
+  }
+
+  /** @internal As cpuAccess(), up to a call of what it returns. */
+  beginCpuAccess(access: CpuAccess): () => void {
+    this.#check();
+    if (this.#backing.mappable === undefined) throw this.#notMappable();
+    const flags = ACCESS[access];
+    this.#sync(flags);
+    return () => {
+      this.#sync(flags | DMA_BUF_SYNC_END);
+    };
   }
 
   /**

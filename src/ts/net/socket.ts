@@ -4,7 +4,8 @@ import type { Writable } from 'node:stream';
 import { ReadableStream } from 'node:stream/web';
 
 import { onAbort } from '../abort.js';
-import { DevmemError } from '../errors.js';
+import { checkObject, DevmemError, invalidArgType } from '../errors.js';
+import { SocketReader } from '../reader/reader.js';
 import type { Batch } from '../receive/batch.js';
 import type { Binding } from '../receive/binding.js';
 import type { Fragment } from '../receive/fragment.js';
@@ -24,6 +25,11 @@ export interface SocketStats extends ReceiveStats {
   heldFragments: number;
 }
 
+export interface BatchesOptions {
+  /** Leaving the loop before the stream's end leaves the connection as it is. Default: false. */
+  preventClose?: boolean;
+}
+
 /**
  * A TCP connection of which the receiving side yields fragments of a dma-buf.
  *
@@ -40,6 +46,7 @@ export class DevmemSocket extends EventEmitter implements AsyncIterable<Fragment
   readonly #closing: Closing;
   // Nothing more comes from the kernel.
   #gone = false;
+  #reader: SocketReader | undefined;
 
   /**
    * @internal Throws before anything of the socket was taken.
@@ -173,14 +180,46 @@ export class DevmemSocket extends EventEmitter implements AsyncIterable<Fragment
     return this.#closing.writable;
   }
 
-  /** Fragments one by one, in stream order. Each is a lease: release it, or declare it with `using`. */
+  /**
+   * Reads exact numbers of bytes: what parsing a protocol takes, and copying to a place of
+   * one's own. Until its `releaseLock()` the stream cannot be read in other ways.
+   *
+   * @throws DevmemError ERR_DEVMEM_READER where the stream has a reader
+   */
+  reader(): SocketReader {
+    this.#checkUnlocked();
+    this.#reader = new SocketReader(this.#stream, () => {
+      this.#reader = undefined;
+    });
+    return this.#reader;
+  }
+
+  /**
+   * Fragments one by one, in stream order. Each is a lease: release it, or declare it with
+   * `using`.
+   *
+   * @throws DevmemError ERR_DEVMEM_READER where the stream has a reader
+   */
   [Symbol.asyncIterator](): AsyncIterableIterator<Fragment, undefined> {
+    this.#checkUnlocked();
     return new FragmentIterator(this.#stream.cursor, () => this.#leave());
   }
 
-  /** Fragments as they arrive, many at a time: the fast way. Each batch is a lease. */
-  batches(): AsyncIterableIterator<Batch, undefined> {
-    return new BatchIterator(this.#stream.cursor, () => this.#leave());
+  /**
+   * Fragments as they arrive, many at a time: the fast way. Each batch is a lease.
+   *
+   * @param options.preventClose - whether leaving the loop before the stream's end leaves the
+   *   connection as it is, to be read on; by default it is destroyed
+   * @throws DevmemError ERR_DEVMEM_READER where the stream has a reader
+   */
+  batches(options: BatchesOptions = {}): AsyncIterableIterator<Batch, undefined> {
+    this.#checkUnlocked();
+    const { preventClose = false } = checkObject('options', options) as BatchesOptions;
+    if (typeof preventClose !== 'boolean') {
+      throw invalidArgType('options.preventClose', 'a boolean', preventClose);
+    }
+    const leave = preventClose ? () => Promise.resolve() : () => this.#leave();
+    return new BatchIterator(this.#stream.cursor, leave);
   }
 
   /** `batches()` as a web stream. Cancelling it closes the connection. */
@@ -241,6 +280,14 @@ export class DevmemSocket extends EventEmitter implements AsyncIterable<Fragment
   #leave(): Promise<void> {
     this.destroy();
     return this.#closing.gone;
+  }
+
+  #checkUnlocked(): void {
+    if (this.#reader === undefined) return;
+    throw new DevmemError(
+      'ERR_DEVMEM_READER',
+      'The stream has a reader: read through that, or call its releaseLock() first',
+    );
   }
 
   #prepend(...pieces: (Uint8Array | undefined)[]): void {

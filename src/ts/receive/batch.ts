@@ -2,28 +2,9 @@ import { DevmemError, outOfRange } from '../errors.js';
 import type { DmaBuf } from '../memory/dma-buf.js';
 import { type Fragment, FragmentLease } from './fragment.js';
 import type { Lease } from './lease.js';
+import type { DeviceCallback, LinearCallback, Payload, Run } from './payload.js';
 import { type Columns, LINEAR_SOURCE } from './ring.js';
-
-/** A stretch of memory. */
-export interface Run {
-  /** Bytes from the start of the dma-buf. */
-  offset: number;
-  /** Bytes. */
-  size: number;
-  /** Which dma-buf: the binding's id. */
-  dmabufId: number;
-}
-
-/** Called with a device fragment's offset and size in bytes, dmabuf id and index in the batch. */
-export type DeviceCallback = (
-  offset: number,
-  size: number,
-  dmabufId: number,
-  index: number,
-) => void;
-
-/** Called with the bytes of a linear fragment and its index in the batch. */
-export type LinearCallback = (bytes: Uint8Array, index: number) => void;
+import { runsOf } from './runs.js';
 
 /**
  * Fragments that arrived together, in stream order: the fast way to read, with
@@ -33,7 +14,7 @@ export type LinearCallback = (bytes: Uint8Array, index: number) => void;
  * (also `Symbol.dispose`); used after that it throws ERR_DEVMEM_RELEASED.
  * Releasing twice is harmless.
  */
-export class Batch implements Iterable<Fragment>, Disposable {
+export class Batch implements Payload {
   /** @internal */
   readonly lease: Lease;
   readonly #base: number;
@@ -111,6 +92,24 @@ export class Batch implements Iterable<Fragment>, Disposable {
   }
 
   /**
+   * Fragment `index` as the CPU sees it, wherever it lies: the mapped memory itself, to be
+   * used before the release, or the linear bytes. What a NIC wrote is to be touched inside
+   * `memory.cpuAccess()`.
+   *
+   * @throws DevmemError ERR_DEVMEM_NOT_MAPPABLE for `cuda` memory and others that
+   *   `DmaBuf.map()` refuses
+   */
+  view(index: number): Uint8Array {
+    const at = this.#at(index);
+    const { offsets, sizes, sources } = this.#columns;
+    if (sources[at] === LINEAR_SOURCE) return this.#linearBytes(at);
+    const offset = offsets[at]!;
+    return this.memory(index)!
+      .map()
+      .subarray(offset, offset + sizes[at]!);
+  }
+
+  /**
    * Calls back for each fragment in stream order, device fragments to the first
    * callback, linear ones to the second. Fragments released one by one are left out.
    *
@@ -141,22 +140,11 @@ export class Batch implements Iterable<Fragment>, Disposable {
   }
 
   /**
-   * The batch's device fragments with neighbours in memory merged: fewer, larger
-   * copies for whoever gathers them.
-   *
-   * @throws DevmemError ERR_DEVMEM_LINEAR_FRAGMENT if the batch holds linear bytes
+   * Where the batch's bytes lie, in stream order, with neighbours in memory merged: fewer,
+   * larger copies for whoever gathers them.
    */
   runs(): Run[] {
-    const runs: Run[] = [];
-    let last: Run | undefined;
-    this.forEach((offset, size, dmabufId) => {
-      if (last?.dmabufId === dmabufId && last.offset + last.size === offset) {
-        last.size += size;
-      } else {
-        runs.push((last = { offset, size, dmabufId }));
-      }
-    });
-    return runs;
+    return runsOf([this]);
   }
 
   /** The fragments not yet released as objects, each a lease of its own. */
@@ -185,6 +173,26 @@ export class Batch implements Iterable<Fragment>, Disposable {
     const at = this.#at(index);
     const { offsets, sources } = this.#columns;
     return sources[at] === LINEAR_SOURCE ? undefined : offsets[at];
+  }
+
+  /** @internal As `release()`; single fragments together with others of the same turn. */
+  releaseSoon(): void {
+    this.lease.releaseSoon();
+  }
+
+  /** @internal Where its descriptors are. Not checked for a release. */
+  get columns(): Columns {
+    return this.#columns;
+  }
+
+  /** @internal Where in the columns the first is. */
+  get base(): number {
+    return this.#base;
+  }
+
+  /** @internal Whether some of its bytes may be linear. */
+  get mayBeLinear(): boolean {
+    return this.#linear !== undefined;
   }
 
   /** @internal Bytes of the fragments from `start` up to `end`. */

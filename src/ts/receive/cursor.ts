@@ -3,9 +3,13 @@
  * of the calls, so that fragments, batches and exact numbers of bytes can be asked for by
  * turns: no byte is skipped, none comes twice.
  */
-import type { Batch } from './batch.js';
+import { onAbort, throwIfAborted } from '../abort.js';
+import type { DmaBuf } from '../memory/dma-buf.js';
+import { Batch } from './batch.js';
 import { type Fragment, FragmentLease } from './fragment.js';
-import { split } from './split.js';
+import { Lease, type Lessor } from './lease.js';
+import { LINEAR_SOURCE, looseColumns } from './ring.js';
+import { SharedFragment } from './shared-fragment.js';
 
 /** What the cursor asks of whoever fills it. */
 export interface Supply {
@@ -20,8 +24,22 @@ export interface Supply {
 /** Makes what was asked for of what is there; undefined where that is not enough. */
 type Take<T> = () => T | undefined;
 
+export interface Wish {
+  /** Gives up waiting when aborted: rejects with its reason. */
+  signal?: AbortSignal | undefined;
+  /** Called where it will not be met: what was taken for it may be put back. */
+  giveUp?: () => void;
+  /**
+   * Called where the memory is full of what it waits for, so that no more can come: what it
+   * is rejected with. Left out where it takes what comes.
+   */
+  tooMuch?: () => Error;
+}
+
 interface Request {
-  /** Whether it could be met. */
+  readonly take: Take<unknown>;
+  readonly tooMuch: (() => Error) | undefined;
+  /** Whether it is done with: met, or given up. */
   meet(): boolean;
   fail(error: Error): void;
   end(): void;
@@ -29,14 +47,20 @@ interface Request {
 
 export class Cursor {
   readonly #supply: Supply;
+  // A fragment of which a part was taken, before the batches.
+  #front: SharedFragment | undefined;
   // In stream order. Of the first, `#index` fragments were taken.
   readonly #batches: Batch[] = [];
   #index = 0;
+  // Of so many batches the bytes that are left were counted.
+  #counted = 0;
+  #countedBytes = 0;
   readonly #requests: Request[] = [];
   #over = false;
   // Rejects one request, once.
   #error: Error | undefined;
   #finished = false;
+  #closed = false;
 
   constructor(supply: Supply) {
     this.#supply = supply;
@@ -57,45 +81,71 @@ export class Cursor {
     return this.#finished;
   }
 
+  /** Whether it was closed before the end was taken. */
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** Fragments that are there and not wholly taken. */
+  get fragmentsAhead(): number {
+    let fragments = this.#front === undefined ? 0 : 1;
+    for (const batch of this.#batches) fragments += batch.length;
+    return fragments - this.#index;
+  }
+
   /** Bytes that are there and not taken. */
   get bytesAhead(): number {
-    let bytes = 0;
-    for (const batch of this.#batches) bytes += batch.bytesFrom(0);
-    return this.#index === 0 ? bytes : bytes - this.#batches[0]!.bytesFrom(0, this.#index);
+    const batches = this.#batches;
+    if (this.#counted === 0) this.#countedBytes = 0;
+    while (this.#counted < batches.length) {
+      const start = this.#counted === 0 ? this.#index : 0;
+      this.#countedBytes += batches[this.#counted++]!.bytesFrom(start);
+    }
+    return (this.#counted === 0 ? 0 : this.#countedBytes) + (this.#front?.left ?? 0);
   }
 
   /**
    * What `take` makes, at once or as soon as enough has come; `atEnd` after the end. An
-   * error that ended the stream rejects one request. Requests are met in order.
+   * error that ended the stream rejects one request; what `take` throws, its own. Requests
+   * are met in order.
    *
-   * @param take - one of those below
+   * @param take - one of those below, or several of them
    */
-  request<T>(take: Take<T>, atEnd: T): Promise<T> {
-    if (this.#requests.length === 0) {
-      const taken = take();
-      if (taken !== undefined) return Promise.resolve(taken);
-      if (this.#over) return this.#atEnd(atEnd);
+  request<T>(take: Take<T>, atEnd: T, wish: Wish = {}): Promise<T> {
+    try {
+      throwIfAborted(wish.signal);
+      if (this.#requests.length === 0) {
+        const taken = take();
+        if (taken !== undefined) return Promise.resolve(taken);
+        if (this.#over) return this.#atEnd(atEnd, wish);
+      }
+    } catch (error) {
+      return rejected(error);
     }
-    return new Promise((resolve, reject) => {
-      this.#requests.push({
-        meet: () => {
-          const taken = take();
-          if (taken !== undefined) resolve(taken);
-          return taken !== undefined;
-        },
-        fail: reject,
-        end: () => {
-          resolve(atEnd);
-        },
-      });
-      this.#supply.wanted();
-    });
+    return this.#wait(take, atEnd, wish);
+  }
+
+  /** Rejects the request, if it still waits. */
+  cancel(take: Take<unknown>, reason: Error): void {
+    const index = this.#requests.findIndex((request) => request.take === take);
+    if (index < 0) return;
+    const [request] = this.#requests.splice(index, 1);
+    request!.fail(reason);
+    if (index === 0) this.#meet();
+  }
+
+  /** No more can come before something is taken: rejects whoever waits for it all the same. */
+  full(): void {
+    const [request] = this.#requests;
+    if (request?.tooMuch !== undefined) this.cancel(request.take, request.tooMuch());
   }
 
   /** The next fragment. */
   takeFragment(): Fragment | undefined {
+    if (this.#front !== undefined) return new FragmentLease(this.#takeFront(), 0) as Fragment;
     const batch = this.#batches[0];
     if (batch === undefined) return undefined;
+    this.#counted = 0;
     const index = this.#index++;
     if (this.#index === batch.lease.count) this.#advance(batch);
     return new FragmentLease(batch, index) as Fragment;
@@ -103,8 +153,10 @@ export class Cursor {
 
   /** All that is left of the next batch. */
   takeBatch(): Batch | undefined {
+    if (this.#front !== undefined) return this.#takeFront();
     const batch = this.#batches[0];
     if (batch === undefined) return undefined;
+    this.#counted = 0;
     if (this.#index === 0) {
       this.#advance(batch);
       return batch;
@@ -115,23 +167,45 @@ export class Cursor {
     return rest;
   }
 
+  /** So many bytes at most, and all that lie in one batch, or in one fragment that is shared. */
+  takeUpTo(bytes: number): Batch | undefined {
+    const front = this.#front;
+    if (front !== undefined) return front.left <= bytes ? this.#takeFront() : this.#share(bytes);
+    const batch = this.#whole();
+    if (batch === undefined) return undefined;
+    const { index, into } = batch.find(bytes);
+    if (index === batch.length) {
+      this.#uncount(bytes - into, 1);
+      this.#advance(batch);
+      return batch;
+    }
+    if (index === 0) {
+      this.#cut(batch);
+      return this.#share(bytes);
+    }
+    this.#batches[0] = batch.split(index);
+    this.#uncount(bytes - into, 0);
+    this.#supply.handedOut(batch);
+    return batch;
+  }
+
   /** Exactly so many bytes, once that many are there: batches, cut where need be. */
   takeBytes(bytes: number): Batch[] | undefined {
     if (this.bytesAhead < bytes) return undefined;
     const taken: Batch[] = [];
     for (let left = bytes; left > 0;) {
-      const batch = this.takeBatch()!;
-      const size = batch.bytesFrom(0);
-      if (size <= left) {
-        taken.push(batch);
-      } else {
-        const [head, rest] = split(batch, left);
-        taken.push(...head);
-        this.#batches.unshift(...rest);
-      }
-      left -= size;
+      const batch = this.takeUpTo(left)!;
+      left -= batch.bytesFrom(0);
+      taken.push(batch);
     }
     return taken;
+  }
+
+  /** Calls back for the batches that are there, or what is left of them, without taking any. */
+  look(see: (batch: Batch) => void): void {
+    this.#unshare();
+    this.#whole();
+    for (const batch of this.#batches) see(batch);
   }
 
   /** Comes next after all that is there. */
@@ -140,9 +214,14 @@ export class Cursor {
     this.#meet();
   }
 
-  /** Comes before all that is there, of which nothing was taken. */
-  prepend(batch: Batch): void {
-    this.#batches.unshift(batch);
+  /** Puts bytes before all that is there, which were taken or read elsewhere. */
+  prepend(bytes: Uint8Array): void {
+    if (this.#finished || bytes.length === 0) return;
+    this.#unshare();
+    this.#whole();
+    const { columns, index } = looseColumns.add(0, bytes.length, LINEAR_SOURCE);
+    this.#batches.unshift(new Batch(new Lease(NOBODY, 0, 1), columns, index, bytes));
+    this.#counted = 0;
   }
 
   /** Nothing more will come. What is there can still be taken. */
@@ -152,7 +231,10 @@ export class Cursor {
     this.#error = error;
     // After a failure the end is none that anybody could take.
     this.#finished ||= error !== undefined;
-    for (const request of this.#requests.splice(0)) this.#answerAtEnd(request);
+    for (let request; (request = this.#requests.shift()) !== undefined;) {
+      // What one could not have may be enough for the next.
+      if (!request.meet()) this.#answerAtEnd(request);
+    }
   }
 
   /**
@@ -163,10 +245,99 @@ export class Cursor {
    */
   close(error?: Error): void {
     if (this.#over && !this.#finished) this.#error = error;
+    if (!this.#finished) this.#closed = true;
     this.#finished = true;
+    if (this.#front !== undefined) this.#takeFront().release();
     if (this.#index > 0) this.takeBatch()?.release();
+    this.#counted = 0;
     for (const batch of this.#batches.splice(0)) batch.release();
     this.end(error);
+  }
+
+  #wait<T>(take: Take<T>, atEnd: T, { signal, giveUp, tooMuch }: Wish): Promise<T> {
+    return new Promise((resolve, reject) => {
+      let disobey: (() => void) | undefined;
+      this.#requests.push({
+        take,
+        tooMuch,
+        meet: () => {
+          try {
+            const taken = take();
+            if (taken === undefined) return false;
+            resolve(taken);
+          } catch (error) {
+            reject(error as Error);
+          }
+          disobey?.();
+          return true;
+        },
+        fail: (error: Error) => {
+          disobey?.();
+          giveUp?.();
+          reject(error);
+        },
+        end: () => {
+          disobey?.();
+          giveUp?.();
+          resolve(atEnd);
+        },
+      });
+      if (signal !== undefined) {
+        disobey = onAbort(signal, (reason) => {
+          this.cancel(take, reason);
+        });
+      }
+      this.#supply.wanted();
+    });
+  }
+
+  // The first batch, without what was taken of it.
+  #whole(): Batch | undefined {
+    const batch = this.#batches[0];
+    if (batch === undefined || this.#index === 0) return batch;
+    const rest = batch.split(this.#index);
+    this.#batches[0] = rest;
+    this.#index = 0;
+    this.#supply.handedOut(batch);
+    return rest;
+  }
+
+  // Makes the first fragment of the first batch the front one.
+  #cut(batch: Batch): void {
+    const { length } = batch;
+    this.#uncount(batch.bytesFrom(0, 1), length === 1 ? 1 : 0);
+    if (length > 1) this.#batches[0] = batch.split(1);
+    else this.#batches.shift();
+    this.#front = new SharedFragment(batch);
+    if (length === 1) this.#supply.wanted();
+  }
+
+  #share(bytes: number): Batch {
+    const part = this.#front!.take(bytes);
+    this.#supply.handedOut(part);
+    return part;
+  }
+
+  #takeFront(): Batch {
+    const rest = this.#share(this.#front!.left);
+    this.#front = undefined;
+    return rest;
+  }
+
+  // What is left of the front fragment becomes a batch like others.
+  #unshare(): void {
+    const front = this.#front;
+    if (front === undefined) return;
+    this.#whole();
+    this.#front = undefined;
+    this.#counted = 0;
+    this.#batches.unshift(front.take(front.left));
+  }
+
+  #uncount(bytes: number, batches: number): void {
+    if (this.#counted === 0) return;
+    this.#counted -= batches;
+    this.#countedBytes -= bytes;
   }
 
   #advance(batch: Batch): void {
@@ -180,9 +351,10 @@ export class Cursor {
     while (this.#requests[0]?.meet() === true) this.#requests.shift();
   }
 
-  #atEnd<T>(value: T): Promise<T> {
+  #atEnd<T>(value: T, { giveUp }: Wish): Promise<T> {
     const error = this.#error;
     this.#error = undefined;
+    giveUp?.();
     if (error !== undefined) return Promise.reject(error);
     this.#finish();
     return Promise.resolve(value);
@@ -200,8 +372,20 @@ export class Cursor {
   }
 
   #finish(): void {
-    if (this.#finished) return;
+    // Too little for one may be enough for another.
+    if (this.#finished || this.bytesAhead > 0) return;
     this.#finished = true;
     this.#supply.finished();
   }
+}
+
+/** For bytes that are nobody's to take back. */
+const NOBODY: Lessor = {
+  releaseRange: () => {},
+  releaseOne: () => {},
+  memoryOf: (): DmaBuf | undefined => undefined,
+};
+
+function rejected(error: unknown): Promise<never> {
+  return Promise.reject(error);
 }

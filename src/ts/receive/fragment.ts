@@ -6,6 +6,14 @@ interface Lease extends Disposable {
   /** Bytes. */
   readonly size: number;
   readonly released: boolean;
+  /**
+   * The bytes as the CPU sees them, whatever the kind: the mapped memory itself, to be used
+   * before the release, or the linear bytes.
+   *
+   * @throws DevmemError ERR_DEVMEM_NOT_MAPPABLE for `cuda` memory and others that
+   *   `DmaBuf.map()` refuses
+   */
+  view(): Uint8Array;
   /** Gives the fragment's memory back. */
   release(): void;
 }
@@ -78,6 +86,10 @@ export class FragmentLease implements Disposable {
 
   get bytes(): Uint8Array | undefined {
     return this.#batch.bytes(this.#index);
+  }
+
+  view(): Uint8Array {
+    return this.#batch.view(this.#index);
   }
 
   get released(): boolean {

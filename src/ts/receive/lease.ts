@@ -1,5 +1,8 @@
 import type { DmaBuf } from '../memory/dma-buf.js';
 
+// More than this are worth a call of their own.
+const AT_ONCE = 32;
+
 /** Takes descriptors back; what a lease knows of its socket. */
 export interface Lessor {
   /** All descriptors from `first` on, none released before. */
@@ -63,6 +66,19 @@ export class Lease {
       return;
     }
     for (let index = 0; index < this.#count; index++) this.releaseOne(index);
+  }
+
+  /** Gives back what is left; a few descriptors together with those of other leases. */
+  releaseSoon(): void {
+    if (!this.whole || this.#count > AT_ONCE) {
+      this.release();
+      return;
+    }
+    this.whole = false;
+    this.#left = 0;
+    for (let index = 0; index < this.#count; index++) {
+      this.lessor.releaseOne(this.#first + index, false);
+    }
   }
 
   /** Gives back one descriptor; a second time does nothing. */

@@ -11,6 +11,8 @@ export interface Waiter {
   /** Whether enough is free for reading on to pay, or with `patient` false, any. */
   canResume(patient: boolean): boolean;
   resumeReading(): void;
+  /** What was released is not enough. */
+  stillShort(): void;
 }
 
 /** What is agreed when the memory is bound. */
@@ -135,9 +137,12 @@ export class MemoryPool {
 
   #wake(patient: boolean): void {
     for (const waiter of [...this.#waiters]) {
-      if (!waiter.canResume(patient)) continue;
-      this.#waiters.delete(waiter);
-      waiter.resumeReading();
+      if (waiter.canResume(patient)) {
+        this.#waiters.delete(waiter);
+        waiter.resumeReading();
+      } else {
+        waiter.stillShort();
+      }
     }
   }
 

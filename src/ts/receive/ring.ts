@@ -52,11 +52,36 @@ export function ring(): Ring {
   return (shared ??= new Ring());
 }
 
-/** Columns of one fragment by itself, which belong to no ring. */
-export function singleColumns(offset: number, size: number, source: number): Columns {
+/** Columns of fragments that are in no slot of the ring, filled one after the other. */
+class LooseColumns {
+  #columns = makeColumns();
+  #used = 0;
+
+  /** @returns where it is now; not to be kept beyond the next call */
+  add(offset: number, size: number, source: number): { columns: Columns; index: number } {
+    if (this.#used === LOOSE) {
+      this.#columns = makeColumns();
+      this.#used = 0;
+    }
+    const columns = this.#columns;
+    const index = this.#used++;
+    columns.offsets[index] = offset;
+    columns.sizes[index] = size;
+    columns.sources[index] = source;
+    return { columns, index };
+  }
+}
+
+// Enough that making them costs nothing for each fragment, and few enough that one held
+// for long keeps little.
+const LOOSE = 128;
+
+function makeColumns(): Columns {
   return {
-    offsets: Float64Array.of(offset),
-    sizes: Uint32Array.of(size),
-    sources: Uint32Array.of(source),
+    offsets: new Float64Array(LOOSE),
+    sizes: new Uint32Array(LOOSE),
+    sources: new Uint32Array(LOOSE),
   };
 }
+
+export const looseColumns = new LooseColumns();

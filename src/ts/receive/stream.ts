@@ -17,7 +17,7 @@ import { Cursor, type Supply } from './cursor.js';
 import { Lease, type Lessor } from './lease.js';
 import type { Waiter } from './pool.js';
 import { ReturnQueue } from './return-queue.js';
-import { LINEAR_SOURCE, type Ring, ring, singleColumns } from './ring.js';
+import { type Ring, ring } from './ring.js';
 import { StallReport } from './stall.js';
 import { COUNTER_NAMES, createCounters, readStats, type ReceiveStats } from './stats.js';
 import { UnreleasedWatch } from './unreleased.js';
@@ -57,7 +57,6 @@ export class FragmentStream implements Lessor, Supply, Waiter {
   // Memory has to become free before reading goes on.
   #stalled = false;
   #missed = 0;
-  #before: Batch | undefined;
   // Nothing more is handed out: the stream ended, failed, or is not wanted any more.
   #over = false;
   #discarding = false;
@@ -134,9 +133,7 @@ export class FragmentStream implements Lessor, Supply, Waiter {
 
   /** Puts bytes that were read before in front of the stream. */
   prepend(bytes: Uint8Array): void {
-    const columns = singleColumns(0, bytes.length, LINEAR_SOURCE);
-    this.#before = new Batch(new Lease(NOBODY, 0, 1), columns, 0, bytes);
-    this.cursor.prepend(this.#before);
+    this.cursor.prepend(bytes);
   }
 
   /** Ends the stream with an error that did not come from reading. */
@@ -227,8 +224,15 @@ export class FragmentStream implements Lessor, Supply, Waiter {
     this.wanted();
   }
 
+  /** Waiter: where nobody can release anything before the cursor hands out what it has. */
+  stillShort(): void {
+    const { cursor } = this;
+    if (this.held <= cursor.fragmentsAhead && this.#receiver.alone) cursor.full();
+  }
+
   /** Supply: polls, while somebody waits or little is ready. */
   wanted(): void {
+    if (this.#stalled) this.stillShort();
     const idle = this.#polling || this.#stalled || this.#over || this.#discarding;
     if (idle || this.#enough()) return;
     const status = this.#receiver.resume(this.cursor.waiting);
@@ -238,7 +242,7 @@ export class FragmentStream implements Lessor, Supply, Waiter {
 
   /** Supply */
   handedOut(batch: Batch): void {
-    if (batch !== this.#before) this.#unreleased.handedOut(batch);
+    this.#unreleased.handedOut(batch);
   }
 
   /** Supply */
@@ -283,6 +287,7 @@ export class FragmentStream implements Lessor, Supply, Waiter {
     for (const binding of this.#bindings) binding.pool.wait(this);
     // It may have come free meanwhile.
     if (this.canResume(true)) this.resumeReading();
+    else this.stillShort();
   }
 
   #endStall(): void {
@@ -338,13 +343,6 @@ export class FragmentStream implements Lessor, Supply, Waiter {
     this.#missed = missed;
   }
 }
-
-/** For bytes that are nobody's to take back. */
-const NOBODY: Lessor = {
-  releaseRange: () => {},
-  releaseOne: () => {},
-  memoryOf: () => undefined,
-};
 
 const TOKENS_MISSED = COUNTER_NAMES.indexOf('tokensMissed');
 

@@ -1,0 +1,52 @@
+/** Where a reader puts bytes. */
+import { types } from 'node:util';
+
+import { checkInteger, DevmemError, invalidArgType } from '../errors.js';
+import { DmaBuf } from '../memory/dma-buf.js';
+import type { Target } from '../gather/engine.js';
+import type { Binding } from '../receive/binding.js';
+import type { ReadIntoOptions } from './options.js';
+
+/** A stretch of a target. */
+export interface Place {
+  readonly target: Target;
+  /** Bytes from the target's start. */
+  readonly offset: number;
+  /** Bytes. */
+  readonly length: number;
+}
+
+/**
+ * @param bindings - of the socket that is read
+ * @throws TypeError, RangeError for what is no target, or not inside
+ * @throws DevmemError ERR_DEVMEM_WRONG_MEMORY for memory that the socket receives into
+ */
+export function checkTarget(
+  target: unknown,
+  options: ReadIntoOptions,
+  bindings: readonly Binding[],
+): Place {
+  const size = sizeOf(target);
+  const { offset = 0 } = options;
+  checkInteger('options.offset', offset, 0, size);
+  const { length = size - offset } = options;
+  checkInteger('options.length', length, 0, size - offset);
+  if (target instanceof DmaBuf) checkMemory(target, bindings);
+  return { target: target as Target, offset, length };
+}
+
+function sizeOf(target: unknown): number {
+  if (target instanceof DmaBuf) return target.size;
+  if (types.isUint8Array(target)) return target.length;
+  throw invalidArgType('target', 'a DmaBuf or a Uint8Array', target);
+}
+
+function checkMemory(target: DmaBuf, bindings: readonly Binding[]): void {
+  if (target.closed) throw new DevmemError('ERR_DEVMEM_CLOSED', 'target was closed');
+  const own = bindings.some(({ memory }) => memory.ownership === target.ownership);
+  if (!own) return;
+  throw new DevmemError(
+    'ERR_DEVMEM_WRONG_MEMORY',
+    'target is the memory that the socket receives into, where the bytes lie already: use take(), or another memory',
+  );
+}
