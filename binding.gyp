@@ -22,6 +22,7 @@
             "src/native/receive/copy_arena.cc",
             "src/native/receive/copy_transport.cc",
             "src/native/receive/frag_ring.cc",
+            "src/native/receive/landing.cc",
             "src/native/receive/layout.cc",
             "src/native/receive/low_water_mark.cc",
             "src/native/receive/polled_channel.cc",

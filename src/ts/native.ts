@@ -124,6 +124,8 @@ export interface Layout {
     stalled: number;
     /** Reading stopped: enough is read ahead, until somebody waits. */
     ahead: number;
+    /** What bytes landed in is full, or gone. */
+    landed: number;
   };
   /** A pool's readout: indexes of a Float64Array, and how long that has to be. */
   pool: { held: number; members: number; length: number };
@@ -168,6 +170,13 @@ export interface Receiver {
   discard(): number;
   /** Releases neighbouring descriptors. Returns a negative errno where it failed. */
   releaseRange(first: number, count: number): number | undefined;
+  /**
+   * From now on what comes goes to `target[at]` and the following, `length` bytes, until that
+   * is full. Returns 0 or a negative errno: EOPNOTSUPP where the transport cannot do that.
+   */
+  land(target: Mapping | Uint8Array, at: number, length: number): number;
+  /** Ends that. Returns how many bytes came. */
+  endLanding(): number;
   /** Releases descriptors by number, in any order. Returns a negative errno where it failed. */
   release(numbers: Uint32Array, count: number): number | undefined;
   /** Fragments handed out and not released. */

@@ -22,6 +22,7 @@ struct Arrival {
   bool end = false;           // nor after this
   bool stalled = false;       // for want of memory, nothing more is read until Resume
   bool ahead = false;         // enough was read ahead: nothing more until somebody waits
+  bool landed = false;        // the landing is full, or its memory gone
   uint64_t linear_bytes = 0;  // in scratch memory, during the call
 };
 
@@ -53,6 +54,11 @@ class Channel {
   // From now on reads and drops all that comes; only an end or an error is delivered. 0
   // or -errno.
   virtual int Discard() = 0;
+  // From now on reads into such memory, until it is full. Taken from and given back to the
+  // caller with EndLanding(). 0 or -errno: -EOPNOTSUPP where this way of receiving cannot.
+  virtual int Land(const Napi::Value& target, double at, double length) = 0;
+  // How many bytes came.
+  virtual uint64_t EndLanding() = 0;
   virtual void Ref() = 0;
   virtual void Unref() = 0;
   // Reads no more. The socket stays where `held`: its fragments live as long as it does.

@@ -2,6 +2,7 @@
 
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "receive/batch_writer.h"
@@ -28,26 +29,47 @@ FillResult CopyTransport::Fill(int socket, BatchWriter& out, const FillOrder& or
       result.short_of_memory = true;
       break;
     }
-    counters_.receive_calls++;
-    ssize_t received = recv(socket, space.data(), space.size(), MSG_DONTWAIT);
-    if (received < 0 && errno == EINTR) continue;
-    if (received < 0) {
-      result.drained = errno == EAGAIN || errno == EWOULDBLOCK;
-      if (!result.drained) result.error = -errno;
-      break;
-    }
-    if (received == 0) {
-      result.end = true;
-      break;
-    }
-    uint32_t size = static_cast<uint32_t>(received);
+    uint32_t size = Receive(socket, space, result);
+    if (size == 0) break;
     Add(size, out);
-    result.bytes += size;
-    // A short read took all there was: another would only say EAGAIN, most likely.
-    if (size < space.size() && size < kBulk && !order.until_drained) break;
+    if (TookAll(size, space.size(), order)) break;
   }
   counters_.copied_bytes += static_cast<double>(result.bytes);
   return result;
+}
+
+FillResult CopyTransport::FillInto(int socket, std::span<uint8_t> space, const FillOrder& order) {
+  FillResult result;
+  while (!space.empty() && result.bytes < kBudget) {
+    size_t most = std::min<uint64_t>(space.size(), kBudget);
+    uint32_t size = Receive(socket, space.first(most), result);
+    if (size == 0) break;
+    space = space.subspan(size);
+    if (TookAll(size, most, order)) break;
+  }
+  counters_.copied_bytes += static_cast<double>(result.bytes);
+  return result;
+}
+
+uint32_t CopyTransport::Receive(int socket, std::span<uint8_t> space, FillResult& result) {
+  ssize_t received;
+  do {
+    counters_.receive_calls++;
+    received = recv(socket, space.data(), space.size(), MSG_DONTWAIT);
+  } while (received < 0 && errno == EINTR);
+  if (received < 0) {
+    result.drained = errno == EAGAIN || errno == EWOULDBLOCK;
+    if (!result.drained) result.error = -errno;
+    return 0;
+  }
+  result.end = received == 0;
+  result.bytes += static_cast<uint64_t>(received);
+  return static_cast<uint32_t>(received);
+}
+
+// A short read took all there was: another would only say EAGAIN, most likely.
+bool CopyTransport::TookAll(uint32_t size, size_t asked, const FillOrder& order) {
+  return size < asked && size < kBulk && !order.until_drained;
 }
 
 void CopyTransport::Add(uint32_t size, BatchWriter& out) {

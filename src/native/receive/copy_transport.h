@@ -17,6 +17,8 @@ class CopyTransport : public Transport {
   int Join(Pool& pool) override;
   void Leave() override;
   FillResult Fill(int socket, BatchWriter& out, const FillOrder& order) override;
+  bool CanFillInto() const override { return true; }
+  FillResult FillInto(int socket, std::span<uint8_t> space, const FillOrder& order) override;
   uint32_t Unpin(SlotColumns& slot, uint32_t index, uint32_t count) override;
   // Memory that is free was given back.
   int Return(int) override { return 0; }
@@ -34,6 +36,9 @@ class CopyTransport : public Transport {
   uint64_t FreePages(Demand demand) const {
     return pool_->Available(account_, demand) >> CopyArena::kPageShift;
   }
+  // One call. What it gave, or 0 and why in `result`.
+  uint32_t Receive(int socket, std::span<uint8_t> space, FillResult& result);
+  static bool TookAll(uint32_t size, size_t asked, const FillOrder& order);
   void Add(uint32_t size, BatchWriter& out);
 
   Pool* pool_ = nullptr;

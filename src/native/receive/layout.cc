@@ -36,7 +36,8 @@ void DefineLayout(Napi::Env env, Napi::Object exports) {
                                          {"sources", FragRing::kSources}}));
   (void)layout.Set("flags", Numbers(env, {{"end", Receiver::kEnd},
                                           {"stalled", Receiver::kStalled},
-                                          {"ahead", Receiver::kAhead}}));
+                                          {"ahead", Receiver::kAhead},
+                                          {"landed", Receiver::kLanded}}));
   // Indexes of a Float64Array.
   (void)layout.Set("pool",
                    Numbers(env, {{"held", offsetof(Pool::Readout, held) / sizeof(double)},

@@ -42,6 +42,11 @@ int PolledChannel::Resume(Demand demand) {
   return poller_.Start();
 }
 
+int PolledChannel::Land(const Napi::Value& target, double at, double length) {
+  if (!transport_->CanFillInto()) return -EOPNOTSUPP;
+  return landing_.Begin(target, at, length) ? 0 : -EINVAL;
+}
+
 int PolledChannel::Discard() {
   discarding_ = true;
   // A mark would have the last bytes, and the end behind them, wait for more.
@@ -72,7 +77,7 @@ void PolledChannel::OnReady(bool failed) {
   counters_.wakes++;
   Napi::HandleScope scope(env_);
   Arrival arrival;
-  FillResult result = discarding_ ? Drop() : Read(arrival);
+  FillResult result = discarding_ ? Drop() : landing_.active() ? ReadInto(arrival) : Read(arrival);
   // What the error is, reading has told; if none, there is such an entry.
   if (failed) DropErrorQueue(socket_.get());
   Deliver(result, arrival);
@@ -90,6 +95,18 @@ FillResult PolledChannel::Read(Arrival& arrival) {
   batch->Commit();
   arrival.first = batch->first_number();
   arrival.count = batch->count();
+  return result;
+}
+
+FillResult PolledChannel::ReadInto(Arrival& arrival) {
+  FillResult result;
+  std::span<uint8_t> space = landing_.Space(env_);
+  if (!space.empty()) {
+    result = transport_->FillInto(socket_.get(), space, {demand_, low_water_mark_.active()});
+    low_water_mark_.AfterRead(socket_.get(), result.bytes, result.drained);
+    landing_.Advance(result.bytes);
+  }
+  arrival.landed = space.empty() || landing_.full();
   return result;
 }
 
@@ -123,7 +140,7 @@ void PolledChannel::Deliver(const FillResult& result, Arrival& arrival) {
   bool over = arrival.error != 0 || arrival.end;
   bool stops = over || result.short_of_memory;
   if (stops) poller_.Stop();
-  if (arrival.count > 0 || stops) listener_->OnArrival(arrival);
+  if (arrival.count > 0 || arrival.landed || stops) listener_->OnArrival(arrival);
 }
 
 }  // namespace devmem

@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "receive/channel.h"
+#include "receive/landing.h"
 #include "receive/low_water_mark.h"
 #include "support/poller.h"
 #include "support/unique_fd.h"
@@ -29,6 +30,8 @@ class PolledChannel : public Channel, private Poller::Listener {
   bool HasRoom() const override { return transport_->HasRoom(); }
   bool HoldsAll() const override { return transport_->HoldsAll(); }
   int Discard() override;
+  int Land(const Napi::Value& target, double at, double length) override;
+  uint64_t EndLanding() override { return landing_.End(); }
   void Ref() override { poller_.Ref(); }
   void Unref() override { poller_.Unref(); }
   void Close(bool held) override;
@@ -48,6 +51,7 @@ class PolledChannel : public Channel, private Poller::Listener {
 
   void OnReady(bool failed) override;
   FillResult Read(Arrival& arrival);
+  FillResult ReadInto(Arrival& arrival);
   FillResult Drop();
   void Deliver(const FillResult& result, Arrival& arrival);
 
@@ -57,6 +61,7 @@ class PolledChannel : public Channel, private Poller::Listener {
   UniqueFd socket_;
   Poller poller_;
   LowWaterMark low_water_mark_;
+  Landing landing_;
   Channel::Listener* listener_ = nullptr;
   napi_env env_ = nullptr;
   Demand demand_ = Demand::kAhead;

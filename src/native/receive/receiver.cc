@@ -25,7 +25,8 @@ Napi::Function Receiver::Define(Napi::Env env) {
       {InstanceMethod<&Receiver::AddPool>("addPool"), InstanceMethod<&Receiver::Open>("open"),
        InstanceMethod<&Receiver::Resume>("resume"),
        InstanceMethod<&Receiver::CanResume>("canResume"), InstanceMethod<&Receiver::Pause>("pause"),
-       InstanceMethod<&Receiver::Discard>("discard"),
+       InstanceMethod<&Receiver::Discard>("discard"), InstanceMethod<&Receiver::Land>("land"),
+       InstanceMethod<&Receiver::EndLanding>("endLanding"),
        InstanceMethod<&Receiver::ReleaseRange>("releaseRange"),
        InstanceMethod<&Receiver::Release>("release"),
        InstanceMethod<&Receiver::SetReceiveBuffer>("setReceiveBuffer"),
@@ -101,6 +102,18 @@ Napi::Value Receiver::Discard(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), closed_ ? -EBADF : channel_->Discard());
 }
 
+// land(target: Mapping | Uint8Array, at, length) -> 0 | -errno
+Napi::Value Receiver::Land(const Napi::CallbackInfo& info) {
+  int status = closed_ ? -EBADF : channel_->Land(info[0], ToDouble(info[1]), ToDouble(info[2]));
+  return Napi::Number::New(info.Env(), status);
+}
+
+// endLanding() -> bytes that came
+Napi::Value Receiver::EndLanding(const Napi::CallbackInfo& info) {
+  uint64_t bytes = channel_ == nullptr ? 0 : channel_->EndLanding();
+  return Napi::Number::New(info.Env(), static_cast<double>(bytes));
+}
+
 // The one call into JavaScript per wake.
 void Receiver::OnArrival(const Arrival& arrival) {
   Napi::Env env = Env();
@@ -110,8 +123,8 @@ void Receiver::OnArrival(const Arrival& arrival) {
     held_ += arrival.count;
   }
   if (arrival.stalled) counters_->stalls++;
-  uint32_t flags =
-      (arrival.end ? kEnd : 0) | (arrival.stalled ? kStalled : 0) | (arrival.ahead ? kAhead : 0);
+  uint32_t flags = (arrival.end ? kEnd : 0) | (arrival.stalled ? kStalled : 0) |
+                   (arrival.ahead ? kAhead : 0) | (arrival.landed ? kLanded : 0);
   napi_value arguments[5] = {Napi::Number::New(env, arrival.first),
                              Napi::Number::New(env, arrival.count)};
   // Under load there is nothing else to tell, and each value costs.

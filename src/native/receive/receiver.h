@@ -19,6 +19,7 @@ class Receiver : public Napi::ObjectWrap<Receiver>, private Channel::Listener {
   static constexpr uint32_t kEnd = 1;
   static constexpr uint32_t kStalled = 2;
   static constexpr uint32_t kAhead = 4;
+  static constexpr uint32_t kLanded = 8;
 
   static Napi::Function Define(Napi::Env env);
 
@@ -35,6 +36,8 @@ class Receiver : public Napi::ObjectWrap<Receiver>, private Channel::Listener {
   Napi::Value CanResume(const Napi::CallbackInfo& info);
   void Pause(const Napi::CallbackInfo& info);
   Napi::Value Discard(const Napi::CallbackInfo& info);
+  Napi::Value Land(const Napi::CallbackInfo& info);
+  Napi::Value EndLanding(const Napi::CallbackInfo& info);
   Napi::Value ReleaseRange(const Napi::CallbackInfo& info);
   Napi::Value Release(const Napi::CallbackInfo& info);
   Napi::Value Held(const Napi::CallbackInfo& info);

@@ -3,7 +3,9 @@
 // nor who waits for the socket (channel.h).
 #pragma once
 
+#include <cerrno>
 #include <cstdint>
+#include <span>
 
 #include "receive/counters.h"
 #include "receive/pool.h"
@@ -42,6 +44,14 @@ class Transport {
 
   // Reads what is there, bounded by the writer's room and a budget of bytes.
   virtual FillResult Fill(int socket, BatchWriter& out, const FillOrder& order) = 0;
+
+  // Whether bytes can be read to any memory of this process.
+  virtual bool CanFillInto() const { return false; }
+  // Reads what is there to such memory, one byte at least, bounded by a budget of bytes.
+  virtual FillResult FillInto(int socket, std::span<uint8_t> space, const FillOrder& order) {
+    (void)socket, (void)space, (void)order;
+    return {.error = -EOPNOTSUPP};
+  }
 
   // Marks `count` descriptors from `index` on as released. Returns how many were not
   // before; the others are left alone.

@@ -1,44 +1,62 @@
+import { DevmemError } from '../errors.js';
 import { allOf, gather } from '../gather/gather.js';
-import type { Cursor } from '../receive/cursor.js';
+import { DmaBuf } from '../memory/dma-buf.js';
 import type { Batch } from '../receive/batch.js';
+import type { FragmentStream } from '../receive/stream.js';
 import type { Place } from './target.js';
 
 // What is copied in one go, in bytes: other sockets, and timers, have their turn between.
 const MOST_AT_ONCE = 4 * 2 ** 20;
 
-/** One readInto(): takes what comes, up to so many bytes, and has it copied. */
+/**
+ * One readInto(): takes what comes, up to so many bytes, and has it copied; or, while
+ * nothing is ready, has it received there.
+ */
 export class Filling {
-  readonly #cursor: Cursor;
+  readonly #stream: FragmentStream;
   readonly #place: Place;
   readonly #took: (bytes: number) => void;
-  // Bytes that were taken, and copies under way.
-  #taken = 0;
+  #placed = 0;
   readonly #copies = new Set<Promise<void>>();
   #error: Error | undefined;
+  // While bytes are received where they are to be: what ends the CPU's access there.
+  #endAccess: (() => void) | undefined;
 
   /** @param took - told of how many bytes are taken */
-  constructor(cursor: Cursor, place: Place, took: (bytes: number) => void) {
-    this.#cursor = cursor;
+  constructor(stream: FragmentStream, place: Place, took: (bytes: number) => void) {
+    this.#stream = stream;
     this.#place = place;
     this.#took = took;
   }
 
   /** Bytes that were taken and copied, or are being. */
   get placed(): number {
-    return this.#taken;
+    return this.#placed;
   }
 
   /** Takes what is there; true once that is all. For Cursor.request(). */
   readonly take = (): true | undefined => {
-    const { length } = this.#place;
-    while (this.#taken < length) {
+    const { cursor } = this.#stream;
+    this.endLanding();
+    while (this.#left > 0) {
       if (this.#error !== undefined) throw this.#error;
-      const batch = this.#cursor.takeUpTo(Math.min(length - this.#taken, MOST_AT_ONCE));
-      if (batch === undefined) return undefined;
+      const batch = cursor.takeUpTo(Math.min(this.#left, MOST_AT_ONCE));
+      if (batch === undefined) {
+        this.#land();
+        return undefined;
+      }
       this.#copy(batch);
     }
     return true;
   };
+
+  /** Nothing more is to be received there. To be called where it is given up. */
+  endLanding(): void {
+    if (this.#endAccess === undefined) return;
+    this.#count(this.#stream.endLanding());
+    this.#endAccess();
+    this.#endAccess = undefined;
+  }
 
   /** Resolves once no copy is under way; rejects where one failed. */
   async settle(): Promise<void> {
@@ -46,12 +64,35 @@ export class Filling {
     if (this.#error !== undefined) throw this.#error;
   }
 
-  #copy(batch: Batch): void {
-    const bytes = batch.bytesFrom(0);
-    const { target, offset } = this.#place;
-    const done = gather(batch, target, offset + this.#taken);
-    this.#taken += bytes;
+  get #left(): number {
+    return this.#place.length - this.#placed;
+  }
+
+  get #end(): number {
+    return this.#place.offset + this.#placed;
+  }
+
+  #count(bytes: number): void {
+    this.#placed += bytes;
     this.#took(bytes);
+  }
+
+  #land(): void {
+    const { target } = this.#place;
+    if (!(target instanceof DmaBuf)) {
+      // Its memory may be gone by now.
+      if (target.length < this.#end + this.#left) throw detached();
+      if (this.#stream.land(target, this.#end, this.#left)) this.#endAccess = () => {};
+    } else if (target.type !== 'cuda') {
+      const end = target.beginCpuAccess('write');
+      if (this.#stream.land(target.mapping(), this.#end, this.#left)) this.#endAccess = end;
+      else end();
+    }
+  }
+
+  #copy(batch: Batch): void {
+    const done = gather(batch, this.#place.target, this.#end);
+    this.#count(batch.bytesFrom(0));
     if (done === undefined) batch.releaseSoon();
     else this.#watch(batch, done);
   }
@@ -60,7 +101,7 @@ export class Filling {
     const copy = done
       .catch((error: unknown) => {
         this.#error ??= error as Error;
-        this.#cursor.cancel(this.take, this.#error);
+        this.#stream.cursor.cancel(this.take, this.#error);
       })
       .finally(() => {
         batch.releaseSoon();
@@ -68,4 +109,11 @@ export class Filling {
       });
     this.#copies.add(copy);
   }
+}
+
+function detached(): DevmemError {
+  return new DevmemError(
+    'ERR_DEVMEM_CLOSED',
+    'The target lost its memory: its ArrayBuffer was transferred or shrunk while bytes were read into it',
+  );
 }

@@ -179,10 +179,13 @@ export class SocketReader implements Disposable {
   async readInto(target: Target, options: ReadIntoOptions = {}): Promise<number> {
     const signal = checkReadOptions(options);
     const place = checkTarget(target, options, this.#requests.stream.bindings);
-    const filling = new Filling(this.#cursor, place, (bytes) => this.#requests.took(bytes, bytes));
-    const atEnd = (): true => true;
+    const { stream } = this.#requests;
+    const filling = new Filling(stream, place, (bytes) => this.#requests.took(bytes, bytes));
+    const giveUp = (): void => {
+      filling.endLanding();
+    };
     try {
-      await this.#requests.make(filling.take, atEnd, { signal });
+      await this.#requests.make(filling.take, () => true as const, { signal, giveUp });
     } finally {
       await filling.settle();
     }

@@ -208,6 +208,11 @@ export class Cursor {
     for (const batch of this.#batches) see(batch);
   }
 
+  /** What somebody waits for may be there, although no batch came. */
+  again(): void {
+    this.#meet();
+  }
+
   /** Comes next after all that is there. */
   push(batch: Batch): void {
     this.#batches.push(batch);

@@ -10,7 +10,7 @@ import { channel } from 'node:diagnostics_channel';
 
 import { DevmemError, systemError } from '../errors.js';
 import type { DmaBuf } from '../memory/dma-buf.js';
-import { type Layout, native, type OnBatch, type Receiver } from '../native.js';
+import { type Layout, type Mapping, native, type OnBatch, type Receiver } from '../native.js';
 import { Batch } from './batch.js';
 import type { Binding } from './binding.js';
 import { Cursor, type Supply } from './cursor.js';
@@ -240,6 +240,24 @@ export class FragmentStream implements Lessor, Supply, Waiter {
     else this.#polling = true;
   }
 
+  /**
+   * Has what comes next copied straight to a place, where the transport can: with nothing
+   * before it at the cursor. Needs no memory of the bindings'.
+   *
+   * @returns whether it is so, until endLanding()
+   */
+  land(target: Mapping | Uint8Array, at: number, length: number): boolean {
+    if (this.#over || this.#receiver.land(target, at, length) !== 0) return false;
+    this.#endStall();
+    this.wanted();
+    return true;
+  }
+
+  /** @returns how many bytes came there */
+  endLanding(): number {
+    return this.#receiver.endLanding();
+  }
+
   /** Supply */
   handedOut(batch: Batch): void {
     this.#unreleased.handedOut(batch);
@@ -269,6 +287,7 @@ export class FragmentStream implements Lessor, Supply, Waiter {
   }
 
   #heed(flags: number): void {
+    if ((flags & this.#flags.landed) !== 0) this.cursor.again();
     if ((flags & this.#flags.stalled) !== 0) this.#beginStall();
     if ((flags & this.#flags.ahead) === 0) return;
     // Reading goes on for whoever waits, or begins to.

@@ -36,13 +36,10 @@ function byAccessors(batch: Batch, _memory: DmaBuf, look: Look): void {
   }
 }
 
-// Linear bytes are in no run.
 function byRuns(batch: Batch, memory: DmaBuf, look: Look): void {
-  if (batch.linearLength > 0) {
-    byForEach(batch, memory, look);
-    return;
+  for (const { offset, size, bytes } of batch.runs()) {
+    look(bytes ?? stretch(memory, offset, size));
   }
-  for (const { offset, size } of batch.runs()) look(stretch(memory, offset, size));
 }
 
 /** Of a batch that is whole. */
