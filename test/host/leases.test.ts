@@ -111,7 +111,7 @@ describe('leases of fragments in host memory', () => {
     await bound[Symbol.asyncDispose]();
 
     const verifier = new Verifier();
-    for (const { offset, size } of places) verifier.look(view.subarray(offset!, offset! + size));
+    for (const { offset, size } of places) verifier.look(view.subarray(offset, offset! + size));
     expect(verifier.bytes).toBe(50_000);
     hoard.releaseAll();
   });

@@ -28,7 +28,8 @@ export function gather(batch: Batch, target: Target, at: number): Done {
       const done = copy(batch, stretch, target, to);
       if (done !== undefined) pending.push(done);
     } catch (error) {
-      pending.push(Promise.reject(error));
+      const reason = error as Error;
+      pending.push(Promise.reject(reason));
       break;
     }
     first += stretch.count;

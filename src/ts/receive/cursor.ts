@@ -271,7 +271,7 @@ export class Cursor {
             if (taken === undefined) return false;
             resolve(taken);
           } catch (error) {
-            reject(error as Error);
+            reject(error instanceof Error ? error : new Error(String(error), { cause: error }));
           }
           disobey?.();
           return true;
@@ -392,5 +392,6 @@ const NOBODY: Lessor = {
 };
 
 function rejected(error: unknown): Promise<never> {
-  return Promise.reject(error);
+  const reason = error as Error;
+  return Promise.reject(reason);
 }
