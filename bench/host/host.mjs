@@ -8,7 +8,13 @@ import { parseJson } from '../lib/json.mjs';
 import { median, pairedRatio } from '../lib/statistics.mjs';
 import { compileSource, startSource } from '../peer/source.mjs';
 import { idleFigures, measureIdle } from './idle.mjs';
-import { measureGrowth, measureThroughput, throughputFigures } from './throughput.mjs';
+import {
+  fillingFigures,
+  measureFilling,
+  measureGrowth,
+  measureThroughput,
+  throughputFigures,
+} from './throughput.mjs';
 
 /** @typedef {{ p50: number, p99: number }} Latency */
 /** @typedef {{ copy: Latency[], netSocket: Latency[] }} Latencies */
@@ -41,6 +47,7 @@ export async function host({ quick, note }) {
   const one = await measureThroughput(source, { ...streams, connections: 1, note });
   const eight = await measureThroughput(source, { ...streams, connections: 8, note });
   const sixtyFour = await measureThroughput(source, { ...streams, connections: 64, note });
+  const filling = await measureFilling(source, { ...streams, note });
   const resident = await measureGrowth(source, { ...growth, note });
   note('round trips');
   const args = [LATENCY, HOST, source.port, latency.rounds, latency.trips].map(String);
@@ -53,13 +60,20 @@ export async function host({ quick, note }) {
       ...throughputFigures(one, 1),
       ...throughputFigures(eight, 8),
       ...throughputFigures(sixtyFour, 64),
+      ...fillingFigures(filling),
       rssMiB: resident.at(-1) ?? NaN,
       rssGrowthMiB: (resident.at(-1) ?? NaN) - (resident[0] ?? NaN),
       rssGrowthOverGiB: growth.bytes / GiB,
       ...latencyFigures(latencies),
       ...idleFigures(idling, idle),
     },
-    samples: { streams: { one, eight, sixtyFour }, residentMiB: resident, latencies, idle: idling },
+    samples: {
+      streams: { one, eight, sixtyFour },
+      filling,
+      residentMiB: resident,
+      latencies,
+      idle: idling,
+    },
   };
 }
 

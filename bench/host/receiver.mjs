@@ -8,7 +8,7 @@ import { createInterface } from 'node:readline';
 import { performance } from 'node:perf_hooks';
 
 import { parseJson } from '../lib/json.mjs';
-import { RECEIVERS } from './receivers.mjs';
+import { FILLERS, RECEIVERS } from './receivers.mjs';
 
 /**
  * @typedef {object} Sample
@@ -20,7 +20,7 @@ import { RECEIVERS } from './receivers.mjs';
  */
 
 const [kind = '', host = '', port] = process.argv.slice(2);
-const open = RECEIVERS[kind];
+const open = RECEIVERS[kind] ?? FILLERS[kind];
 if (open === undefined) throw new Error(`no receiver '${kind}'`);
 const { receive, close } = await open(host, Number(port));
 

@@ -17,6 +17,9 @@ export const BUFFER = 2 * MiB;
  * @property {() => Promise<void>} close
  */
 
+/** What contiguous memory is made of, filled over and over. */
+export const TARGET = 256 * MiB;
+
 /** @type {Record<string, (host: string, port: number) => Promise<Receiver>>} */
 export const RECEIVERS = {
   batches: (host, port) =>
@@ -84,6 +87,40 @@ export const RECEIVERS = {
       },
       close: async () => {},
     };
+  },
+};
+
+/**
+ * To contiguous memory.
+ * @type {Record<string, (host: string, port: number) => Promise<Receiver>>}
+ */
+export const FILLERS = {
+  readInto: (host, port) => {
+    const target = new Uint8Array(TARGET).fill(1);
+    return copying(host, port, async (socket) => {
+      const reader = socket.reader();
+      let total = 0;
+      for (let bytes = TARGET; bytes === TARGET; total += bytes) {
+        bytes = await reader.readInto(target);
+      }
+      return total;
+    });
+  },
+
+  netArrayBuffer: (host, port) => {
+    const target = new Uint8Array(TARGET).fill(1);
+    return plain(host, port, async (socket) => {
+      let total = 0;
+      socket.on('data', (chunk) => {
+        const at = total % TARGET;
+        const head = chunk.subarray(0, TARGET - at);
+        target.set(head, at);
+        if (head.length < chunk.length) target.set(chunk.subarray(head.length), 0);
+        total += chunk.length;
+      });
+      await once(socket, 'end');
+      return total;
+    });
   },
 };
 

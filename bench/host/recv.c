@@ -3,7 +3,10 @@
  * TCP answers each call with an acknowledgement, which over loopback is handled here and
  * now, the sender's part in it included: few calls that take much cost the least.
  *
- *   recv HOST PORT BYTES CONNECTIONS BUFFER
+ *   recv HOST PORT BYTES CONNECTIONS BUFFER [TARGET]
+ *
+ * With a TARGET one connection is read into that many bytes, one behind the other, which
+ * are filled over and over; and by no more than BUFFER bytes a call.
  *
  * Asks for BYTES on each connection, reads them all, and prints JSON: seconds from the
  * first byte to the last, CPU seconds (user, system), calls. One connection is read by
@@ -29,6 +32,25 @@
 static uint64_t calls;
 static char *buffer;
 static size_t size;
+
+static uint64_t fill(int fd, size_t target)
+{
+	uint64_t total = 0;
+	size_t at = 0;
+	ssize_t got;
+
+	do {
+		size_t left = target - at;
+
+		calls++;
+		got = recv(fd, buffer + at, left < size ? left : size, 0);
+		if (got < 0)
+			fail("recv");
+		total += (uint64_t)got;
+		at = (at + (size_t)got) % target;
+	} while (got > 0);
+	return total;
+}
 
 static uint64_t read_one(int fd)
 {
@@ -99,17 +121,19 @@ int main(int argc, char **argv)
 {
 	struct rusage usage;
 	uint64_t bytes, total;
+	size_t target;
 	double start, end;
 	int count, *fds;
 	char *memory;
 
-	if (argc != 6)
+	if (argc != 6 && argc != 7)
 		return 64;
 	bytes = strtoull(argv[3], NULL, 10);
 	count = atoi(argv[4]);
 	size = strtoull(argv[5], NULL, 10);
+	target = argc == 7 ? strtoull(argv[6], NULL, 10) : 0;
 	/* Of the same kind as the copy transport's memory. */
-	memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE,
+	memory = mmap(NULL, target ? target : size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE,
 		      -1, 0);
 	fds = calloc((size_t)count, sizeof(*fds));
 	if (memory == MAP_FAILED || !fds)
@@ -118,7 +142,10 @@ int main(int argc, char **argv)
 	start = now();
 	for (int i = 0; i < count; i++)
 		fds[i] = ask_for(argv[1], argv[2], bytes);
-	total = count == 1 ? read_one(fds[0]) : read_many(fds, count);
+	if (target)
+		total = fill(fds[0], target);
+	else
+		total = count == 1 ? read_one(fds[0]) : read_many(fds, count);
 	end = now();
 	getrusage(RUSAGE_SELF, &usage);
 	printf("{\"bytes\":%llu,\"seconds\":%.6f,\"user\":%.6f,\"system\":%.6f,\"calls\":%llu}\n",

@@ -9,7 +9,7 @@ import { compile } from '../lib/compile.mjs';
 import { parseJson } from '../lib/json.mjs';
 import { median, pairedRatio } from '../lib/statistics.mjs';
 import { Worker } from '../lib/worker.mjs';
-import { BUFFER, RECEIVERS } from './receivers.mjs';
+import { BUFFER, FILLERS, RECEIVERS, TARGET } from './receivers.mjs';
 
 /** @typedef {import('./receiver.mjs').Sample} Sample */
 /** @typedef {import('../peer/source.mjs').Source} Source */
@@ -39,6 +39,42 @@ export async function measureThroughput(source, { bytes, connections, rounds, no
   return alternate(contenders, rounds, (name, round) => {
     note(`${connections} connection(s), round ${round + 1} of ${rounds}: ${name}`);
   });
+}
+
+/**
+ * Rounds of one stream, received to contiguous memory in all ways in turn.
+ * @param {Source} source
+ * @param {{ bytes: number, rounds: number, note: (text: string) => void }} options
+ * @returns {Promise<Samples>}
+ */
+export async function measureFilling(source, { bytes, rounds, note }) {
+  const recv = compile('recv', ['bench/host/recv.c']);
+  const args = [source.host, source.port, bytes, 1, BUFFER, TARGET].map(String);
+  /** @type {Record<string, () => Promise<Sample>>} */
+  const contenders = {
+    c: async () => /** @type {Sample} */ (parseJson((await execute(recv, args)).stdout)),
+  };
+  for (const kind of Object.keys(FILLERS)) {
+    contenders[kind] = () => receive(kind, source, { bytes, connections: 1 });
+  }
+  return alternate(contenders, rounds, (name, round) => {
+    note(`to contiguous memory, round ${round + 1} of ${rounds}: ${name}`);
+  });
+}
+
+/**
+ * GB/s and CPU seconds per GB of each, and the ratios that have targets.
+ * @param {Samples} samples of measureFilling()
+ */
+export function fillingFigures({ c = [], readInto = [], netArrayBuffer = [] }) {
+  return {
+    readIntoGBps: median(readInto.map(rate)),
+    readIntoCpuPerGB: median(readInto.map(cpu)),
+    readIntoVsC: pairedRatio(readInto.map(rate), c.map(rate)),
+    readIntoCpuVsC: pairedRatio(readInto.map(cpu), c.map(cpu)),
+    readIntoVsArrayBuffer: pairedRatio(readInto.map(rate), netArrayBuffer.map(rate)),
+    readIntoCpuVsArrayBuffer: pairedRatio(readInto.map(cpu), netArrayBuffer.map(cpu)),
+  };
 }
 
 /**

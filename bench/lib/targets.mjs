@@ -48,6 +48,12 @@ export const TARGETS = [
     limit: 90,
     what: 'ns per fragment, for await of a socket',
   },
+  {
+    key: 'micro.takeNs',
+    holds: 'atMost',
+    limit: 400,
+    what: 'ns per reader.take() of 4 KiB that lie in two fragments, with its release',
+  },
   { key: 'micro.parseNs', holds: 'atMost', limit: 12, what: 'ns per record, parsed in C++' },
   { key: 'micro.releaseNs', holds: 'atMost', limit: 5, what: 'ns per fragment, batch.release()' },
   {
@@ -115,6 +121,18 @@ export const TARGETS = [
     holds: 'atMost',
     limit: 1,
     what: "CPU per GB of the copy transport, of net.Socket's onread, 64 connections",
+  },
+  {
+    key: 'host.readIntoVsC',
+    holds: 'atLeast',
+    limit: 0.95,
+    what: 'throughput of readInto(), of a C program that receives into the same memory',
+  },
+  {
+    key: 'host.readIntoVsArrayBuffer',
+    holds: 'atLeast',
+    limit: 1.5,
+    what: "throughput of readInto(), of net.Socket's 'data' copied into one array",
   },
   {
     key: 'host.rssGrowthMiB',

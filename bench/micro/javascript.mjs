@@ -6,14 +6,22 @@
 import { performance } from 'node:perf_hooks';
 
 import { BatchIterator, FragmentIterator } from '../../dist/net/iterators.js';
+import { SocketReader } from '../../dist/reader/reader.js';
 import { alternate } from '../lib/alternate.mjs';
 import { BatchSource, readyCursor } from './hand-made.mjs';
 
 const BATCH = 64;
+// Bytes of each fragment.
+const FRAGMENT = 4096;
 // Of one sample: some milliseconds, which a scheduler's tick does not fall into often.
 const BATCHES = 4000;
 const BATCHES_AWAITED = 1500;
 const WARM_UP = 3;
+
+/** @typedef {{ cursor: import('../../dist/receive/cursor.js').Cursor, bindings: never[] }} Stream */
+const InternalReader = /** @type {new (stream: Stream, unlock: () => void) => SocketReader} */ (
+  /** @type {unknown} */ (SocketReader)
+);
 
 const rounds = Number(process.argv[2]);
 const source = new BatchSource(BATCH);
@@ -96,6 +104,19 @@ async function fragIter() {
   }
 }
 
+// Of a reader whose every call ends inside a fragment.
+async function take() {
+  const stream = { cursor: cursor(), bindings: [] };
+  const reader = new InternalReader(stream, () => {});
+  const all = BATCHES_AWAITED * BATCH;
+  (await reader.take(FRAGMENT / 2)).release();
+  for (let i = 1; i < all; i++) {
+    const span = await reader.take(FRAGMENT);
+    span.forEach(consume);
+    span.release();
+  }
+}
+
 /**
  * The least that an async iterator can do: a promise and a result for each step.
  * @implements {AsyncIterableIterator<{ offset: number, size: number }, undefined>}
@@ -138,6 +159,7 @@ const contenders = {
   emptyIter: timed(emptyIter, BATCHES_AWAITED),
   batchIter: timed(batchIter, BATCHES_AWAITED),
   fragIter: timed(fragIter, BATCHES_AWAITED),
+  take: timed(take, BATCHES_AWAITED),
 };
 
 await alternate(contenders, WARM_UP);
