@@ -24,6 +24,12 @@ interface Program {
 const SOCKET = `
   import { consume, consumeBytes, expectAllConsumed, openSocket } from './surroundings.mjs';
   const socket = await openSocket();`;
+/** A connection with such bytes, and the stream's end. */
+const socketOf = (bytes: string): string => `
+  import { DmaBuf } from 'devmem-tcp';
+  import { consume, consumeBytes, expectUsed, openSocket } from './surroundings.mjs';
+  const socket = await openSocket(${bytes});
+  void [DmaBuf, consume, consumeBytes, expectUsed];`;
 const MEMORY = `
   import { bindRx, DmaBuf } from 'devmem-tcp';
   await using memory = await DmaBuf.allocate({ size: 2 ** 20 });`;
@@ -74,6 +80,44 @@ const PROGRAMS: Program[] = [
       import { handMemoryTo } from './surroundings.mjs';`,
     after: 'await handMemoryTo(server);',
     mayLack: 'ENOENT',
+  },
+  {
+    document: 'docs/reading.md',
+    words: 'new Float32Array(65536)',
+    before: socketOf('Buffer.from(new Float32Array(65536).fill(2.5).buffer)'),
+    after: "if (bytes !== 262_144 || tensor[65535] !== 2.5) throw new Error('other bytes');",
+  },
+  {
+    document: 'docs/reading.md',
+    words: 'const weights =',
+    before: socketOf('Buffer.concat([Buffer.alloc(300_000, 1), Buffer.alloc(200_000, 2)])'),
+    after: `
+      const seen = [0, 299_999, 300_000, 524_288, 724_287].map((at) => weights.read(at, 1)[0]);
+      if (seen.join() !== '1,1,0,2,2') throw new Error(seen.join());`,
+  },
+  {
+    document: 'docs/reading.md',
+    words: 'reader.take(100_000)',
+    before: socketOf('Buffer.alloc(100_000)'),
+    after: 'expectUsed(100_000);',
+  },
+  {
+    document: 'docs/reading.md',
+    words: 'reader.peek(1)',
+    before: socketOf("Buffer.from([1, 2, 3, 4, 0, 0, 0, 5, ...Buffer.from('hello')])"),
+    after: 'if (reader.position !== 13) throw new Error(String(reader.position));',
+  },
+  {
+    document: 'docs/reading.md',
+    words: 'reader.readUntil(',
+    before: socketOf("Buffer.from('HTTP/1.1 200 OK\\r\\n\\r\\nbody')"),
+    after: 'if (reader.position !== 19) throw new Error(String(reader.position));',
+  },
+  {
+    document: 'docs/reading.md',
+    words: 'reader.records({',
+    before: socketOf('Buffer.from([0, 0, 0, 2, 7, 7, 0, 0, 0, 0, 0, 0, 0, 1, 7])'),
+    after: 'expectUsed(3);',
   },
   { document: 'docs/memory.md', words: "type: 'dma-heap'", mayLack: 'ENOENT' },
   {

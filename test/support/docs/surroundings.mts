@@ -36,23 +36,28 @@ export function expectAllConsumed(): void {
   throw new Error(`${inMemory} bytes in memory and ${linear} others were used`);
 }
 
+/** @throws unless so many bytes were used, wherever they were */
+export function expectUsed(bytes: number): void {
+  if (inMemory + linear !== bytes) throw new Error(`${inMemory} and ${linear} bytes were used`);
+}
+
 /** A binding that needs no NIC. */
 export async function bindCopy(): Promise<Binding> {
   const memory = await DmaBuf.allocate({ type: 'host', size: 2 ** 20 });
   return bindRx({ memory, mode: 'copy' });
 }
 
-/** A connection with bytes of both kinds, and the stream's end. */
-export async function openSocket(): Promise<DevmemSocket> {
+/** A connection with bytes of both kinds (or those given), and the stream's end. */
+export async function openSocket(bytes?: Uint8Array): Promise<DevmemSocket> {
   const binding = await bindCopy();
   const listening = net.createServer({ pauseOnConnect: true }).listen(0);
   await once(listening, 'listening');
   const { port } = listening.address() as net.AddressInfo;
   const accepted = once(listening, 'connection') as Promise<[net.Socket]>;
-  net.connect(port).end(Buffer.alloc(BYTES));
+  net.connect(port).end(bytes ?? Buffer.alloc(BYTES));
   const [socket] = await accepted;
   listening.close();
-  return adopt(socket, { binding, head: HEAD });
+  return adopt(socket, bytes === undefined ? { binding, head: HEAD } : { binding });
 }
 
 export async function openServer(): Promise<{ server: DevmemServer; binding: Binding }> {
