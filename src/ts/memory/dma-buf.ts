@@ -1,6 +1,7 @@
 /** Memory to receive into. */
 import { constants as bufferConstants } from 'node:buffer';
 import { constants as osConstants } from 'node:os';
+import { inspect } from 'node:util';
 
 import {
   checkInteger,
@@ -12,6 +13,7 @@ import {
   systemError,
 } from '../errors.js';
 import { type Mapping, native } from '../native.js';
+import { portrait } from '../portrait.js';
 import { allocate, type AllocateOptions } from './allocate.js';
 import type { Backing, BackingType } from './backing.js';
 import { importDmaBuf, type ImportOptions } from './import.js';
@@ -250,6 +252,14 @@ export class DmaBuf implements AsyncDisposable {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  /** @internal */
+  [inspect.custom](): object {
+    return portrait('DmaBuf', () => {
+      const { type, size, devicePtr, exporter, closed } = this;
+      return { type, size, devicePtr, exporter, fd: closed ? undefined : this.fd, closed };
+    });
   }
 
   #sync(flags: number): void {

@@ -1,8 +1,10 @@
 import { EventEmitter, once } from 'node:events';
 import net from 'node:net';
+import { inspect } from 'node:util';
 
 import { onAbort, throwIfAborted } from '../abort.js';
 import { checkInteger, DevmemError, invalidArgType } from '../errors.js';
+import { portrait } from '../portrait.js';
 import type { Binding, Bindings } from '../receive/binding.js';
 import { receiveFrom } from './adopt.js';
 import { checkAddition, checkBindings, type CheckedBindings } from './bindings.js';
@@ -211,6 +213,15 @@ export class DevmemServer extends EventEmitter implements AsyncDisposable {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  /** @internal */
+  [inspect.custom](): object {
+    return portrait('DevmemServer', () => {
+      const { listening, maxConnections } = this;
+      const connections = this.#sockets.size;
+      return { listening, address: this.address(), connections, maxConnections };
+    });
   }
 
   #checkIdle(): void {

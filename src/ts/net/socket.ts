@@ -2,9 +2,11 @@ import { EventEmitter } from 'node:events';
 import type net from 'node:net';
 import type { Writable } from 'node:stream';
 import { ReadableStream } from 'node:stream/web';
+import { inspect } from 'node:util';
 
 import { onAbort } from '../abort.js';
 import { checkObject, DevmemError, invalidArgType } from '../errors.js';
+import { portrait } from '../portrait.js';
 import { SocketReader } from '../reader/reader.js';
 import type { Batch } from '../receive/batch.js';
 import type { Binding } from '../receive/binding.js';
@@ -269,6 +271,22 @@ export class DevmemSocket extends EventEmitter implements AsyncIterable<Fragment
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  /** @internal */
+  [inspect.custom](): object {
+    return portrait('DevmemSocket', () => {
+      const { transport, localAddress, localPort, remoteAddress, remotePort } = this;
+      const ends = { localAddress, localPort, remoteAddress, remotePort };
+      const { closed, error } = this;
+      return {
+        transport,
+        ...ends,
+        heldFragments: this.#stream.held,
+        closed,
+        error: error?.message,
+      };
+    });
   }
 
   /** @internal Whether an error that its user throws comes of how the connection ended. */

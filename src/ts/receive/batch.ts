@@ -1,5 +1,8 @@
+import { inspect } from 'node:util';
+
 import { DevmemError, outOfRange } from '../errors.js';
 import type { DmaBuf } from '../memory/dma-buf.js';
+import { portrait } from '../portrait.js';
 import { type Fragment, FragmentLease } from './fragment.js';
 import type { Lease } from './lease.js';
 import type { DeviceCallback, LinearCallback, Payload, Run } from './payload.js';
@@ -166,6 +169,16 @@ export class Batch implements Payload {
 
   [Symbol.dispose](): void {
     this.release();
+  }
+
+  /** @internal */
+  [inspect.custom](): object {
+    return portrait('Batch', () => {
+      const { length, released } = this;
+      if (released) return { length, released };
+      const { byteLength, linearLength } = this;
+      return { length, byteLength, linearLength, released };
+    });
   }
 
   /** @internal As `offset()`; undefined for a linear fragment, whose bytes are elsewhere. */

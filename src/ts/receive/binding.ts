@@ -1,8 +1,10 @@
 /** Memory bound for receiving: what sockets receive into, and by which transport. */
 import { channel } from 'node:diagnostics_channel';
 import { EventEmitter } from 'node:events';
+import { inspect } from 'node:util';
 
 import type { DmaBuf } from '../memory/dma-buf.js';
+import { portrait } from '../portrait.js';
 import type { MemoryPool } from './pool.js';
 import type { Transport, TransportName } from './transports/transport.js';
 
@@ -240,6 +242,16 @@ export class Binding
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  /** @internal */
+  [inspect.custom](): object {
+    return portrait('Binding', () => {
+      const { transport, id, interface: name, queues, rxPageSize, memory } = this;
+      const { heldBytes, heldLimit, closed, fallback } = this;
+      const of = { transport, id, interface: name, queues, rxPageSize, memory };
+      return { ...of, heldBytes, heldLimit, closed, fallback: fallback?.message };
+    });
   }
 }
 

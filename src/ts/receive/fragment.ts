@@ -1,4 +1,7 @@
+import { inspect } from 'node:util';
+
 import type { DmaBuf } from '../memory/dma-buf.js';
+import { portrait } from '../portrait.js';
 import type { Batch } from './batch.js';
 
 /** What all fragments have. */
@@ -102,5 +105,17 @@ export class FragmentLease implements Disposable {
 
   [Symbol.dispose](): void {
     this.release();
+  }
+
+  /** @internal */
+  [inspect.custom](): object {
+    return portrait('Fragment', () => {
+      const { released } = this;
+      if (released) return { released };
+      const { kind, offset, size, dmabufId, bytes } = this;
+      return kind === 'device'
+        ? { kind, offset, size, dmabufId, released }
+        : { kind, size, bytes, released };
+    });
   }
 }

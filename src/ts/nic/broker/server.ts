@@ -1,10 +1,12 @@
 /** The broker: holds the privilege to bind queues for processes that lack it. */
 import { EventEmitter } from 'node:events';
+import { inspect } from 'node:util';
 
 import { DevmemError } from '../../errors.js';
 import { StrangersConnection, UnixListener } from '../../ipc/listener.js';
 import { closeStrangers } from '../../ipc/strangers.js';
 import type { Credentials, OwnedFd } from '../../native.js';
+import { portrait } from '../../portrait.js';
 import { type Listening, listenAt, listenWith } from './listen.js';
 import { type BrokerOptions, checkBrokerOptions, type CheckedBrokerOptions } from './options.js';
 import { Seats } from './seats.js';
@@ -74,6 +76,14 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  /** @internal */
+  [inspect.custom](): object {
+    return portrait('Broker', () => {
+      const { socket, clients } = this;
+      return { socket, clients, closed: this.#closing !== undefined };
+    });
   }
 
   async #close(): Promise<void> {
