@@ -7,16 +7,16 @@ import { Lease } from '../../dist/receive/lease.js';
 /** @typedef {import('../../dist/receive/lease.js').Lessor} Lessor */
 /** @typedef {import('../../dist/receive/ring.js').Columns} Columns */
 /**
- * The constructor, which the published types leave out.
- * @typedef {new (
+ * What makes batches, which the published types leave out.
+ * @typedef {{ make(
  *   lease: Lease,
  *   columns: Columns,
  *   base: number,
  *   linear: Uint8Array | undefined,
- * ) => Batch} BatchConstructor
+ * ): Batch }} BatchMaker
  */
 
-const InternalBatch = /** @type {BatchConstructor} */ (/** @type {unknown} */ (Batch));
+const InternalBatch = /** @type {BatchMaker} */ (/** @type {unknown} */ (Batch));
 
 const CAPACITY = 1024;
 const PAGE = 4096;
@@ -74,7 +74,7 @@ export class BatchSource {
     if (this.#base + this.#size > CAPACITY) this.#base = 0;
     const base = this.#base;
     this.#base += this.#size;
-    return new InternalBatch(
+    return InternalBatch.make(
       new Lease(this.lessor, base, this.#size),
       this.#columns,
       base,

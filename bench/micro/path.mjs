@@ -16,8 +16,8 @@ import { alternate } from '../lib/alternate.mjs';
 /** @typedef {import('../../dist/index.js').DevmemSocket} DevmemSocket */
 /** @typedef {import('../../dist/index.js').Batch} Batch */
 /** @typedef {import('../../dist/index.js').Fragment} Fragment */
-/** The constructor, which the published types leave out.
- * @typedef {new (parts: object) => import('../../dist/index.js').Binding} BindingConstructor */
+/** What makes bindings, which the published types leave out.
+ * @typedef {{ make(parts: object): import('../../dist/index.js').Binding }} BindingMaker */
 
 const MiB = 2 ** 20;
 const HOST = '127.0.0.1';
@@ -29,8 +29,8 @@ const rounds = Number(process.argv[2]);
 const fragments = Number(process.env.BENCH_FRAGS);
 
 const memory = await DmaBuf.allocate({ type: 'host', size: 128 * MiB });
-const InternalBinding = /** @type {BindingConstructor} */ (/** @type {unknown} */ (Binding));
-const binding = new InternalBinding({
+const InternalBinding = /** @type {BindingMaker} */ (/** @type {unknown} */ (Binding));
+const binding = InternalBinding.make({
   transport: cmsg,
   pool: MemoryPool.reserve(memory),
   id: 1,

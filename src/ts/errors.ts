@@ -166,6 +166,12 @@ export function outOfRange(name: string, range: string, value: unknown): RangeEr
   return withCode(new RangeError(message), 'ERR_OUT_OF_RANGE');
 }
 
+/** A TypeError for `new` of what only this package makes; `instead` does it. */
+export function illegalConstructor(name: string, instead: string): TypeError {
+  const message = `Illegal constructor: a ${name} is made by ${instead}, not by new`;
+  return withCode(new TypeError(message), 'ERR_ILLEGAL_CONSTRUCTOR');
+}
+
 function describe(value: unknown): string {
   if (value === undefined || value === null) return String(value);
   if (typeof value === 'function') return `function ${value.name}`;

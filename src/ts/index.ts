@@ -32,10 +32,10 @@ export type { ListenOptions } from './net/listen-options.js';
 export {
   type ConnectionHandler,
   createServer,
-  type DevmemServer,
+  DevmemServer,
   type ServerOptions,
 } from './net/server.js';
-export type { BatchesOptions, DevmemSocket, SocketStats } from './net/socket.js';
+export { type BatchesOptions, DevmemSocket, type SocketStats } from './net/socket.js';
 export type { SocketOptions } from './net/socket-options.js';
 export type { BindRxOptions, Mode } from './nic/bind-options.js';
 export { bindRx } from './nic/bind-rx.js';
@@ -66,14 +66,14 @@ export type {
 export type { SocketReader } from './reader/reader.js';
 export type { StreamRecord } from './reader/records.js';
 export type { Span } from './reader/span.js';
-export type { Batch } from './receive/batch.js';
-export type {
+export { Batch } from './receive/batch.js';
+export {
   Binding,
-  BindingLostMessage,
-  Bindings,
-  InterfaceMessage,
-  PagePool,
-  RxQueue,
+  type BindingLostMessage,
+  type Bindings,
+  type InterfaceMessage,
+  type PagePool,
+  type RxQueue,
 } from './receive/binding.js';
 export type { DeviceFragment, Fragment, LinearFragment } from './receive/fragment.js';
 export type {

@@ -1,5 +1,5 @@
 /**
- * Constructors that the published types leave out (`stripInternal`): users get
+ * Functions that the published types leave out (`stripInternal`): users get
  * these objects from the package, tests make them by hand.
  */
 import { Batch } from '../../dist/receive/batch.js';
@@ -22,14 +22,14 @@ export function makeBatch(
   count: number,
   linear: Uint8Array | undefined,
 ): Batch {
-  const Internal = Batch as unknown as new (...parts: unknown[]) => Batch;
-  return new Internal(new Lease(lessor, first, count), columns, base, linear);
+  const Internal = Batch as unknown as { make(...parts: unknown[]): Batch };
+  return Internal.make(new Lease(lessor, first, count), columns, base, linear);
 }
 
 /** The devmem transport over memory that no kernel has bound. */
 export function bindUnbound(memory: DmaBuf, parts: Partial<BindingParts> = {}): Binding {
-  const Internal = Binding as unknown as new (parts: object) => Binding;
-  return new Internal({
+  const Internal = Binding as unknown as { make(parts: object): Binding };
+  return Internal.make({
     transport: cmsg,
     pool: MemoryPool.reserve(memory),
     id: 1,

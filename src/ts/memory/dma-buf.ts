@@ -3,6 +3,7 @@ import { constants as bufferConstants } from 'node:buffer';
 import { constants as osConstants } from 'node:os';
 import { inspect } from 'node:util';
 
+import { checkMaker, MAKER } from '../construction.js';
 import {
   checkInteger,
   checkOneOf,
@@ -51,7 +52,8 @@ export class DmaBuf implements AsyncDisposable {
   #view: Uint8Array | undefined;
   #closed = false;
 
-  private constructor(backing: Backing) {
+  private constructor(maker: symbol, backing: Backing) {
+    checkMaker(maker, 'DmaBuf', 'DmaBuf.allocate() or DmaBuf.import()');
     this.type = backing.type;
     this.size = backing.size;
     this.devicePtr = backing.device?.devicePtr;
@@ -71,7 +73,7 @@ export class DmaBuf implements AsyncDisposable {
    *   dma-bufs is missing, or CUDA refuses
    */
   static async allocate(options: AllocateOptions): Promise<DmaBuf> {
-    return new DmaBuf(await allocate(options));
+    return new DmaBuf(MAKER, await allocate(options));
   }
 
   /**
@@ -83,7 +85,7 @@ export class DmaBuf implements AsyncDisposable {
    * @throws SystemError EBADF for a descriptor that is not open
    */
   static async import(options: ImportOptions): Promise<DmaBuf> {
-    return new DmaBuf(await importDmaBuf(options));
+    return new DmaBuf(MAKER, await importDmaBuf(options));
   }
 
   /** @internal Who receives into the memory, or did last. */

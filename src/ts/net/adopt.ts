@@ -51,7 +51,7 @@ export function receiveFrom(
 ): DevmemSocket {
   const stream = streamFor(socket, bindings);
   try {
-    return new DevmemSocket(socket, stream, options);
+    return DevmemSocket.make(socket, stream, options);
   } catch (error) {
     stream.detach();
     throw error;

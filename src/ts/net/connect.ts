@@ -33,7 +33,7 @@ export async function connect(options: ConnectOptions): Promise<DevmemSocket> {
   const stream = streamFor(socket, checked.bindings);
   try {
     await connected(socket, checked);
-    return new DevmemSocket(socket, stream, checked.socketOptions);
+    return DevmemSocket.make(socket, stream, checked.socketOptions);
   } catch (error) {
     stream.detach();
     socket.destroy();

@@ -3,6 +3,7 @@ import net from 'node:net';
 import { inspect } from 'node:util';
 
 import { onAbort, throwIfAborted } from '../abort.js';
+import { checkMaker, MAKER } from '../construction.js';
 import { checkInteger, DevmemError, invalidArgType } from '../errors.js';
 import { portrait } from '../portrait.js';
 import type { Binding, Bindings } from '../receive/binding.js';
@@ -62,8 +63,12 @@ export class DevmemServer extends EventEmitter implements AsyncDisposable {
   #starting: Promise<unknown> | undefined;
   #closing: Promise<void> | undefined;
 
-  /** @internal */
-  constructor(options: ServerOptions, handler: ConnectionHandler | undefined) {
+  private constructor(
+    maker: symbol,
+    options: ServerOptions,
+    handler: ConnectionHandler | undefined,
+  ) {
+    checkMaker(maker, 'DevmemServer', 'createServer()');
     super();
     const { binding, signal, lowWaterMark, closeTimeout, ...netOptions } = options;
     this.#bindings = checkBindings(binding);
@@ -86,6 +91,11 @@ export class DevmemServer extends EventEmitter implements AsyncDisposable {
     this.#server.on('close', () => this.emit('close'));
     this.#server.on('drop', (addresses) => this.emit('drop', addresses));
     this.#obey(this.#signal);
+  }
+
+  /** @internal */
+  static make(options: ServerOptions, handler: ConnectionHandler | undefined): DevmemServer {
+    return new DevmemServer(MAKER, options, handler);
   }
 
   /** The connections open now. */
@@ -358,5 +368,5 @@ export function createServer(options: ServerOptions, handler?: ConnectionHandler
   if (handler !== undefined && typeof handler !== 'function') {
     throw invalidArgType('handler', 'a function', handler);
   }
-  return new DevmemServer(options, handler);
+  return DevmemServer.make(options, handler);
 }

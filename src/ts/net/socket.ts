@@ -5,6 +5,7 @@ import { ReadableStream } from 'node:stream/web';
 import { inspect } from 'node:util';
 
 import { onAbort } from '../abort.js';
+import { checkMaker, MAKER } from '../construction.js';
 import { checkObject, DevmemError, invalidArgType } from '../errors.js';
 import { portrait } from '../portrait.js';
 import { SocketReader } from '../reader/reader.js';
@@ -50,13 +51,13 @@ export class DevmemSocket extends EventEmitter implements AsyncIterable<Fragment
   #gone = false;
   #reader: SocketReader | undefined;
 
-  /**
-   * @internal Throws before anything of the socket was taken.
-   * @param socket - connected, read by nobody else from here on
-   * @param stream - not open yet; to be detached by the caller where this throws
-   * @param options - checked
-   */
-  constructor(socket: net.Socket, stream: FragmentStream, options: SocketOptions) {
+  private constructor(
+    maker: symbol,
+    socket: net.Socket,
+    stream: FragmentStream,
+    options: SocketOptions,
+  ) {
+    checkMaker(maker, 'DevmemSocket', 'connect(), createServer() or adopt()');
     super();
     const { signal, lowWaterMark, closeTimeout } = options;
     this.#socket = socket;
@@ -76,6 +77,16 @@ export class DevmemSocket extends EventEmitter implements AsyncIterable<Fragment
     });
     const disobey = onAbort(signal, (reason) => this.destroy(reason));
     void this.#closing.gone.then(disobey);
+  }
+
+  /**
+   * @internal Throws before anything of the socket was taken.
+   * @param socket - connected, read by nobody else from here on
+   * @param stream - not open yet; to be detached by the caller where this throws
+   * @param options - checked
+   */
+  static make(socket: net.Socket, stream: FragmentStream, options: SocketOptions): DevmemSocket {
+    return new DevmemSocket(MAKER, socket, stream, options);
   }
 
   /** How fragments arrive: `'cmsg'` (devmem) or `'copy'`. */

@@ -59,7 +59,7 @@ async function bindPool(pool: MemoryPool, checked: CheckedOptions): Promise<Bind
 
 function bindCopy(pool: MemoryPool, checked: CheckedOptions, fallback: Error | undefined): Binding {
   checkCopyMemory(checked.memory, fallback);
-  return new Binding({
+  return Binding.make({
     transport: copy,
     pool,
     id: copy.makeId(),
@@ -115,7 +115,7 @@ function bindingOf(
 ): Binding {
   const { memory, queues, rxPageSize, heldLimit, stallWarningMs } = checked;
   const page = rxPageSize ?? PAGE;
-  const binding = new Binding({
+  const binding = Binding.make({
     transport: cmsg,
     pool,
     id: kernel.id,

@@ -1,5 +1,6 @@
 import { inspect } from 'node:util';
 
+import { checkMaker, MAKER } from '../construction.js';
 import { DevmemError, outOfRange } from '../errors.js';
 import type { DmaBuf } from '../memory/dma-buf.js';
 import { portrait } from '../portrait.js';
@@ -24,15 +25,26 @@ export class Batch implements Payload {
   readonly #columns: Columns;
   readonly #linear: Uint8Array | undefined;
 
-  /**
-   * @internal
-   * @param base - where in the columns its first descriptor is
-   */
-  constructor(lease: Lease, columns: Columns, base: number, linear: Uint8Array | undefined) {
+  private constructor(
+    maker: symbol,
+    lease: Lease,
+    columns: Columns,
+    base: number,
+    linear: Uint8Array | undefined,
+  ) {
+    checkMaker(maker, 'Batch', 'iterating socket.batches()');
     this.lease = lease;
     this.#columns = columns;
     this.#base = base;
     this.#linear = linear;
+  }
+
+  /**
+   * @internal
+   * @param base - where in the columns its first descriptor is
+   */
+  static make(lease: Lease, columns: Columns, base: number, linear: Uint8Array | undefined): Batch {
+    return new Batch(MAKER, lease, columns, base, linear);
   }
 
   /** Fragments in the batch. */
@@ -233,7 +245,7 @@ export class Batch implements Payload {
    * @returns them, as a batch of their own
    */
   split(index: number): Batch {
-    return new Batch(this.lease.split(index), this.#columns, this.#base + index, this.#linear);
+    return Batch.make(this.lease.split(index), this.#columns, this.#base + index, this.#linear);
   }
 
   #linearBytes(at: number): Uint8Array {

@@ -3,6 +3,7 @@ import { channel } from 'node:diagnostics_channel';
 import { EventEmitter } from 'node:events';
 import { inspect } from 'node:util';
 
+import { checkMaker, MAKER } from '../construction.js';
 import type { DmaBuf } from '../memory/dma-buf.js';
 import { portrait } from '../portrait.js';
 import type { MemoryPool } from './pool.js';
@@ -144,8 +145,8 @@ export class Binding
   readonly #kernel: KernelSide | undefined;
   #closing: Promise<void> | undefined;
 
-  /** @internal */
-  constructor(parts: BindingParts) {
+  private constructor(maker: symbol, parts: BindingParts) {
+    checkMaker(maker, 'Binding', 'bindRx()');
     super();
     const { transport, pool, id, heldLimit: limit, rxPageSize: pageSize = PAGE } = parts;
     pool.open({ transport, id, pageSize, limit });
@@ -165,6 +166,11 @@ export class Binding
       ? Math.max(pool.memory.size - limit - parts.ringBytes, 0)
       : Infinity;
     this.#kernel = parts.kernel;
+  }
+
+  /** @internal */
+  static make(parts: BindingParts): Binding {
+    return new Binding(MAKER, parts);
   }
 
   /** Bytes of the memory that fragments in use keep from being filled again. */

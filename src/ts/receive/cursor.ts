@@ -225,7 +225,7 @@ export class Cursor {
     this.#unshare();
     this.#whole();
     const { columns, index } = looseColumns.add(0, bytes.length, LINEAR_SOURCE);
-    this.#batches.unshift(new Batch(new Lease(NOBODY, 0, 1), columns, index, bytes));
+    this.#batches.unshift(Batch.make(new Lease(NOBODY, 0, 1), columns, index, bytes));
     this.#counted = 0;
   }
 

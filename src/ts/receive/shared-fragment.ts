@@ -42,7 +42,7 @@ export class SharedFragment implements Lessor {
     const linear = this.#bytes?.subarray(start, this.#taken);
     const offset = linear === undefined ? this.#offset + start : 0;
     const { columns, index } = looseColumns.add(offset, bytes, this.#source);
-    return new Batch(new Lease(this, 0, 1), columns, index, linear);
+    return Batch.make(new Lease(this, 0, 1), columns, index, linear);
   }
 
   /** Lessor */

@@ -282,7 +282,7 @@ export class FragmentStream implements Lessor, Supply, Waiter {
   #take(first: number, count: number, linear: Buffer | undefined): void {
     const columns = this.#ring.columnsOf(first);
     const base = first % this.#ring.capacity;
-    this.cursor.push(new Batch(new Lease(this, first, count), columns, base, linear));
+    this.cursor.push(Batch.make(new Lease(this, first, count), columns, base, linear));
     if (this.#enough()) this.#pause();
   }
 

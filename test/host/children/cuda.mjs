@@ -16,7 +16,7 @@ import { cmsg } from '../../../dist/receive/transports/cmsg.js';
 
 const MiB = 2 ** 20;
 
-const InternalBinding = /** @type {new (parts: object) => Binding} */ (
+const InternalBinding = /** @type {{ make(parts: object): Binding }} */ (
   /** @type {unknown} */ (Binding)
 );
 
@@ -153,7 +153,7 @@ const scenarios = {
   // Closed while its binding is open: the memory stays until that is closed too.
   async inUse() {
     const memory = await allocate();
-    const binding = new InternalBinding({
+    const binding = InternalBinding.make({
       transport: cmsg,
       pool: MemoryPool.reserve(memory),
       id: 1,

@@ -1,9 +1,24 @@
 /** What a TypeScript consumer writes; it has to compile. */
-import { bindRx, connect, createServer, DmaBuf, isSupported, type Fragment } from 'devmem-tcp';
+import {
+  Batch,
+  bindRx,
+  connect,
+  createServer,
+  DevmemSocket,
+  DmaBuf,
+  isSupported,
+  type Fragment,
+} from 'devmem-tcp';
 
 export function area(frag: Fragment): number {
   // `kind` tells the compiler what else there is.
   return frag.kind === 'device' ? frag.offset + frag.memory.size : frag.bytes.byteLength;
+}
+
+/** Classes are values, for `instanceof`. */
+export function bytesOf(received: Batch | DevmemSocket | DmaBuf): number {
+  if (received instanceof Batch) return received.byteLength;
+  return received instanceof DevmemSocket ? received.stats.deviceBytes : received.size;
 }
 
 export async function serve(signal: AbortSignal): Promise<void> {

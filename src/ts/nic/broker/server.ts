@@ -2,6 +2,7 @@
 import { EventEmitter } from 'node:events';
 import { inspect } from 'node:util';
 
+import { checkMaker, MAKER } from '../../construction.js';
 import { DevmemError } from '../../errors.js';
 import { StrangersConnection, UnixListener } from '../../ipc/listener.js';
 import { closeStrangers } from '../../ipc/strangers.js';
@@ -45,8 +46,8 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
   #connections = 0;
   #closing: Promise<void> | undefined;
 
-  /** @internal */
-  constructor(listening: Listening, options: CheckedBrokerOptions) {
+  private constructor(maker: symbol, listening: Listening, options: CheckedBrokerOptions) {
+    checkMaker(maker, 'Broker', 'startBroker()');
     super();
     this.socket = listening.path;
     this.#listening = listening;
@@ -61,6 +62,11 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
     this.#listener = new UnixListener(listening.fd, (fd) => {
       this.#accept(fd);
     });
+  }
+
+  /** @internal */
+  static make(listening: Listening, options: CheckedBrokerOptions): Broker {
+    return new Broker(MAKER, listening, options);
   }
 
   /** Clients being served, and those that left descriptors whose closing still takes time. */
@@ -158,5 +164,5 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
   const checked = checkBrokerOptions(options);
   const { socket } = checked;
   const listening = 'fd' in socket ? listenWith(socket.fd) : await listenAt(socket);
-  return new Broker(listening, checked);
+  return Broker.make(listening, checked);
 }
