@@ -3,6 +3,7 @@
 import { Batch } from '../../dist/receive/batch.js';
 import { Cursor } from '../../dist/receive/cursor.js';
 import { Lease } from '../../dist/receive/lease.js';
+import { CONNECTION_STAYS } from '../../dist/uncloneable.js';
 
 /** @typedef {import('../../dist/receive/lease.js').Lessor} Lessor */
 /** @typedef {import('../../dist/receive/ring.js').Columns} Columns */
@@ -27,6 +28,7 @@ const PAGE = 4096;
  * @implements {Lessor}
  */
 class CountingLessor {
+  uncloneable = CONNECTION_STAYS;
   returned = 0;
 
   /**

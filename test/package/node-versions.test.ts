@@ -59,6 +59,11 @@ describe.each([20, 22, 24, 26])('on Node %i', (major) => {
     expect(await runOn(context, ['map.mjs'])).toEqual(quiet(`${expected}\n`));
   });
 
+  it('does not clone into another thread what belongs to one', async (context) => {
+    const refused = 'DataCloneError true\n';
+    expect(await runOn(context, ['clone.mjs'])).toEqual(quiet(refused.repeat(3)));
+  });
+
   it("runs the README's first program", async (context: TestContext) => {
     if ('reason' in binary) context.skip(binary.reason);
     const { file } = binary;

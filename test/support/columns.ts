@@ -2,6 +2,7 @@
 import type { DmaBuf } from 'devmem-tcp';
 import type { Batch } from '../../dist/receive/batch.js';
 import type { Lessor } from '../../dist/receive/lease.js';
+import { CONNECTION_STAYS } from '../../dist/uncloneable.js';
 import { makeBatch } from './internals.js';
 
 export interface DeviceSpec {
@@ -19,6 +20,7 @@ export type FragmentSpec = DeviceSpec | LinearSpec;
 
 /** Remembers what was given back, in order. */
 export class RecordingLessor implements Lessor {
+  readonly uncloneable = CONNECTION_STAYS;
   readonly ranges: { first: number; count: number }[] = [];
   readonly ones: { number: number; last: boolean }[] = [];
 

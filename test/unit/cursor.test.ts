@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 
 import type { Batch } from '../../dist/receive/batch.js';
 import { Cursor } from '../../dist/receive/cursor.js';
+import { CONNECTION_STAYS } from '../../dist/uncloneable.js';
 import { makeBatch } from '../support/internals.js';
 import { generator } from '../support/random.js';
 
@@ -40,6 +41,7 @@ class Feed {
       this.sent += size;
     }
     const lessor = {
+      uncloneable: CONNECTION_STAYS,
       releaseRange: (start: number, count: number) => {
         for (let number = start; number < start + count; number++) this.#release(number);
       },

@@ -7,6 +7,7 @@ import { fstatSync } from 'node:fs';
 
 import { DevmemError } from '../errors.js';
 import { type MemoryClaim, native } from '../native.js';
+import { MEMORY_STAYS } from '../uncloneable.js';
 
 /** What receives into memory: a binding, or what is going to be one. */
 export interface MemoryUser {
@@ -49,6 +50,7 @@ export function settle(memory: OwnedMemory, user: MemoryUser): void {
 
 /** One memory's, shared by all of a thread's DmaBufs of it. */
 export class Ownership {
+  readonly uncloneable = MEMORY_STAYS;
   readonly #claim: MemoryClaim;
   readonly #closings: (() => void)[] = [];
   #user: MemoryUser | undefined;

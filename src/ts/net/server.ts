@@ -7,6 +7,7 @@ import { checkMaker, MAKER } from '../construction.js';
 import { checkInteger, DevmemError, invalidArgType } from '../errors.js';
 import { portrait } from '../portrait.js';
 import type { Binding, Bindings } from '../receive/binding.js';
+import { CONNECTION_STAYS } from '../uncloneable.js';
 import { receiveFrom } from './adopt.js';
 import { checkAddition, checkBindings, type CheckedBindings } from './bindings.js';
 import { checkListenOptions, type ListenOptions } from './listen-options.js';
@@ -47,6 +48,8 @@ export type ConnectionHandler = (socket: DevmemSocket) => void | Promise<void>;
  * (net.DropArgument) of a connection that came while there were `maxConnections`, `'close'`.
  */
 export class DevmemServer extends EventEmitter implements AsyncDisposable {
+  /** @internal */
+  readonly uncloneable = CONNECTION_STAYS;
   readonly #server: net.Server;
   readonly #sockets = new Set<DevmemSocket>();
   #bindings: CheckedBindings;

@@ -15,6 +15,7 @@ import type { Fragment } from '../receive/fragment.js';
 import type { ReceiveStats } from '../receive/stats.js';
 import { FragmentStream } from '../receive/stream.js';
 import type { TransportName } from '../receive/transports/transport.js';
+import { CONNECTION_STAYS } from '../uncloneable.js';
 import { checkAddition, type CheckedBindings } from './bindings.js';
 import { Closing } from './closing.js';
 import { BatchIterator, FragmentIterator } from './iterators.js';
@@ -43,6 +44,8 @@ export interface BatchesOptions {
  * Events: `'close'` when the connection is gone.
  */
 export class DevmemSocket extends EventEmitter implements AsyncIterable<Fragment>, AsyncDisposable {
+  /** @internal */
+  readonly uncloneable = CONNECTION_STAYS;
   readonly #socket: net.Socket;
   readonly #stream: FragmentStream;
   readonly #shares: ReceiveShares;

@@ -5,6 +5,7 @@
  */
 import { onAbort, throwIfAborted } from '../abort.js';
 import type { DmaBuf } from '../memory/dma-buf.js';
+import { CONNECTION_STAYS } from '../uncloneable.js';
 import { Batch } from './batch.js';
 import { type Fragment, FragmentLease } from './fragment.js';
 import { Lease, type Lessor } from './lease.js';
@@ -386,6 +387,7 @@ export class Cursor {
 
 /** For bytes that are nobody's to take back. */
 const NOBODY: Lessor = {
+  uncloneable: CONNECTION_STAYS,
   releaseRange: () => {},
   releaseOne: () => {},
   memoryOf: (): DmaBuf | undefined => undefined,

@@ -58,49 +58,50 @@ export type Fragment = DeviceFragment | LinearFragment;
  * tells is read where the batch has it, so that making one costs little.
  */
 export class FragmentLease implements Disposable {
-  readonly #batch: Batch;
+  /** By which it is not cloned; what is private (#) would be left out. */
+  readonly batch: Batch;
   readonly #index: number;
 
   /** @internal */
   constructor(batch: Batch, index: number) {
-    this.#batch = batch;
+    this.batch = batch;
     this.#index = index;
   }
 
   get kind(): 'device' | 'linear' {
-    return this.#batch.kind(this.#index);
+    return this.batch.kind(this.#index);
   }
 
   get offset(): number | undefined {
-    return this.#batch.deviceOffset(this.#index);
+    return this.batch.deviceOffset(this.#index);
   }
 
   get size(): number {
-    return this.#batch.size(this.#index);
+    return this.batch.size(this.#index);
   }
 
   get dmabufId(): number {
-    return this.#batch.dmabufId(this.#index);
+    return this.batch.dmabufId(this.#index);
   }
 
   get memory(): DmaBuf | undefined {
-    return this.#batch.memory(this.#index);
+    return this.batch.memory(this.#index);
   }
 
   get bytes(): Uint8Array | undefined {
-    return this.#batch.bytes(this.#index);
+    return this.batch.bytes(this.#index);
   }
 
   view(): Uint8Array {
-    return this.#batch.view(this.#index);
+    return this.batch.view(this.#index);
   }
 
   get released(): boolean {
-    return this.#batch.lease.isReleased(this.#index);
+    return this.batch.lease.isReleased(this.#index);
   }
 
   release(): void {
-    this.#batch.lease.releaseOne(this.#index);
+    this.batch.lease.releaseOne(this.#index);
   }
 
   [Symbol.dispose](): void {

@@ -5,6 +5,8 @@ const AT_ONCE = 32;
 
 /** Takes descriptors back; what a lease knows of its socket. */
 export interface Lessor {
+  /** CONNECTION_STAYS: each batch leads here, and each fragment. */
+  readonly uncloneable: symbol;
   /** All descriptors from `first` on, none released before. */
   releaseRange(first: number, count: number): void;
   /** One descriptor. `last`: nothing of its lease remains after it. */

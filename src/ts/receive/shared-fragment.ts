@@ -1,11 +1,13 @@
 /** A fragment that is taken in parts, by one holder after the other. */
 import type { DmaBuf } from '../memory/dma-buf.js';
+import { CONNECTION_STAYS } from '../uncloneable.js';
 import { Batch } from './batch.js';
 import { Lease, type Lessor } from './lease.js';
 import { looseColumns } from './ring.js';
 
 /** Goes back once all of it was taken and each part was released. */
 export class SharedFragment implements Lessor {
+  readonly uncloneable = CONNECTION_STAYS;
   readonly #whole: Batch;
   readonly #size: number;
   // Undefined where it lies in device memory, at `#offset`.

@@ -11,6 +11,7 @@ import { channel } from 'node:diagnostics_channel';
 import { DevmemError, systemError } from '../errors.js';
 import type { DmaBuf } from '../memory/dma-buf.js';
 import { type Layout, type Mapping, native, type OnBatch, type Receiver } from '../native.js';
+import { CONNECTION_STAYS } from '../uncloneable.js';
 import { Batch } from './batch.js';
 import type { Binding } from './binding.js';
 import { Cursor, type Supply } from './cursor.js';
@@ -40,6 +41,7 @@ export interface TokenMismatchMessage {
 }
 
 export class FragmentStream implements Lessor, Supply, Waiter {
+  readonly uncloneable = CONNECTION_STAYS;
   /** Where the stream stands: what is read, is read here. */
   readonly cursor: Cursor;
   readonly counters = createCounters();

@@ -8,6 +8,7 @@ import { StrangersConnection, UnixListener } from '../../ipc/listener.js';
 import { closeStrangers } from '../../ipc/strangers.js';
 import type { Credentials, OwnedFd } from '../../native.js';
 import { portrait } from '../../portrait.js';
+import { CONNECTION_STAYS } from '../../uncloneable.js';
 import { type Listening, listenAt, listenWith } from './listen.js';
 import { type BrokerOptions, checkBrokerOptions, type CheckedBrokerOptions } from './options.js';
 import { Seats } from './seats.js';
@@ -33,6 +34,8 @@ const MAX_REFUSED = 64;
  * nothing here.
  */
 export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposable {
+  /** @internal */
+  readonly uncloneable = CONNECTION_STAYS;
   /** Where it listens; '' for an inherited socket without a path. */
   readonly socket: string;
   readonly #listening: Listening;
