@@ -1,4 +1,4 @@
-/** Every program of README and docs compiles and runs as it stands, on a machine without a NIC. */
+/** Every program of README, docs and docstrings compiles and runs as it stands, on a machine without a NIC. */
 import { writeFileSync } from 'node:fs';
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { itWhere } from '../support/conditions.js';
 import { type Block, blocks, findBlock } from '../support/docs/blocks.js';
 import { DocumentsMachine } from '../support/docs/machine.js';
-import { compile } from '../support/docs/programs.js';
+import { callsOf, compile } from '../support/docs/programs.js';
 import { expectReceives, FIRST_PRINTS } from '../support/docs/receiving.js';
 import { Folder } from '../support/unix.js';
 
@@ -128,6 +128,7 @@ const PROGRAMS: Program[] = [
       import { openSocket } from './surroundings.mjs';
       const socket = await openSocket();
       const launch = (address: bigint, size: number) => void [address, size];
+      const upload = (bytes: Uint8Array) => void bytes;
       const done = async () => {};`,
     mayLack: 'ERR_DEVMEM_CUDA',
   },
@@ -145,6 +146,17 @@ const PROGRAMS: Program[] = [
     document: 'docs/nic.md',
     words: 'await using prepared = await prepareInterface({',
     mayLack: 'ERR_DEVMEM_PLAN_BLOCKED',
+  },
+  {
+    document: 'src/ts/net/server.ts',
+    words: 'createServer({ binding }',
+    before: `
+      import { once } from 'node:events';
+      import { bindCopy, consume as use, consumeBytes } from './surroundings.mjs';
+      import { createBriefServer as createServer, expectAllConsumed } from './surroundings.mjs';
+      const consume = (offset: number, size: number) => use(offset, size);
+      const binding = await bindCopy();`,
+    after: 'expectAllConsumed();',
   },
 ];
 
@@ -165,6 +177,12 @@ it('every program of the documents is among these', () => {
 
 it('every JSON document in the documents is one', () => {
   for (const each of blocks('json')) expect(() => void JSON.parse(each.text)).not.toThrow();
+});
+
+it('no program of the documents leaves linear bytes to nobody', () => {
+  const calls = blocks('ts', 'js').flatMap(({ text }) => callsOf('batch.forEach', text));
+  expect(calls.length).toBeGreaterThan(2);
+  expect(calls.filter(({ count }) => count !== 2)).toEqual([]);
 });
 
 const asRoot = itWhere(process.getuid?.() === 0, 'needs root: run the tests as root');

@@ -359,9 +359,10 @@ function mayHaveData(binding: Binding): boolean {
  *
  * ```ts
  * const server = createServer({ binding }, async (socket) => {
- *   for await (using batch of socket.batches()) batch.forEach(consume);
+ *   for await (using batch of socket.batches()) batch.forEach(consume, consumeBytes);
  * });
  * await server.listen({ port: 5201 });
+ * await once(server, 'close'); // before memory and binding end with their block
  * ```
  *
  * @param options - `net.createServer`'s, and the binding

@@ -26,7 +26,10 @@ export interface DeviceFragment extends Lease {
   readonly kind: 'device';
   /** Bytes from the start of the dma-buf. */
   readonly offset: number;
-  /** Which dma-buf: the binding's id. */
+  /**
+   * Which dma-buf: the `id` of the binding. That is the kernel's number, from 1 up, or on the
+   * copy transport one that the package made, from 2^32 - 2 down.
+   */
   readonly dmabufId: number;
   /** The dma-buf itself: that of one of the socket's bindings. */
   readonly memory: DmaBuf;

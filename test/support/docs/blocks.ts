@@ -1,4 +1,4 @@
-/** The blocks of code in the documents. */
+/** The blocks of code in the documents, and in what the sources say of themselves. */
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -13,25 +13,31 @@ export const DOCUMENTS = [
     .map((name) => `docs/${name}`),
 ];
 
+const SOURCES = readdirSync(path.join(ROOT, 'src/ts'), { recursive: true, encoding: 'utf8' })
+  .filter((name) => name.endsWith('.ts'))
+  .map((name) => `src/ts/${name}`);
+
 export interface Block {
-  /** The document, from the root of the tree. */
+  /** The document or source, from the root of the tree. */
   document: string;
   language: string;
   text: string;
 }
 
-// In a list or a quotation each line of a block begins as its fence does.
-const BLOCK = /^([ >]*)```(\w+)\n([\s\S]*?)^\1```$/gm;
+// In a list, a quotation or a comment each line of a block begins as its fence does.
+const BLOCK = /^([ >*]*)```(\w+)\n([\s\S]*?)^\1```$/gm;
 
-/** The blocks in any of the languages, in all documents. */
+/** The blocks in any of the languages, in all documents and sources. */
 export function blocks(...languages: string[]): Block[] {
-  return DOCUMENTS.flatMap((document) => {
-    const source = readFileSync(path.join(ROOT, document), 'utf8');
-    return [...source.matchAll(BLOCK)].map(([, indent, language, text]): Block => {
-      const lines = text!.split('\n').map((line) => line.slice(indent!.length));
-      return { document, language: language!, text: lines.join('\n') };
-    });
-  }).filter(({ language }) => languages.includes(language));
+  return [...DOCUMENTS, ...SOURCES]
+    .flatMap((document) => {
+      const source = readFileSync(path.join(ROOT, document), 'utf8');
+      return [...source.matchAll(BLOCK)].map(([, indent, language, text]): Block => {
+        const lines = text!.split('\n').map((line) => line.slice(indent!.length));
+        return { document, language: language!, text: lines.join('\n') };
+      });
+    })
+    .filter(({ language }) => languages.includes(language));
 }
 
 /** The one block of a document that has the words. */

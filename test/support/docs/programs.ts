@@ -27,6 +27,20 @@ export function withoutUsing(program: string): string {
   return ts.transpileModule(program, { compilerOptions }).outputText;
 }
 
+/** The calls of a function in a program: how each is written, and with how many arguments. */
+export function callsOf(name: string, program: string): { text: string; count: number }[] {
+  const source = ts.createSourceFile('program.ts', program, ts.ScriptTarget.Latest);
+  const calls: { text: string; count: number }[] = [];
+  const visit = (node: ts.Node): void => {
+    if (ts.isCallExpression(node) && node.expression.getText(source) === name) {
+      calls.push({ text: node.getText(source), count: node.arguments.length });
+    }
+    ts.forEachChild(node, visit);
+  };
+  visit(source);
+  return calls;
+}
+
 /**
  * Compiles programs into a folder, where they find the package and what
  * `./surroundings.mjs` exports.

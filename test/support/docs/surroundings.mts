@@ -8,11 +8,13 @@ import {
   adopt,
   type Binding,
   bindRx,
+  type ConnectionHandler,
   createServer,
   type DevmemServer,
   type DevmemSocket,
   DmaBuf,
   sendFd,
+  type ServerOptions,
 } from 'devmem-tcp';
 
 const BYTES = 2 ** 20;
@@ -63,6 +65,18 @@ export async function openSocket(bytes?: Uint8Array): Promise<DevmemSocket> {
 export async function openServer(): Promise<{ server: DevmemServer; binding: Binding }> {
   const binding = await bindCopy();
   return { server: createServer({ binding }), binding };
+}
+
+/** As createServer(), of a server that gets one connection, as openSocket() has it, and closes. */
+export function createBriefServer(
+  options: ServerOptions,
+  handler: ConnectionHandler,
+): DevmemServer {
+  const server = createServer(options);
+  void openSocket()
+    .then(handler)
+    .then(() => server.close());
+  return server;
 }
 
 /** Hands memory to the first connection of a server that nobody has started. */
