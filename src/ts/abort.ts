@@ -55,3 +55,23 @@ export function onAbort(
     signal.removeEventListener('abort', listener);
   };
 }
+
+/**
+ * What a promise resolves with, unless the signal is aborted first.
+ *
+ * @throws the signal's reason; what the promise rejects with
+ */
+export async function unlessAborted<T>(
+  signal: AbortSignal | undefined,
+  promise: Promise<T>,
+): Promise<T> {
+  let ignore: (() => void) | undefined;
+  try {
+    return await new Promise<T>((resolve, reject) => {
+      ignore = onAbort(signal, reject);
+      promise.then(resolve, reject);
+    });
+  } finally {
+    ignore?.();
+  }
+}

@@ -1,4 +1,5 @@
 /** Waiting until a descriptor can be read or written. */
+import { onAbort, throwIfAborted } from '../abort.js';
 import { systemError } from '../errors.js';
 import { native, WATCH_READABLE, WATCH_WRITABLE } from '../native.js';
 
@@ -24,15 +25,13 @@ export function ready(
   other?: AbortSignal,
 ): Promise<void> {
   const signals = [signal, other].filter((each) => each !== undefined);
-  for (const each of signals) each.throwIfAborted();
+  for (const each of signals) throwIfAborted(each);
+  const ignoring: (() => void)[] = [];
   return new Promise((resolve, reject) => {
     const finish = (settle: () => void): void => {
       watcher.close();
-      for (const each of signals) each.removeEventListener('abort', onAbort);
+      for (const ignore of ignoring) ignore();
       settle();
-    };
-    const onAbort = (): void => {
-      finish(() => reject(signals.find((each) => each.aborted)!.reason as Error));
     };
     const watcher = new (native().FdWatcher)(() => {
       finish(resolve);
@@ -45,6 +44,8 @@ export function ready(
       return;
     }
     if (!ref) watcher.unref();
-    for (const each of signals) each.addEventListener('abort', onAbort, { once: true });
+    for (const each of signals) {
+      ignoring.push(onAbort(each, (reason) => finish(() => reject(reason))));
+    }
   });
 }

@@ -1,6 +1,7 @@
 /** A connected Unix-domain socket that carries descriptors beside bytes. */
 import net from 'node:net';
 
+import { unlessAborted } from '../abort.js';
 import { DevmemError, invalidArgType, systemError } from '../errors.js';
 import { type Credentials, native, type ReceivedFds } from '../native.js';
 import { descriptorOf, stopReading } from './handle.js';
@@ -94,7 +95,8 @@ export class UnixSocket {
     options: ReadyOptions = {},
   ): Promise<void> {
     if (this.socket.writableLength > 0) {
-      await new Promise((sent) => this.socket.write('', sent));
+      const sent = new Promise((resolve) => this.socket.write('', resolve));
+      await unlessAborted(options.signal, sent);
     }
     let rest = bytes;
     let passing = fds;

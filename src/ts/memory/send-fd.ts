@@ -1,6 +1,7 @@
 /** Handing memory to another process, over a Unix-domain socket. */
 import net from 'node:net';
 
+import { checkAbortSignal, unlessAborted } from '../abort.js';
 import { DevmemError, invalidArgType } from '../errors.js';
 import { badMessage, type Content, readMessage, show, writeMessage } from '../ipc/message.js';
 import { closeStrangers } from '../ipc/strangers.js';
@@ -12,7 +13,10 @@ const TYPE = 'dma-buf';
 const MAX_BYTES = 4096;
 
 export interface PassFdOptions {
-  /** Gives up waiting when aborted, and rejects with the signal's reason. */
+  /**
+   * Gives up waiting when aborted, and rejects with the signal's reason. Of a message that
+   * came in part, the rest is then what the socket has next.
+   */
   signal?: AbortSignal;
 }
 
@@ -34,7 +38,7 @@ export function sendFd(
   memory: DmaBuf,
   options: PassFdOptions = {},
 ): Promise<void> {
-  return inTurn(sending, socket, async () => {
+  return inTurn(sending, socket, options, async () => {
     if (!(memory instanceof DmaBuf)) {
       throw invalidArgType('memory', 'a DmaBuf, as DmaBuf.allocate() makes it', memory);
     }
@@ -62,7 +66,7 @@ export function sendFd(
  *   message that is malformed, longer than 4096 bytes, or has no descriptor or several
  */
 export function receiveFd(socket: net.Socket, options: PassFdOptions = {}): Promise<DmaBuf> {
-  return inTurn(receiving, socket, async () => {
+  return inTurn(receiving, socket, options, async () => {
     const unix = UnixSocket.of(socket);
     unix.takeOver();
     const fds: OwnedFd[] = [];
@@ -101,17 +105,17 @@ async function importMemory(content: Content, fd: OwnedFd | undefined): Promise<
 const sending = new WeakMap<object, Promise<unknown>>();
 const receiving = new WeakMap<object, Promise<unknown>>();
 
-function inTurn<T>(
+async function inTurn<T>(
   turns: WeakMap<object, Promise<unknown>>,
   socket: net.Socket,
+  { signal }: PassFdOptions,
   task: () => Promise<T>,
 ): Promise<T> {
+  if (signal !== undefined) checkAbortSignal('options.signal', signal);
   if (!(socket instanceof net.Socket)) return task();
   const before = turns.get(socket) ?? Promise.resolve();
-  const mine = before.then(task);
-  turns.set(
-    socket,
-    mine.catch(() => {}),
-  );
+  const mine = unlessAborted(signal, before).then(task);
+  // Whoever gives up lets nobody overtake the others.
+  turns.set(socket, Promise.allSettled([before, mine]));
   return mine;
 }

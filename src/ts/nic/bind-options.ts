@@ -1,4 +1,5 @@
 /** What bindRx() takes, and checking it. */
+import { checkAbortSignal } from '../abort.js';
 import {
   checkInteger,
   checkObject,
@@ -94,6 +95,7 @@ export function checkOptions(options: BindRxOptions): CheckedOptions {
   if (needed || options.interface !== undefined) {
     checkInterface(options.interface);
   }
+  if (options.signal !== undefined) checkAbortSignal('options.signal', options.signal);
   const queues = options.queues ?? [];
   if (needed || options.queues !== undefined) checkQueues(options.queues);
   return {

@@ -1,4 +1,5 @@
 /** Binding memory to receive queues, by the transport that this machine has. */
+import { throwIfAborted } from '../abort.js';
 import { DevmemError } from '../errors.js';
 import { Binding, type KernelSide } from '../receive/binding.js';
 import { MemoryPool } from '../receive/pool.js';
@@ -34,7 +35,7 @@ import { NetdevNetlink } from './netlink/netdev.js';
  */
 export async function bindRx(options: BindRxOptions): Promise<Binding> {
   const checked = checkOptions(options);
-  checked.signal?.throwIfAborted();
+  throwIfAborted(checked.signal);
   const pool = MemoryPool.reserve(checked.memory);
   try {
     return await bindPool(pool, checked);
@@ -49,7 +50,7 @@ async function bindPool(pool: MemoryPool, checked: CheckedOptions): Promise<Bind
   try {
     return await bindDevmem(pool, checked);
   } catch (error) {
-    checked.signal?.throwIfAborted();
+    throwIfAborted(checked.signal);
     if (checked.mode === 'devmem' || !allowsCopying(error)) throw error;
     const binding = bindCopy(pool, checked, error);
     tellFallback({ interface: checked.interface, reason: error });
@@ -95,7 +96,7 @@ async function bindDevmem(pool: MemoryPool, checked: CheckedOptions): Promise<Bi
         : await bindByBroker(broker, request, memory.fd, signal);
     // From here on fragments come. Whoever gives the binding to sockets at once must not
     // be late, so that nothing is waited for any more.
-    signal?.throwIfAborted();
+    throwIfAborted(signal);
     binding = bindingOf(pool, checked, name, kernel, unwatch);
     return binding;
   } catch (error) {

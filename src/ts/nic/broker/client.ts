@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { readlink } from 'node:fs/promises';
 import net from 'node:net';
 
+import { throwIfAborted, unlessAborted } from '../../abort.js';
 import { DevmemError, isSystemError, systemError } from '../../errors.js';
 import { readMessage, writeMessage } from '../../ipc/message.js';
 import { closeStrangers } from '../../ipc/strangers.js';
@@ -45,13 +46,13 @@ async function connectTo(path: string, signal: AbortSignal | undefined): Promise
   // Whoever reads or writes the connection gets its errors by the system call.
   connection.on('error', () => {});
   try {
-    const connected = once(connection, 'connect', { signal });
+    const connected = once(connection, 'connect');
     connection.connect({ path });
-    await connected;
+    await unlessAborted(signal, connected);
     return connection;
   } catch (error) {
     connection.destroy();
-    signal?.throwIfAborted();
+    throwIfAborted(signal);
     if (!isSystemError(error)) throw error;
     throw systemError(error.errno, 'connect', {
       subject: `the broker at ${path}`,
