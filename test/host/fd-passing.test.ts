@@ -4,7 +4,7 @@ import net from 'node:net';
 
 import { describe, expect, it } from 'vitest';
 
-import { descriptorOf, stopReading } from '../../dist/ipc/handle.js';
+import { descriptorOf, readOn, stopReading } from '../../dist/ipc/handle.js';
 import { closeStrangers } from '../../dist/ipc/strangers.js';
 import { native, type ReceivedFds } from '../../dist/native.js';
 import { expectNoLeaks } from '../support/leaks.js';
@@ -160,6 +160,7 @@ describe('the handle of a net.Socket', () => {
     expect(stopReading(pair.accepted, 'Pipe')).toBeUndefined();
     const data = new Promise((resolve) => pair.accepted.once('data', resolve));
     pair.accepted.resume();
+    readOn(pair.accepted, 'Pipe');
     writeSync(from, 'for Node');
     expect(String(await data)).toBe('for Node');
   });

@@ -109,6 +109,46 @@ describe('receiveFd()', () => {
   });
 });
 
+describe('while receiveFd() waits', () => {
+  expectNoLeaks();
+
+  it.for([
+    ['resume() just before', (socket: net.Socket) => socket.resume(), 'before'],
+    ['resume()', (socket: net.Socket) => socket.resume(), 'meanwhile'],
+    ['read()', (socket: net.Socket) => void socket.read(), 'meanwhile'],
+    ["a 'readable' listener", (socket: net.Socket) => socket.on('readable', () => {}), 'meanwhile'],
+  ] as const)('Node does not read in its place: %s', async ([, ask, when]) => {
+    await using pair = await unixPair();
+    const { accepted } = pair;
+    if (when === 'before') ask(accepted);
+    const received = rejectionOf(receiveFd(accepted));
+    await nextTurn();
+    if (when === 'meanwhile') ask(accepted);
+    await nextTurn();
+    const bytes = encodeMessage({ type: 'fish', size: SIZE });
+    await UnixSocket.of(pair.client).write(Buffer.concat([bytes, Buffer.from('and more')]), []);
+    expect((await received).message).toContain('of type "fish"');
+    // What it asked for, it has then.
+    accepted.removeAllListeners('readable');
+    const data = new Promise((resolve) => accepted.once('data', resolve));
+    accepted.resume();
+    expect(String(await data)).toBe('and more');
+  });
+
+  it('a refusal leaves the socket as it was: Node reads on', async () => {
+    await using pair = await unixPair({ pauseOnConnect: false });
+    const { accepted, client } = pair;
+    const readable = once(accepted, 'readable');
+    client.write('one ');
+    await readable;
+    expect(await rejectionOf(receiveFd(accepted))).toMatchObject(STATE);
+    client.end('two');
+    let text = '';
+    for await (const piece of accepted) text += String(piece);
+    expect(text).toBe('one two');
+  });
+});
+
 describe('sendFd()', () => {
   expectNoLeaks();
 

@@ -32,9 +32,9 @@ export function isUsedByHttp(socket: net.Socket): boolean {
 }
 
 /**
- * Has libuv no longer read the socket, for the time being. Reading it as a stream starts
- * that anew, if libuv had not begun; otherwise the stream goes on waiting for what libuv
- * will not read any more.
+ * Has libuv no longer read the socket until readOn(), whoever asks the stream for more: a
+ * resume() that was under way, a listener, read(). If libuv had begun, the stream goes on
+ * waiting afterwards for what libuv will not read any more.
  *
  * @returns bytes that Node had read before; undefined where there are none
  */
@@ -45,9 +45,19 @@ export function stopReading(socket: net.Socket, kind: HandleKind): Buffer | unde
   // Asking for buffered bytes makes the stream ask libuv for more; so reading is
   // stopped after it, and nothing is asked for where nothing is buffered.
   const head = socket.readableLength > 0 ? (socket.read() as Buffer | null) : null;
+  handle.readStart = () => 0;
   handle.reading = false;
   handle.readStop();
   return head ?? undefined;
+}
+
+/** Ends what stopReading() began: the stream has what it asked for meanwhile. */
+export function readOn(socket: net.Socket, kind: HandleKind): void {
+  const handle = handleOf(socket, kind);
+  if (handle === undefined) return;
+  Reflect.deleteProperty(handle, 'readStart');
+  // As the stream sets it when it asks.
+  if (handle.reading) handle.readStart();
 }
 
 /**

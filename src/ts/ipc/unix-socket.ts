@@ -4,7 +4,7 @@ import net from 'node:net';
 import { unlessAborted } from '../abort.js';
 import { DevmemError, invalidArgType, systemError } from '../errors.js';
 import { type Credentials, native, type ReceivedFds } from '../native.js';
-import { descriptorOf, stopReading } from './handle.js';
+import { descriptorOf, readOn, stopReading } from './handle.js';
 import { ready, type ReadyOptions } from './ready.js';
 
 // linux/errno.h
@@ -59,18 +59,25 @@ export class UnixSocket {
   }
 
   /**
-   * Stops Node from reading: it would drop descriptors.
+   * Keeps Node from reading until giveBack(): it would drop descriptors.
    *
-   * @throws DevmemError ERR_DEVMEM_SOCKET_STATE where Node has read something already;
-   *   the bytes stay in the socket
+   * @throws DevmemError ERR_DEVMEM_SOCKET_STATE where Node has read something already; the
+   *   socket is left as it was
    */
   takeOver(): void {
-    const head = stopReading(this.socket, 'Pipe');
-    if (head === undefined) return;
-    this.socket.unshift(head);
+    const { readableLength } = this.socket;
+    if (readableLength === 0) {
+      stopReading(this.socket, 'Pipe');
+      return;
+    }
     throw wrongState(
-      `was read by Node already (${head.length} bytes), and a descriptor that came with them is lost. Create it with { pauseOnConnect: true }, or pause() it before it connects`,
+      `was read by Node already (${readableLength} bytes), and a descriptor that came with them is lost. Create it with { pauseOnConnect: true }, or pause() it before it connects`,
     );
+  }
+
+  /** Node may read what follows. */
+  giveBack(): void {
+    readOn(this.socket, 'Pipe');
   }
 
   /**

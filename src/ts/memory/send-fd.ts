@@ -81,6 +81,7 @@ export function receiveFd(socket: net.Socket, options: PassFdOptions = {}): Prom
       }
       return await importMemory(content, fds[0]);
     } finally {
+      unix.giveBack();
       void closeStrangers(fds);
     }
   });
