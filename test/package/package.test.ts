@@ -136,14 +136,16 @@ describe('the installed package', () => {
     await compileSample(path.join(TOOLS, '@types'));
   });
 
-  it("compiles with a later version of Node's types", async (context: TestContext) => {
-    const types = await nodeTypes(24);
-    if ('reason' in types) {
-      if (process.env.CI === 'true') throw new Error(types.reason);
-      context.skip(types.reason);
-    }
-    await compileSample(types.folder);
-  });
+  for (const major of [20, 22, 24]) {
+    it(`compiles with the types of Node ${major}`, async (context: TestContext) => {
+      const types = await nodeTypes(major);
+      if ('reason' in types) {
+        if (process.env.CI === 'true') throw new Error(types.reason);
+        context.skip(types.reason);
+      }
+      await compileSample(types.folder);
+    });
+  }
 });
 
 describe('where there is no binary', () => {
