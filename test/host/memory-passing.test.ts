@@ -109,15 +109,18 @@ describe('receiveFd()', () => {
   });
 });
 
+/** What asks a socket for data, and when: before receiveFd() waits, or meanwhile. */
+const ASKING: [name: string, ask: (socket: net.Socket) => void, when: 'before' | 'meanwhile'][] = [
+  ['resume() just before', (socket) => void socket.resume(), 'before'],
+  ['resume()', (socket) => void socket.resume(), 'meanwhile'],
+  ['read()', (socket) => void socket.read(), 'meanwhile'],
+  ["a 'readable' listener", (socket) => void socket.on('readable', () => {}), 'meanwhile'],
+];
+
 describe('while receiveFd() waits', () => {
   expectNoLeaks();
 
-  it.for([
-    ['resume() just before', (socket: net.Socket) => socket.resume(), 'before'],
-    ['resume()', (socket: net.Socket) => socket.resume(), 'meanwhile'],
-    ['read()', (socket: net.Socket) => void socket.read(), 'meanwhile'],
-    ["a 'readable' listener", (socket: net.Socket) => socket.on('readable', () => {}), 'meanwhile'],
-  ] as const)('Node does not read in its place: %s', async ([, ask, when]) => {
+  it.for(ASKING)('Node does not read in its place: %s', async ([, ask, when]) => {
     await using pair = await unixPair();
     const { accepted } = pair;
     if (when === 'before') ask(accepted);
