@@ -63,9 +63,9 @@ export type {
   ReadUntilOptions,
   RecordsOptions,
 } from './reader/options.js';
-export type { SocketReader } from './reader/reader.js';
+export { SocketReader } from './reader/reader.js';
 export type { StreamRecord } from './reader/records.js';
-export type { Span } from './reader/span.js';
+export { Span } from './reader/span.js';
 export { Batch } from './receive/batch.js';
 export {
   Binding,

@@ -204,7 +204,7 @@ export class DevmemSocket extends EventEmitter implements AsyncIterable<Fragment
    */
   reader(): SocketReader {
     this.#checkUnlocked();
-    this.#reader = new SocketReader(this.#stream, () => {
+    this.#reader = SocketReader.make(this.#stream, () => {
       this.#reader = undefined;
     });
     return this.#reader;

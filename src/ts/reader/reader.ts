@@ -2,11 +2,16 @@
  * Exact numbers of bytes of a stream, wherever they lie: what parsing a protocol and filling
  * a tensor take.
  */
+import { inspect } from 'node:util';
+
+import { checkMaker, MAKER } from '../construction.js';
 import { checkInteger, UnexpectedEndError } from '../errors.js';
 import { copyOut } from '../gather/copy-out.js';
 import type { Target } from '../gather/engine.js';
+import { portrait } from '../portrait.js';
 import type { Cursor } from '../receive/cursor.js';
 import type { FragmentStream } from '../receive/stream.js';
+import { CONNECTION_STAYS } from '../uncloneable.js';
 import { Filling } from './filling.js';
 import { copyAhead, Search } from './lookahead.js';
 import {
@@ -38,18 +43,25 @@ const DEFAULT_LIMIT = 65536;
  * socket's `close()`, and with the connection's error where that failed.
  */
 export class SocketReader implements Disposable {
+  /** @internal */
+  readonly uncloneable = CONNECTION_STAYS;
   readonly #requests: Requests;
   readonly #cursor: Cursor;
   readonly #unlock: () => void;
+
+  private constructor(maker: symbol, stream: FragmentStream, unlock: () => void) {
+    checkMaker(maker, 'SocketReader', 'socket.reader()');
+    this.#requests = new Requests(stream);
+    this.#cursor = stream.cursor;
+    this.#unlock = unlock;
+  }
 
   /**
    * @internal
    * @param unlock - lets others read again
    */
-  constructor(stream: FragmentStream, unlock: () => void) {
-    this.#requests = new Requests(stream);
-    this.#cursor = stream.cursor;
-    this.#unlock = unlock;
+  static make(stream: FragmentStream, unlock: () => void): SocketReader {
+    return new SocketReader(MAKER, stream, unlock);
   }
 
   /** Bytes of the stream that were taken through this reader. */
@@ -220,6 +232,13 @@ export class SocketReader implements Disposable {
     this.releaseLock();
   }
 
+  [inspect.custom](): object {
+    return portrait('SocketReader', () => ({
+      position: this.position,
+      released: this.#requests.released,
+    }));
+  }
+
   async #takeOrWait(bytes: number, options: ReadOptions = {}): Promise<Span> {
     const signal = checkReadOptions(options);
     checkInteger('bytes', bytes, 0, this.#requests.most);
@@ -232,7 +251,7 @@ export class SocketReader implements Disposable {
 
   #takeSpan(bytes: number): Span | undefined {
     const batches = this.#cursor.takeBytes(bytes);
-    return batches && this.#requests.took(bytes, new Span(batches, bytes));
+    return batches && this.#requests.took(bytes, Span.make(batches, bytes));
   }
 
   #look(bytes: number): Uint8Array {

@@ -76,7 +76,7 @@ export class Records implements AsyncIterableIterator<StreamRecord, undefined> {
     const all = header.length + bytes;
     if (cursor.bytesAhead < all) return undefined;
     for (const batch of cursor.takeBytes(header.length)!) batch.releaseSoon();
-    const span = new Span(cursor.takeBytes(bytes)!, bytes);
+    const span = Span.make(cursor.takeBytes(bytes)!, bytes);
     const value = Object.assign(span, { header });
     return this.#requests.took(all, { done: false, value });
   }

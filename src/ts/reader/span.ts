@@ -1,3 +1,7 @@
+import { inspect } from 'node:util';
+
+import { checkMaker, MAKER } from '../construction.js';
+import { portrait } from '../portrait.js';
 import type { Batch } from '../receive/batch.js';
 import type { Fragment } from '../receive/fragment.js';
 import type { DeviceCallback, LinearCallback, Payload, Run } from '../receive/payload.js';
@@ -11,35 +15,41 @@ import { runsOf } from '../receive/runs.js';
 export class Span implements Payload {
   /** Bytes of the stream in it, also after its release. */
   readonly byteLength: number;
-  readonly #batches: readonly Batch[];
+  /** @internal By which it is not cloned. */
+  readonly batches: readonly Batch[];
   #released = false;
 
-  /** @internal */
-  constructor(batches: readonly Batch[], bytes: number) {
-    this.#batches = batches;
+  protected constructor(maker: symbol, batches: readonly Batch[], bytes: number) {
+    checkMaker(maker, 'Span', "the take() of a socket's reader()");
+    this.batches = batches;
     this.byteLength = bytes;
+  }
+
+  /** @internal */
+  static make(batches: readonly Batch[], bytes: number): Span {
+    return new Span(MAKER, batches, bytes);
   }
 
   get length(): number {
     let fragments = 0;
-    for (const batch of this.#batches) fragments += batch.length;
+    for (const batch of this.batches) fragments += batch.length;
     return fragments;
   }
 
   get linearLength(): number {
     let bytes = 0;
-    for (const batch of this.#batches) bytes += batch.linearLength;
+    for (const batch of this.batches) bytes += batch.linearLength;
     return bytes;
   }
 
   get released(): boolean {
-    return this.#released || (this.#batches.length > 0 && this.#batches.every(isReleased));
+    return this.#released || (this.batches.length > 0 && this.batches.every(isReleased));
   }
 
   forEach(onDevice: DeviceCallback, onLinear?: LinearCallback): void {
     if (onLinear === undefined && this.linearLength > 0) this.#refuseLinear();
     let base = 0;
-    for (const batch of this.#batches) {
+    for (const batch of this.batches) {
       const start = base;
       if (start === 0) batch.forEach(onDevice, onLinear);
       else {
@@ -57,27 +67,36 @@ export class Span implements Payload {
   }
 
   runs(): Run[] {
-    return runsOf(this.#batches);
+    return runsOf(this.batches);
   }
 
   *[Symbol.iterator](): IterableIterator<Fragment, undefined> {
-    for (const batch of this.#batches) yield* batch;
+    for (const batch of this.batches) yield* batch;
     return undefined;
   }
 
   release(): void {
     if (this.#released) return;
     this.#released = true;
-    for (const batch of this.#batches) batch.releaseSoon();
+    for (const batch of this.batches) batch.releaseSoon();
   }
 
   [Symbol.dispose](): void {
     this.release();
   }
 
+  [inspect.custom](): object {
+    return portrait('Span', () => {
+      const { byteLength, released } = this;
+      if (released) return { byteLength, released };
+      const { length, linearLength } = this;
+      return { byteLength, length, linearLength, released };
+    });
+  }
+
   // Before any call, as a batch does.
   #refuseLinear(): void {
-    this.#batches.find((batch) => batch.linearLength > 0)!.forEach(() => {});
+    this.batches.find((batch) => batch.linearLength > 0)!.forEach(() => {});
   }
 }
 
