@@ -7,9 +7,15 @@
         ["OS=='linux'", {
           "sources": [
             "src/native/addon.cc",
+            "src/native/gather/cuda_engine.cc",
+            "src/native/gather/cuda_gather.cc",
+            "src/native/gather/cuda_pieces.cc",
+            "src/native/gather/cuda_registration.cc",
+            "src/native/gather/cuda_waiter.cc",
             "src/native/gather/host_gather.cc",
             "src/native/memory/cuda.cc",
             "src/native/memory/cuda_allocation.cc",
+            "src/native/memory/cuda_context.cc",
             "src/native/memory/cuda_driver.cc",
             "src/native/memory/dma_buf.cc",
             "src/native/memory/files.cc",
@@ -36,6 +42,7 @@
             "src/native/support/env_data.cc",
             "src/native/support/owned_fd.cc",
             "src/native/support/poller.cc",
+            "src/native/support/wakeup.cc",
             "src/native/system/ethtool.cc",
             "src/native/system/fd_passing.cc",
             "src/native/system/fd_watcher.cc",

@@ -1,6 +1,7 @@
 // What the addon exports. src/ts/native.ts declares the same with its meaning.
 #include <napi.h>
 
+#include "gather/cuda_gather.h"
 #include "gather/host_gather.h"
 #include "memory/mapping.h"
 #include "memory/memory.h"
@@ -61,6 +62,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   });
   DefineLayout(env, exports);
   DefineMemory(env, exports);
+  DefineCudaGather(env, exports);
   DefineHostGather(env, exports);
   DefineSockets(env, exports);
   DefineEthtool(env, exports);

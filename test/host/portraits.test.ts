@@ -57,7 +57,7 @@ describe('a batch is shown', () => {
 
   it('as runs, which are plain', () => {
     const { batch } = handMade({ offset: 0, size: 10 }, { offset: 10, size: 5 });
-    expect(show(batch.runs())).toBe('[ { offset: 0, size: 15, dmabufId: 7 } ]');
+    expect(show(batch.runs())).toBe('[ { offset: 0, size: 15, dmabufId: 7, bytes: undefined } ]');
   });
 });
 

@@ -10,7 +10,8 @@ namespace devmem {
 namespace {
 
 constexpr napi_type_tag kTag = {0x6375646164726976, 0x91c26a0e4f7d38b5};
-constexpr CUresult kNotLoaded = 3;  // CUDA_ERROR_NOT_INITIALIZED
+constexpr napi_type_tag kMemoryTag = {0x637564616d656d21, 0x5e07b3c1d8924fa6};
+constexpr CUresult kNotLoaded = CUDA_ERROR_NOT_INITIALIZED;
 constexpr int kTextLength = 256;
 
 Napi::Value Failure(Napi::Env env, CUresult result) {
@@ -145,6 +146,7 @@ Napi::Function CudaMemory::Define(Napi::Env env) {
 // new CudaMemory(cuda, device, endsWithProcess)
 CudaMemory::CudaMemory(const Napi::CallbackInfo& info)
     : Napi::ObjectWrap<CudaMemory>(info), env_(info.Env()) {
+  info.This().As<Napi::Object>().TypeTag(&kMemoryTag);
   Cuda* cuda = Cuda::From(info[0]);
   if (cuda == nullptr) {
     ThrowMisuse(info.Env(), "new CudaMemory(cuda that was loaded, device, endsWithProcess)");
@@ -153,6 +155,11 @@ CudaMemory::CudaMemory(const Napi::CallbackInfo& info)
   allocation_ = std::make_shared<CudaAllocation>(cuda->driver(), ToInt(info[1]));
   ends_with_process_ = info[2].IsBoolean() && info[2].As<Napi::Boolean>().Value();
   napi_add_env_cleanup_hook(env_, AtTeardown, this);
+}
+
+CudaMemory* CudaMemory::From(const Napi::Value& value) {
+  CudaMemory* memory = Unwrapped<CudaMemory>(value, kMemoryTag);
+  return memory != nullptr && memory->allocation_ != nullptr ? memory : nullptr;
 }
 
 CudaMemory::~CudaMemory() {

@@ -40,9 +40,13 @@ class Cuda : public Napi::ObjectWrap<Cuda> {
 class CudaMemory : public Napi::ObjectWrap<CudaMemory> {
  public:
   static Napi::Function Define(Napi::Env env);
+  static CudaMemory* From(const Napi::Value& value);
 
   explicit CudaMemory(const Napi::CallbackInfo& info);
   ~CudaMemory() override;
+
+  // Null after close().
+  const std::shared_ptr<CudaAllocation>& allocation() const { return allocation_; }
 
  private:
   Napi::Value Retain(const Napi::CallbackInfo& info);

@@ -2,31 +2,9 @@
 
 #include <fcntl.h>
 
+#include "memory/cuda_context.h"
+
 namespace devmem {
-
-namespace {
-
-// Makes a context this thread's for as long as it lives. Which one a thread has is
-// its own affair, so each call sets it, and puts back what was there.
-class CurrentContext {
- public:
-  CurrentContext(const CudaDriver& driver, CUcontext context) : driver_(driver) {
-    driver_.cuCtxGetCurrent(&previous_);
-    result_ = driver_.cuCtxSetCurrent(context);
-  }
-  CurrentContext(const CurrentContext&) = delete;
-  CurrentContext& operator=(const CurrentContext&) = delete;
-  ~CurrentContext() { driver_.cuCtxSetCurrent(previous_); }
-
-  CUresult result() const { return result_; }
-
- private:
-  const CudaDriver& driver_;
-  CUcontext previous_ = nullptr;
-  CUresult result_;
-};
-
-}  // namespace
 
 CudaAllocation::~CudaAllocation() {
   if (abandoned_) return;

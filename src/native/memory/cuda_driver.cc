@@ -63,6 +63,23 @@ std::shared_ptr<const CudaDriver> CudaDriver::Load(std::string* reason) {
       {"cuMemcpyHtoD", 3020, Slot(&driver->cuMemcpyHtoD)},
       {"cuMemGetHandleForAddressRange", 11070, Slot(&driver->cuMemGetHandleForAddressRange)},
       {"cuFlushGPUDirectRDMAWrites", 11030, Slot(&driver->cuFlushGPUDirectRDMAWrites)},
+      {"cuMemHostAlloc", 2020, Slot(&driver->cuMemHostAlloc)},
+      {"cuMemFreeHost", 2000, Slot(&driver->cuMemFreeHost)},
+      {"cuMemHostGetDevicePointer", 3020, Slot(&driver->cuMemHostGetDevicePointer)},
+      {"cuMemHostRegister", 6050, Slot(&driver->cuMemHostRegister)},
+      {"cuMemHostUnregister", 4000, Slot(&driver->cuMemHostUnregister)},
+      {"cuMemcpyHtoDAsync", 3020, Slot(&driver->cuMemcpyHtoDAsync)},
+      {"cuStreamCreate", 2000, Slot(&driver->cuStreamCreate)},
+      {"cuStreamDestroy", 4000, Slot(&driver->cuStreamDestroy)},
+      {"cuStreamSynchronize", 2000, Slot(&driver->cuStreamSynchronize)},
+      {"cuEventCreate", 2000, Slot(&driver->cuEventCreate)},
+      {"cuEventDestroy", 4000, Slot(&driver->cuEventDestroy)},
+      {"cuEventRecord", 2000, Slot(&driver->cuEventRecord)},
+      {"cuEventSynchronize", 2000, Slot(&driver->cuEventSynchronize)},
+      {"cuModuleLoadDataEx", 2010, Slot(&driver->cuModuleLoadDataEx)},
+      {"cuModuleUnload", 2000, Slot(&driver->cuModuleUnload)},
+      {"cuModuleGetFunction", 2000, Slot(&driver->cuModuleGetFunction)},
+      {"cuLaunchKernel", 4000, Slot(&driver->cuLaunchKernel)},
   };
   for (const Symbol& symbol : symbols) {
     *symbol.slot = nullptr;

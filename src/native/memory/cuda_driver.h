@@ -14,9 +14,23 @@ using CUresult = int;
 using CUdevice = int;
 using CUdeviceptr = uint64_t;
 using CUcontext = struct CUctx_st*;
+using CUstream = struct CUstream_st*;
+using CUevent = struct CUevent_st*;
+using CUmodule = struct CUmod_st*;
+using CUfunction = struct CUfunc_st*;
+using CUjit_option = int;
 
 constexpr CUresult CUDA_SUCCESS = 0;
 constexpr CUresult CUDA_ERROR_INVALID_VALUE = 1;
+constexpr CUresult CUDA_ERROR_NOT_INITIALIZED = 3;
+constexpr CUresult CUDA_ERROR_OPERATING_SYSTEM = 304;
+constexpr unsigned int CU_STREAM_NON_BLOCKING = 1;
+constexpr unsigned int CU_EVENT_BLOCKING_SYNC = 1;
+constexpr unsigned int CU_EVENT_DISABLE_TIMING = 2;
+constexpr unsigned int CU_MEMHOSTALLOC_PORTABLE = 1;
+constexpr unsigned int CU_MEMHOSTALLOC_DEVICEMAP = 2;
+constexpr unsigned int CU_MEMHOSTREGISTER_PORTABLE = 1;
+constexpr unsigned int CU_MEMHOSTREGISTER_DEVICEMAP = 2;
 constexpr int CU_MEM_RANGE_HANDLE_TYPE_DMA_BUF_FD = 1;
 constexpr int CU_FLUSH_GPU_DIRECT_RDMA_WRITES_TARGET_CURRENT_CTX = 0;
 constexpr int CU_FLUSH_GPU_DIRECT_RDMA_WRITES_TO_OWNER = 100;
@@ -47,6 +61,28 @@ struct CudaDriver {
   CUresult (*cuMemGetHandleForAddressRange)(void* handle, CUdeviceptr address, size_t size,
                                             int type, unsigned long long flags);
   CUresult (*cuFlushGPUDirectRDMAWrites)(int target, int scope);
+  CUresult (*cuMemHostAlloc)(void** memory, size_t size, unsigned int flags);
+  CUresult (*cuMemFreeHost)(void* memory);
+  CUresult (*cuMemHostGetDevicePointer)(CUdeviceptr* address, void* memory, unsigned int flags);
+  CUresult (*cuMemHostRegister)(void* memory, size_t size, unsigned int flags);
+  CUresult (*cuMemHostUnregister)(void* memory);
+  CUresult (*cuMemcpyHtoDAsync)(CUdeviceptr target, const void* source, size_t size,
+                                CUstream stream);
+  CUresult (*cuStreamCreate)(CUstream* stream, unsigned int flags);
+  CUresult (*cuStreamDestroy)(CUstream stream);
+  CUresult (*cuStreamSynchronize)(CUstream stream);
+  CUresult (*cuEventCreate)(CUevent* event, unsigned int flags);
+  CUresult (*cuEventDestroy)(CUevent event);
+  CUresult (*cuEventRecord)(CUevent event, CUstream stream);
+  CUresult (*cuEventSynchronize)(CUevent event);
+  CUresult (*cuModuleLoadDataEx)(CUmodule* module, const void* image, unsigned int count,
+                                 CUjit_option* options, void** values);
+  CUresult (*cuModuleUnload)(CUmodule module);
+  CUresult (*cuModuleGetFunction)(CUfunction* function, CUmodule module, const char* name);
+  CUresult (*cuLaunchKernel)(CUfunction function, unsigned int grid_x, unsigned int grid_y,
+                             unsigned int grid_z, unsigned int block_x, unsigned int block_y,
+                             unsigned int block_z, unsigned int shared_bytes, CUstream stream,
+                             void** parameters, void** extra);
 };
 
 }  // namespace devmem
