@@ -68,6 +68,70 @@ export interface CudaMemory {
   close(): void;
 }
 
+/** What failed, of CUDA's calls, and with which CUresult. */
+export interface CudaFailure {
+  call: string;
+  result: number;
+}
+
+/** Where the CUDA engine copies from or to; of a Mapping the GPU knows nothing. */
+export type CudaPlace = CudaMemory | CudaRegistration | Mapping;
+
+/** The number of a launch; 0: all slots are taken, until some launch has ended. */
+export type Launched = number | CudaFailure;
+
+/**
+ * Copies on a GPU (src/native/gather/cuda_engine.h), by open() and start() first. Launches
+ * are numbered from 1 and end in that order.
+ */
+export interface CudaGather {
+  open(): Promise<CudaFailure | undefined>;
+  start(): CudaFailure | undefined;
+  /**
+   * Copies `length` bytes of `count` fragments, from byte `skip` of the first one on.
+   *
+   * @param offsets - bytes from the start of `source`
+   * @param sizes - bytes
+   * @param target - undefined: staging, for collect()
+   * @param offset - bytes from the start of `target`
+   */
+  gather(
+    source: CudaPlace,
+    offsets: Float64Array,
+    sizes: Uint32Array,
+    first: number,
+    count: number,
+    skip: number,
+    length: number,
+    target: CudaMemory | CudaRegistration | undefined,
+    offset: number,
+  ): Launched;
+  /** Copies bytes, which are read before it returns. */
+  write(
+    bytes: Uint8Array,
+    from: number,
+    length: number,
+    target: CudaMemory,
+    offset: number,
+  ): Launched;
+  /**
+   * Copies out of staging what a launch that is done put there, before it is retired.
+   *
+   * @returns whether the target has room for it
+   */
+  collect(launch: number, target: Uint8Array | Mapping, offset: number): boolean;
+  /** The launches up to this one, which have ended, need their slots no longer. */
+  retire(launch: number): void;
+  /** Waits for what is under way. */
+  close(): void;
+}
+
+/** Host memory, registered with CUDA until close() and until no launch needs it any more. */
+export interface CudaRegistration {
+  register(): Promise<CudaFailure | undefined>;
+  close(): void;
+}
+
 /** Carries netlink messages; see nic/netlink for what is in them. */
 export interface NetlinkSocket {
   open(protocol: number): number;
@@ -216,6 +280,40 @@ export interface Native {
   readonly MemoryClaim: new (memory: string) => MemoryClaim;
   readonly Cuda: new () => Cuda;
   readonly CudaMemory: new (cuda: Cuda, device: number, endsWithProcess: boolean) => CudaMemory;
+  readonly CudaGather: {
+    /**
+     * `onEnded`: the launches up to `launch` that it was not called for yet are done, or,
+     * with `failure`, have all failed.
+     */
+    new (
+      cuda: Cuda,
+      device: number,
+      endsWithProcess: boolean,
+      onEnded: (launch: number, failure?: CudaFailure) => void,
+    ): CudaGather;
+    /** Fragments of one launch, at most. */
+    readonly fragments: number;
+    /** Bytes of one launch that goes through staging, at most. */
+    readonly stagingBytes: number;
+    /** Launches under way at once, at most. */
+    readonly slots: number;
+  };
+  readonly CudaRegistration: new (
+    cuda: Cuda,
+    device: number,
+    mapping: Mapping,
+    endsWithProcess: boolean,
+  ) => CudaRegistration;
+  /** How much of CUDA this process has, but for memory. */
+  cudaLive(): {
+    contexts: number;
+    streams: number;
+    events: number;
+    modules: number;
+    pinnedBytes: number;
+    registrations: number;
+    threads: number;
+  };
   /**
    * ioctl(SIOCETHTOOL) with a command of nic/ioctl, answered in place. EINVAL where
    * the counts in the command reach past its end.

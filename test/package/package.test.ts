@@ -53,7 +53,7 @@ describe('the tarball', () => {
     const expected = [
       ...['dist/index.js', 'dist/index.d.ts', 'dist/cli/demo.js'],
       `prebuilds/linux-${process.arch}/devmem-tcp.glibc.node`,
-      ...['src/native/addon.cc', 'src/native/binding.gyp'],
+      ...['src/native/addon.cc', 'src/native/binding.gyp', 'src/native/gather/cuda_gather_ptx.h'],
       ...['kernel/LICENSE', 'kernel/devmemsim/Kbuild', 'kernel/lab/lab.mjs'],
       ...['LICENSE', 'README.md', 'ARCHITECTURE.md', 'CHANGELOG.md', 'package.json'],
     ];

@@ -9,7 +9,7 @@ import { it } from 'vitest';
 export function itWhere(
   condition: boolean,
   reason: string,
-): (name: string, body: () => Promise<void>) => void {
+): (name: string, body: () => Promise<void> | void) => void {
   return (name, body) => {
     if (condition) {
       it(name, body);

@@ -1,11 +1,15 @@
 /** What a provider of memory gives to `DmaBuf`. */
-import type { OwnedFd } from '../native.js';
+import type { Cuda, CudaMemory, OwnedFd } from '../native.js';
 
 /** How `DmaBuf` memory came to be. */
 export type BackingType = 'udmabuf' | 'dma-heap' | 'cuda' | 'import' | 'host';
 
 /** Copies made by the device that has the memory, where the CPU has no view of it. */
 export interface DeviceCopies {
+  readonly cuda: Cuda;
+  /** Number of the device. */
+  readonly device: number;
+  readonly memory: CudaMemory;
   /** The memory's address on the device. */
   readonly devicePtr: bigint;
   read(offset: number, target: Uint8Array): void;

@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 
 import { DevmemError } from '../errors.js';
-import { type Cuda, native } from '../native.js';
+import { type Cuda, type CudaFailure, native } from '../native.js';
 
 /** What CUDA refused, or why there is no CUDA. */
 export class CudaError extends DevmemError {
@@ -122,11 +122,15 @@ export function checkCuda<T extends number | string>(
   subject = '',
 ): T {
   if (typeof returned !== 'number' || returned >= 0) return returned as T;
-  const result = -returned;
+  throw cudaError(cuda, { call, result: -returned }, subject);
+}
+
+/** What a call that failed throws. */
+export function cudaError(cuda: Cuda, { call, result }: CudaFailure, subject = ''): CudaError {
   const [known, description] = cuda.errorText(result);
   const name = known === '' ? `CUDA error ${result}` : known;
   const words = [`${name} (${result})`, description, subject].filter((each) => each !== '');
-  throw new CudaError(call, words.join(', '), hintFor(name), { name, result });
+  return new CudaError(call, words.join(', '), hintFor(name), { name, result });
 }
 
 const HINTS: Readonly<Record<string, string>> = {
@@ -137,6 +141,9 @@ const HINTS: Readonly<Record<string, string>> = {
     "Ask for less, or free memory of the device: 'nvidia-smi' shows who has it",
   CUDA_ERROR_NOT_SUPPORTED:
     "The device's memory cannot be a dma-buf here: NVIDIA's open kernel modules are needed, on Linux 5.12 or newer",
+  CUDA_ERROR_ILLEGAL_ADDRESS:
+    "Something on the GPU, in this process, accessed memory that it must not, and the GPU does nothing more for the process: end it, and look for memory that was freed while the GPU used it ('compute-sanitizer' finds such)",
+  CUDA_ERROR_UNSUPPORTED_PTX_VERSION: 'Install a driver of CUDA 12.0 or newer (R525)',
   CUDA_ERROR_STUB_LIBRARY:
     'The linker found the stub that serves for building: have it find the libcuda.so.1 of the driver first',
   CUDA_ERROR_DEVICE_UNAVAILABLE:

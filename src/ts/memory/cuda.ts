@@ -69,6 +69,9 @@ function copies(cuda: Cuda, memory: CudaMemory, properties: CudaDevice): DeviceC
     checkCuda(cuda, 'cuFlushGPUDirectRDMAWrites', memory.flush());
   };
   return {
+    cuda,
+    device: properties.device,
+    memory,
     devicePtr: memory.address,
     read: (offset, target) => {
       flush();

@@ -16,7 +16,7 @@ import {
 import { type Mapping, native } from '../native.js';
 import { portrait } from '../portrait.js';
 import { allocate, type AllocateOptions } from './allocate.js';
-import type { Backing, BackingType } from './backing.js';
+import type { Backing, BackingType, DeviceCopies } from './backing.js';
 import { importDmaBuf, type ImportOptions } from './import.js';
 import { type MemoryUser, type Ownership, ownershipOf } from './ownership.js';
 
@@ -50,6 +50,7 @@ export class DmaBuf implements AsyncDisposable {
   readonly #backing: Backing;
   #mapping: Mapping | undefined;
   #view: Uint8Array | undefined;
+  readonly #closings = new Set<() => void>();
   #closed = false;
 
   private constructor(maker: symbol, backing: Backing) {
@@ -222,6 +223,25 @@ export class DmaBuf implements AsyncDisposable {
     this.#backing.device?.flush();
   }
 
+  /**
+   * @internal Memory of a GPU, as that has it; undefined for other memory. Closed, it can
+   * still hold fragments.
+   */
+  get onDevice(): DeviceCopies | undefined {
+    return this.#backing.device;
+  }
+
+  /**
+   * @internal Calls back once the memory is closed and nobody receives into it any more:
+   * for what was made of it and has to end with it.
+   *
+   * @returns what takes that back
+   */
+  whenClosed(callback: () => void): () => void {
+    this.#closings.add(callback);
+    return () => this.#closings.delete(callback);
+  }
+
   /** @internal */
   mapping(): Mapping {
     this.#check();
@@ -247,7 +267,10 @@ export class DmaBuf implements AsyncDisposable {
       const { device } = this.#backing;
       // The kernel keeps pages that are in use; of a GPU's memory we have to.
       if (device === undefined) this.#backing.close();
-      else this.ownership.whenUnused(() => this.#backing.close());
+      this.ownership.whenUnused(() => {
+        for (const callback of this.#closings) callback();
+        if (device !== undefined) this.#backing.close();
+      });
     }
     return Promise.resolve();
   }

@@ -1,12 +1,17 @@
-/** Builds the double of libcuda (see libcuda.c), and runs programs with it or with the real one. */
+/**
+ * Builds the double of libcuda (libcuda.c tells what it is), and runs programs with it or
+ * with the real one.
+ */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const SOURCE = fileURLToPath(new URL('libcuda.c', import.meta.url));
-const PROGRAM = fileURLToPath(new URL('../children/cuda.mjs', import.meta.url));
+const SOURCES = ['libcuda.c', 'memory.c', 'stream.c', 'kernel.cc'].map((name) =>
+  fileURLToPath(new URL(name, import.meta.url)),
+);
+const PROGRAMS = new URL('../children/', import.meta.url);
 
 export interface Outcome {
   /** What the program's last expression printed as JSON. */
@@ -21,14 +26,20 @@ export interface Outcome {
 export class CudaDouble implements Disposable {
   readonly #folder = mkdtempSync(path.join(tmpdir(), 'devmem-tcp-cuda-'));
 
-  constructor() {
+  readonly #program: string;
+
+  /** @param program - in ../children */
+  constructor(program = 'cuda.mjs') {
+    this.#program = program;
     const library = path.join(this.#folder, 'libcuda.so.1');
     const flags = ['-shared', '-fPIC', '-O1', '-Wall', '-Wextra', '-fvisibility=hidden'];
-    execFileSync(process.env.CC ?? 'gcc', [...flags, '-o', library, SOURCE]);
+    // The kernel reads bytes by words, as a GPU may.
+    const more = ['-fno-strict-aliasing', '-pthread', '-o', library, ...SOURCES];
+    execFileSync(process.env.CC ?? 'gcc', [...flags, ...more]);
   }
 
   /**
-   * Runs a scenario of children/cuda.mjs.
+   * Runs a scenario of the program.
    *
    * @param settings - DOUBLE_* variables without that prefix
    */
@@ -36,11 +47,11 @@ export class CudaDouble implements Disposable {
     const log = path.join(this.#folder, 'log');
     rmSync(log, { force: true });
     const names = Object.entries(settings).map(([name, value]) => [`DOUBLE_${name}`, value]);
-    const outcome = runScenario(scenario, {
-      LD_LIBRARY_PATH: this.#folder,
-      DOUBLE_LOG: log,
+    const env = {
+      ...{ LD_LIBRARY_PATH: this.#folder, DOUBLE_LOG: log },
       ...(Object.fromEntries(names) as Record<string, string>),
-    });
+    };
+    const outcome = runScenario(scenario, env, this.#program);
     const calls = existsSync(log) ? readFileSync(log, 'utf8').trimEnd().split('\n') : [];
     return { ...outcome, calls };
   }
@@ -51,10 +62,14 @@ export class CudaDouble implements Disposable {
 }
 
 /** Runs a scenario with the libcuda.so.1 that this machine has. */
-export function runScenario(scenario: string, env: Record<string, string> = {}): Outcome {
+export function runScenario(
+  scenario: string,
+  env: Record<string, string> = {},
+  program = 'cuda.mjs',
+): Outcome {
   const { stdout, stderr, status, signal } = spawnSync(
     process.execPath,
-    ['--expose-gc', PROGRAM, scenario],
+    ['--expose-gc', fileURLToPath(new URL(program, PROGRAMS)), scenario],
     { encoding: 'utf8', env: { ...process.env, ...env }, timeout: 50_000 },
   );
   const result: unknown = stdout === '' ? undefined : JSON.parse(stdout);

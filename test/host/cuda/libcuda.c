@@ -1,37 +1,32 @@
 /*
  * A test double of NVIDIA's libcuda.so.1: the few calls that this package makes, over
  * host memory. It is not CUDA; it shows which calls are made, in which order and in
- * which thread's context, and what comes of each of them failing.
+ * which thread's context, and what comes of each of them failing. Here are its
+ * devices and contexts; memory.c, stream.c and kernel.cc have the rest.
  *
  * DOUBLE_LOG: a file to which each call that changes something adds a line.
  * DOUBLE_FAIL: CALL=RESULT has that call fail, e.g. cuMemAlloc=2; result -1: not found.
+ *   CALL#N=RESULT: only the Nth one.
+ * DOUBLE_FAULT: which kernel launch accesses memory that it must not.
+ * DOUBLE_DELAY: microseconds that a stream waits at most before it does something.
  * DOUBLE_ATTRIBUTES: ATTRIBUTE=VALUE,… instead of the values below.
  * DOUBLE_DEVICES: how many; default 2.
  */
-#define _GNU_SOURCE
+#include "double.h"
+
 #include <stdarg.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-enum { MAX_ALLOCATIONS = 16, CONTEXT = 0x1000 };
+enum { CONTEXT = 0x1000 };
 
-struct allocation {
-  char *memory;
-  size_t size;
-  int file;
-};
-
-static struct allocation allocations[MAX_ALLOCATIONS];
 static int retained;
 static int initialized;
+static int sticky_error;
 static __thread void *current;
 
-static void record(const char *format, ...) {
+void record(const char *format, ...) {
   const char *path = getenv("DOUBLE_LOG");
   if (path == NULL) return;
   FILE *file = fopen(path, "a");
@@ -42,40 +37,36 @@ static void record(const char *format, ...) {
   fclose(file);
 }
 
-/* The result that the call is to fail with, or 0. */
-static int failure(const char *call) {
+int failure(const char *call) {
+  static int calls;
   const char *wanted = getenv("DOUBLE_FAIL");
   size_t length = strlen(call);
-  if (wanted == NULL || strncmp(wanted, call, length) != 0 || wanted[length] != '=') return 0;
-  return atoi(wanted + length + 1);
+  if (wanted == NULL || strncmp(wanted, call, length) != 0) return 0;
+  char *rest = (char *)wanted + length;
+  if (*rest == '#') {
+    int which = strtol(rest + 1, &rest, 10);
+    if (__atomic_add_fetch(&calls, 1, __ATOMIC_RELAXED) != which) return 0;
+  }
+  return *rest == '=' ? atoi(rest + 1) : 0;
 }
+
+static int missing(const char *call) {
+  const char *wanted = getenv("DOUBLE_FAIL");
+  size_t length = strlen(call);
+  return wanted != NULL && strncmp(wanted, call, length) == 0 && strcmp(wanted + length, "=-1") == 0;
+}
+
+int sticky(void) { return __atomic_load_n(&sticky_error, __ATOMIC_ACQUIRE); }
+
+void set_sticky(int result) { __atomic_store_n(&sticky_error, result, __ATOMIC_RELEASE); }
+
+void *current_context(void) { return current; }
 
 #define FAIL_IF_TOLD()                  \
   do {                                  \
     int result = failure(__func__);     \
     if (result != 0) return result;     \
   } while (0)
-
-static struct allocation *find(uint64_t address) {
-  for (int i = 0; i < MAX_ALLOCATIONS; i++) {
-    uint64_t start = (uint64_t)allocations[i].memory;
-    if (start != 0 && address >= start && address < start + allocations[i].size)
-      return &allocations[i];
-  }
-  return NULL;
-}
-
-/* Whether a descriptor other than the double's own is open on the allocation's file. */
-static int exported(const struct allocation *allocation) {
-  struct stat wanted, found;
-  fstat(allocation->file, &wanted);
-  for (int fd = 0; fd < 1024; fd++) {
-    if (fd != allocation->file && fstat(fd, &found) == 0 && found.st_ino == wanted.st_ino &&
-        found.st_dev == wanted.st_dev)
-      return 1;
-  }
-  return 0;
-}
 
 static int cuInit(unsigned flags) {
   FAIL_IF_TOLD();
@@ -96,6 +87,9 @@ static int cuGetErrorName(int error, const char **name) {
     case 100: *name = "CUDA_ERROR_NO_DEVICE"; return 0;
     case 101: *name = "CUDA_ERROR_INVALID_DEVICE"; return 0;
     case 201: *name = "CUDA_ERROR_INVALID_CONTEXT"; return 0;
+    case 218: *name = "CUDA_ERROR_INVALID_PTX"; return 0;
+    case 500: *name = "CUDA_ERROR_NOT_FOUND"; return 0;
+    case 700: *name = "CUDA_ERROR_ILLEGAL_ADDRESS"; return 0;
     case 801: *name = "CUDA_ERROR_NOT_SUPPORTED"; return 0;
     default: return 1;
   }
@@ -115,9 +109,9 @@ static int cuDeviceGetCount(int *count) {
 
 static int cuDeviceGet(int *device, int ordinal) {
   int count;
-  if (!initialized) return 3;
+  if (!initialized) return NOT_INITIALIZED;
   cuDeviceGetCount(&count);
-  if (ordinal >= count) return 101;
+  if (ordinal >= count) return INVALID_DEVICE;
   *device = ordinal + 40; /* no ordinal passes for a device */
   return 0;
 }
@@ -155,12 +149,13 @@ static int cuDevicePrimaryCtxRetain(void **context, int device) {
   FAIL_IF_TOLD();
   record("cuDevicePrimaryCtxRetain(%d)\n", device - 40);
   *context = (void *)(uintptr_t)(CONTEXT + device);
-  retained++;
+  __atomic_add_fetch(&retained, 1, __ATOMIC_RELAXED);
   return 0;
 }
 
 static int cuDevicePrimaryCtxRelease(int device) {
-  record("cuDevicePrimaryCtxRelease(%d) retained %d\n", device - 40, --retained);
+  record("cuDevicePrimaryCtxRelease(%d) retained %d\n", device - 40,
+         __atomic_sub_fetch(&retained, 1, __ATOMIC_RELAXED));
   return 0;
 }
 
@@ -175,64 +170,9 @@ static int cuCtxSetCurrent(void *context) {
   return 0;
 }
 
-static int cuMemAlloc(uint64_t *address, size_t size) {
-  FAIL_IF_TOLD();
-  if (current == NULL) return 201;
-  for (int i = 0; i < MAX_ALLOCATIONS; i++) {
-    if (allocations[i].memory != NULL) continue;
-    int file = memfd_create("cuda-double", MFD_CLOEXEC);
-    if (ftruncate(file, size) < 0) return 2;
-    allocations[i].memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
-    allocations[i].size = size;
-    allocations[i].file = file;
-    *address = (uint64_t)allocations[i].memory;
-    record("cuMemAlloc(%zu)\n", size);
-    return 0;
-  }
-  return 2;
-}
-
-static int cuMemFree(uint64_t address) {
-  struct allocation *allocation = find(address);
-  if (current == NULL) return 201;
-  if (allocation == NULL) return 1;
-  record("cuMemFree, dma-buf %s\n", exported(allocation) ? "open" : "closed");
-  munmap(allocation->memory, allocation->size);
-  close(allocation->file);
-  allocation->memory = NULL;
-  return 0;
-}
-
-static int cuMemcpyDtoH(void *target, uint64_t source, size_t size) {
-  FAIL_IF_TOLD();
-  if (current == NULL) return 201;
-  if (find(source) == NULL) return 1;
-  memcpy(target, (void *)source, size);
-  return 0;
-}
-
-static int cuMemcpyHtoD(uint64_t target, const void *source, size_t size) {
-  FAIL_IF_TOLD();
-  if (current == NULL) return 201;
-  if (find(target) == NULL) return 1;
-  memcpy((void *)target, source, size);
-  return 0;
-}
-
-static int cuMemGetHandleForAddressRange(void *handle, uint64_t address, size_t size, int type,
-                                         unsigned long long flags) {
-  FAIL_IF_TOLD();
-  struct allocation *allocation = find(address);
-  if (current == NULL) return 201;
-  if (allocation == NULL || size != allocation->size || type != 1) return 1;
-  *(int *)handle = dup(allocation->file);
-  record("cuMemGetHandleForAddressRange(%zu, flags %llu)\n", size, flags);
-  return 0;
-}
-
 static int cuFlushGPUDirectRDMAWrites(int target, int scope) {
   FAIL_IF_TOLD();
-  if (current == NULL) return 201;
+  if (current == NULL) return INVALID_CONTEXT;
   record("cuFlushGPUDirectRDMAWrites(%d, %d)\n", target, scope);
   return 0;
 }
@@ -264,6 +204,24 @@ static const struct {
     CALL(cuMemcpyHtoD, 3020),
     CALL(cuMemGetHandleForAddressRange, 11070),
     CALL(cuFlushGPUDirectRDMAWrites, 11030),
+    CALL(cuMemcpyDtoD, 3020),
+    CALL(cuMemHostAlloc, 2020),
+    CALL(cuMemFreeHost, 2000),
+    CALL(cuMemHostGetDevicePointer, 3020),
+    CALL(cuMemHostRegister, 6050),
+    CALL(cuMemHostUnregister, 4000),
+    CALL(cuMemcpyHtoDAsync, 3020),
+    CALL(cuStreamCreate, 2000),
+    CALL(cuStreamDestroy, 4000),
+    CALL(cuStreamSynchronize, 2000),
+    CALL(cuEventCreate, 2000),
+    CALL(cuEventDestroy, 4000),
+    CALL(cuEventRecord, 2000),
+    CALL(cuEventSynchronize, 2000),
+    CALL(cuModuleLoadDataEx, 2010),
+    CALL(cuModuleUnload, 2000),
+    CALL(cuModuleGetFunction, 2000),
+    CALL(cuLaunchKernel, 4000),
 };
 
 /* As the driver does: the call in the prototype of the version asked for, if it is as old. */
@@ -275,7 +233,7 @@ __attribute__((visibility("default"))) int cuGetProcAddress_v2(const char *name,
   *function = NULL;
   for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
     if (strcmp(calls[i].name, name) != 0) continue;
-    if (version != calls[i].version || failure(name) == -1) return 500;
+    if (version != calls[i].version || missing(name)) return 500;
     *function = calls[i].function;
     return 0;
   }
