@@ -38,6 +38,11 @@ export class CudaDouble implements Disposable {
     execFileSync(process.env.CC ?? 'gcc', [...flags, ...more]);
   }
 
+  /** What has a program find the double, and no other library. */
+  get environment(): { LD_LIBRARY_PATH: string } {
+    return { LD_LIBRARY_PATH: this.#folder };
+  }
+
   /**
    * Runs a scenario of the program.
    *
@@ -48,7 +53,8 @@ export class CudaDouble implements Disposable {
     rmSync(log, { force: true });
     const names = Object.entries(settings).map(([name, value]) => [`DOUBLE_${name}`, value]);
     const env = {
-      ...{ LD_LIBRARY_PATH: this.#folder, DOUBLE_LOG: log },
+      ...this.environment,
+      DOUBLE_LOG: log,
       ...(Object.fromEntries(names) as Record<string, string>),
     };
     const outcome = runScenario(scenario, env, this.#program);

@@ -170,6 +170,8 @@ static int cuCtxSetCurrent(void *context) {
   return 0;
 }
 
+static int cuCtxSynchronize(void) { return sticky(); }
+
 static int cuFlushGPUDirectRDMAWrites(int target, int scope) {
   FAIL_IF_TOLD();
   if (current == NULL) return INVALID_CONTEXT;
@@ -198,6 +200,7 @@ static const struct {
     CALL(cuDevicePrimaryCtxRelease, 11000),
     CALL(cuCtxGetCurrent, 4000),
     CALL(cuCtxSetCurrent, 4000),
+    CALL(cuCtxSynchronize, 2000),
     CALL(cuMemAlloc, 3020),
     CALL(cuMemFree, 3020),
     CALL(cuMemcpyDtoH, 3020),
