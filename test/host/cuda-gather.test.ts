@@ -161,11 +161,15 @@ describe('an engine', () => {
     expect(left(outcome)).toEqual(NOTHING_LEFT);
   });
 
-  it('ends with its worker, in whatever that is doing', { timeout: 180_000 }, () => {
-    const outcome = run('workers', { DELAY });
-    expect(outcome.result).toEqual({ live: NOTHING });
-    expect(left(outcome)).toEqual(NOTHING_LEFT);
-  });
+  it.for(['workers', 'workersAlone'])(
+    'ends with its worker, in whatever that is doing: %s',
+    { timeout: 180_000 },
+    (scenario) => {
+      const outcome = run(scenario, { DELAY });
+      expect(outcome.result).toEqual({ live: NOTHING });
+      expect(left(outcome)).toEqual(NOTHING_LEFT);
+    },
+  );
 
   it('keeps the process alive until all is copied, and no longer', () => {
     expect(run('end', { DELAY }).result).toBe('done');

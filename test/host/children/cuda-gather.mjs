@@ -377,6 +377,11 @@ const scenarios = {
   },
 
   async workers() {
+    native(); // stays loaded, as what it has counted
+    return scenarios.workersAlone?.();
+  },
+  // Each worker loads the addon anew, and has it unloaded.
+  async workersAlone() {
     for (let i = 0; i < Number(process.env.GATHER_WORKERS ?? 20); i++) {
       const worker = new Worker(new URL(import.meta.url), { argv: ['busy'] });
       await once(worker, 'message');
