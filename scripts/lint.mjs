@@ -38,7 +38,8 @@ function check(name, script, args) {
   if (!passed) failed.push(name);
 }
 
-const clang = files('src/native/*.cc', 'src/native/*.h', 'test/fuzz/*.cc', 'test/fuzz/*.h');
+const sources = ['src/native/*.cc', 'src/native/*.h', 'src/native/*.cu'];
+const clang = files(...sources, 'test/fuzz/*.cc', 'test/fuzz/*.h');
 const clangFormat = 'clang-format/index.js';
 if (process.argv.includes('--fix')) {
   check('clang-format', clangFormat, ['-i', ...clang]);
