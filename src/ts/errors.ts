@@ -50,9 +50,11 @@ export const DEVMEM_ERRORS = {
   ERR_DEVMEM_LOCKED:
     'Another process is changing the interface and does not finish. Wait for it, or end it.',
   ERR_DEVMEM_SOCKET_STATE:
-    'A socket cannot be adopted as it is: connecting, destroyed, TLS, not TCP, decoding to text, or in use by HTTP. Adopt a connected plain TCP socket. Passing memory (sendFd, receiveFd) takes a connected Unix-domain socket that Node has not begun to read.',
+    'A socket cannot be adopted as it is: connecting, destroyed, TLS, not TCP, decoding to text, or in use by HTTP. Adopt a connected plain TCP socket. Passing memory (sendFd, receiveFd, handOff) takes a connected Unix-domain socket that Node has not begun to read.',
   ERR_DEVMEM_BAD_MESSAGE:
-    'The process at the other end of a Unix-domain socket sent something that makes no sense: malformed, oversized, or without its descriptor. Have it send what sendFd() documents.',
+    'The process at the other end of a Unix-domain socket sent something that makes no sense: malformed, oversized, or without its descriptor. Have it send what sendFd() documents, and acknowledge what it is handed (docs/hand-off.md).',
+  ERR_DEVMEM_CONSUMER_LOST:
+    'The process that data was handed to (handOff) closed the socket, or ended, without having acknowledged it. If it has ended, it uses the memory no more: release or reuse it, and hand the data to another process.',
   ERR_DEVMEM_BROKER_REFUSED:
     'The broker does not let this process have the binding. Ask who runs it to allow the user, the interface and its queues (options --allow-uid, --allow-gid, --allow), or to raise its limit of clients.',
   ERR_DEVMEM_BROKER_LOST:

@@ -10,9 +10,10 @@ export {
 } from './errors.js';
 export type { Target } from './gather/engine.js';
 export type { AllocateOptions, MemoryType } from './memory/allocate.js';
-export type { BackingType } from './memory/backing.js';
+export type { BackingType, DeviceIpc } from './memory/backing.js';
 export { type CudaDevice, CudaError } from './memory/cuda-driver.js';
-export { type CpuAccess, DmaBuf } from './memory/dma-buf.js';
+export { type CpuAccess, DmaBuf, type IpcHandle } from './memory/dma-buf.js';
+export { handOff, type HandOffOptions } from './memory/hand-off.js';
 export type { HugePages, HugePageSize } from './memory/huge-pages.js';
 export type { ImportOptions } from './memory/import.js';
 export {
@@ -24,6 +25,7 @@ export {
   type UdmabufProbe,
 } from './memory/probe.js';
 export { type PassFdOptions, receiveFd, sendFd } from './memory/send-fd.js';
+export type { ElementType } from './memory/tensor.js';
 export { type Credentials, isSupported, unsupportedReason } from './native.js';
 export { adopt, type AdoptOptions } from './net/adopt.js';
 export { connect } from './net/connect.js';

@@ -46,6 +46,8 @@ export interface Cuda {
   deviceCount(): number;
   deviceName(device: number): string | number;
   devicePciAddress(device: number): string | number;
+  /** 16 bytes. */
+  deviceUuid(device: number): Buffer | number;
   deviceBytes(device: number): number;
   deviceAttribute(device: number, attribute: number): number;
 }
@@ -62,6 +64,8 @@ export interface CudaMemory {
   read(offset: number, target: Uint8Array): number;
   write(offset: number, source: Uint8Array): number;
   flush(): number;
+  /** 64 bytes, by which other processes open all of it. */
+  ipcHandle(): Buffer | number;
   /** The dma-buf's descriptor; -1 before export() and after close(). */
   readonly fd: number;
   readonly address: bigint;
@@ -267,9 +271,13 @@ export interface Native {
   fileSize(fd: OwnedFd): number;
   /** The file system's magic number (linux/magic.h). */
   fileSystemType(fd: OwnedFd): number;
+  /** O_* as the file was opened, or a negative errno. */
+  fileFlags(fd: OwnedFd): number;
   mapFd(fd: OwnedFd, size: number): Mapping | number;
   /** `flags`: MFD_* besides MFD_CLOEXEC and MFD_ALLOW_SEALING. */
   memfdCreate(name: string, size: number, flags: number): OwnedFd | number;
+  /** F_SEAL_*; a negative errno of a file that is not shared memory. Asks no file system. */
+  memfdSeals(fd: OwnedFd): number;
   /** fallocate: gives a file its pages. */
   allocatePages(fd: OwnedFd, size: number): Promise<number>;
   udmabufCreate(device: OwnedFd, memfd: OwnedFd, size: number): Promise<OwnedFd | number>;

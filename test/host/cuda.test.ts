@@ -2,10 +2,11 @@
  * Memory of a GPU. Most tests run with a double of libcuda, in a process of their own;
  * on a machine that has a GPU, those that need no double run with the real library too.
  */
-import { probeMemory } from 'devmem-tcp';
+import { DmaBuf, type IpcHandle, probeMemory } from 'devmem-tcp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { itWhere } from '../support/conditions.js';
+import { thrownBy } from '../support/thrown.js';
 import { CudaDouble, runScenario } from './cuda/double.js';
 
 const MiB = 2 ** 20;
@@ -104,6 +105,44 @@ describe("a GPU's memory", () => {
     const { status, signal, stderr, calls } = double.run(scenario);
     expect({ status, signal, stderr }).toEqual({ status: 0, signal: null, stderr: '' });
     expect(calls.at(-1)).toContain('cuMemGetHandleForAddressRange');
+  });
+});
+
+describe('what another process opens it by', () => {
+  it('is a handle of all of it, its device, and where the part begins', () => {
+    const { result } = double.run('ipc');
+    const { whole, part, failures } = result as Record<'whole' | 'part', IpcHandle> & {
+      failures: { code: string }[];
+    };
+    expect(Buffer.from(whole.handle, 'base64')).toHaveLength(64);
+    const uuid = '01112131-4151-6171-8191-a1b1c1d1e1f1';
+    expect(whole).toEqual({
+      handle: whole.handle,
+      device: { uuid, pciAddress: '0000:a1:00.0' },
+      offset: 0,
+      size: 4 * MiB,
+    });
+    expect(part).toEqual({ ...whole, offset: MiB, size: 4096 });
+    const codes = failures.map(({ code }) => code);
+    expect(codes).toEqual(['ERR_OUT_OF_RANGE', 'ERR_OUT_OF_RANGE', 'ERR_DEVMEM_CLOSED']);
+  });
+
+  it.for([
+    ['cuIpcGetMemHandle=801', 'cuIpcGetMemHandle', 'in host memory'],
+    ['cuIpcGetMemHandle=999', 'cuIpcGetMemHandle', 'nvidia-smi'],
+    ['cuDeviceGetUuid=999', 'cuDeviceGetUuid', 'nvidia-smi'],
+  ] as const)('is an error in words where CUDA refuses: %s', ([fail, call, hint]) => {
+    const { result, calls } = double.run('ipcFailure', { FAIL: fail });
+    expect(result).toMatchObject({ code: 'ERR_DEVMEM_CUDA', call });
+    expect((result as { message: string }).message).toContain(hint);
+    expect(calls).toContain('cuMemFree, dma-buf closed');
+  });
+
+  it('is no business of other memory', async () => {
+    await using memory = await DmaBuf.allocate({ type: 'host', size: 2 * MiB });
+    const error = thrownBy(() => memory.ipcHandle());
+    expect(error).toMatchObject({ code: 'ERR_DEVMEM_WRONG_MEMORY' });
+    expect(error.message).toContain('handOff()');
   });
 });
 

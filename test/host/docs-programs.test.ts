@@ -79,7 +79,12 @@ const PROGRAMS: Program[] = [
       import { receiveFd } from 'devmem-tcp';
       import { handMemoryTo } from './surroundings.mjs';`,
     after: 'await handMemoryTo(server);',
-    mayLack: 'ENOENT',
+  },
+  {
+    document: 'docs/hand-off.md',
+    words: 'await handOff(consumer, memory,',
+    before: "import { consumeFrom } from './surroundings.mjs';",
+    after: 'await consumeFrom(server);',
   },
   {
     document: 'docs/reading.md',
@@ -138,9 +143,12 @@ const PROGRAMS: Program[] = [
     before: `
       import { DmaBuf } from 'devmem-tcp';
       const size = 2 ** 20;
-      await using exported = await DmaBuf.allocate({ type: 'udmabuf', size });
+      await using exported = await DmaBuf.allocate({ type: 'host', size });
       const { fd } = exported;`,
-    mayLack: 'ENOENT',
+  },
+  {
+    document: 'docs/memory.md',
+    words: 'workerData: memory.fd',
   },
   {
     document: 'docs/nic.md',

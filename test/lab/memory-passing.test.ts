@@ -2,10 +2,11 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 
-import { bindRx, DmaBuf, receiveFd, sendFd } from 'devmem-tcp';
+import { bindRx, DmaBuf, handOff, receiveFd, sendFd } from 'devmem-tcp';
 import { expect, it } from 'vitest';
 
 import { descriptorOf } from '../../dist/ipc/handle.js';
+import { runPython } from '../support/python.js';
 import { unixPair } from '../support/unix.js';
 import { INTERFACE } from './support/guest.js';
 
@@ -58,6 +59,28 @@ socket.send_fds(connection, [struct.pack('>I', len(answer)) + answer], [fds[0]])
   await using back = await receiveFd(pair.accepted);
   expect(await exited).toEqual([0, null]);
   expect(back.size).toBe(SIZE);
+});
+
+it('has a tensor in it go to Python, which writes to it, and is waited for', async () => {
+  await using pair = await unixPair();
+  await using memory = await DmaBuf.allocate({ type: 'udmabuf', size: SIZE });
+  memory.write(8192, Buffer.alloc(4096, 3));
+  const program = `
+SYNC, START, END = 0x40086200, struct.pack('Q', 3), struct.pack('Q', 7)
+content, (fd,) = hear()
+assert content['type'] == 'dma-buf' and content['size'] == os.lseek(fd, 0, os.SEEK_END), content
+view = mmap.mmap(fd, content['size'])
+fcntl.ioctl(fd, SYNC, START)
+part = memoryview(view)[content['offset']:content['offset'] + content['length']]
+print(content['dtype'], content['shape'], sum(part))
+part[0:4] = b'back'
+fcntl.ioctl(fd, SYNC, END)
+say({'type': 'done', 'id': content['id']})
+`;
+  const ended = runPython(program, pair.client);
+  await handOff(pair.accepted, memory, { offset: 8192, dtype: 'float32', shape: [32, 32] });
+  expect(memory.read(8192, 4).toString()).toBe('back');
+  expect(await ended).toMatchObject({ status: 0, output: 'float32 [32, 32] 12288\n' });
 });
 
 it('belongs to one binding, however often it was imported', async () => {

@@ -147,7 +147,7 @@ describe('what a provider refuses', () => {
     await using memory = await DmaBuf.allocate({ type: 'dma-heap', size: 2 * MiB });
     const error = await rejectionOf(DmaBuf.import({ fd: memory.fd, size: 4 * MiB }));
     expect(error).toMatchObject({ code: 'ERR_OUT_OF_RANGE' });
-    expect(error.message).toContain(`${2 * MiB}, the size of this dma-buf`);
+    expect(error.message).toContain(`${2 * MiB}, the size of this memory`);
   });
 });
 

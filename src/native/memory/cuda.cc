@@ -28,6 +28,7 @@ Napi::Function Cuda::Define(Napi::Env env) {
                       InstanceMethod<&Cuda::DeviceCount>("deviceCount"),
                       InstanceMethod<&Cuda::DeviceName>("deviceName"),
                       InstanceMethod<&Cuda::DevicePciAddress>("devicePciAddress"),
+                      InstanceMethod<&Cuda::DeviceUuid>("deviceUuid"),
                       InstanceMethod<&Cuda::DeviceBytes>("deviceBytes"),
                       InstanceMethod<&Cuda::DeviceAttribute>("deviceAttribute")});
 }
@@ -104,6 +105,16 @@ Napi::Value Cuda::DevicePciAddress(const Napi::CallbackInfo& info) {
   return Napi::String::New(info.Env(), address);
 }
 
+// deviceUuid(ordinal) -> its 16 bytes | -CUresult
+Napi::Value Cuda::DeviceUuid(const Napi::CallbackInfo& info) {
+  CUuuid uuid = {};
+  CUresult result = OnDevice(info[0], [&](const CudaDriver& driver, CUdevice device) {
+    return driver.cuDeviceGetUuid(&uuid, device);
+  });
+  if (result != CUDA_SUCCESS) return Failure(info.Env(), result);
+  return Napi::Buffer<unsigned char>::Copy(info.Env(), uuid.bytes, sizeof(uuid.bytes));
+}
+
 // deviceBytes(ordinal) -> bytes | -CUresult
 Napi::Value Cuda::DeviceBytes(const Napi::CallbackInfo& info) {
   size_t bytes = 0;
@@ -138,6 +149,7 @@ Napi::Function CudaMemory::Define(Napi::Env env) {
        InstanceMethod<&CudaMemory::Allocate>("allocate"),
        InstanceMethod<&CudaMemory::Export>("export"), InstanceMethod<&CudaMemory::Read>("read"),
        InstanceMethod<&CudaMemory::Write>("write"), InstanceMethod<&CudaMemory::Flush>("flush"),
+       InstanceMethod<&CudaMemory::IpcHandle>("ipcHandle"),
        InstanceAccessor<&CudaMemory::Number>("fd"),
        InstanceAccessor<&CudaMemory::Address>("address"),
        InstanceMethod<&CudaMemory::Close>("close")});
@@ -235,6 +247,14 @@ Napi::Value CudaMemory::Copy(const Napi::CallbackInfo& info,
 // flush() -> 0 | -CUresult
 Napi::Value CudaMemory::Flush(const Napi::CallbackInfo& info) {
   return Failure(info.Env(), allocation_ == nullptr ? kNotLoaded : allocation_->Flush());
+}
+
+// ipcHandle() -> its 64 bytes | -CUresult
+Napi::Value CudaMemory::IpcHandle(const Napi::CallbackInfo& info) {
+  CUipcMemHandle handle = {};
+  CUresult result = allocation_ == nullptr ? kNotLoaded : allocation_->GetIpcHandle(&handle);
+  if (result != CUDA_SUCCESS) return Failure(info.Env(), result);
+  return Napi::Buffer<unsigned char>::Copy(info.Env(), handle.reserved, sizeof(handle.reserved));
 }
 
 // -1 where it was not exported, or was closed.

@@ -27,6 +27,7 @@ class Cuda : public Napi::ObjectWrap<Cuda> {
   Napi::Value DeviceCount(const Napi::CallbackInfo& info);
   Napi::Value DeviceName(const Napi::CallbackInfo& info);
   Napi::Value DevicePciAddress(const Napi::CallbackInfo& info);
+  Napi::Value DeviceUuid(const Napi::CallbackInfo& info);
   Napi::Value DeviceBytes(const Napi::CallbackInfo& info);
   Napi::Value DeviceAttribute(const Napi::CallbackInfo& info);
 
@@ -55,6 +56,7 @@ class CudaMemory : public Napi::ObjectWrap<CudaMemory> {
   Napi::Value Read(const Napi::CallbackInfo& info);
   Napi::Value Write(const Napi::CallbackInfo& info);
   Napi::Value Flush(const Napi::CallbackInfo& info);
+  Napi::Value IpcHandle(const Napi::CallbackInfo& info);
   Napi::Value Number(const Napi::CallbackInfo& info);
   Napi::Value Address(const Napi::CallbackInfo& info);
   void Close(const Napi::CallbackInfo& info);

@@ -62,4 +62,10 @@ CUresult CudaAllocation::Flush() {
                                              CU_FLUSH_GPU_DIRECT_RDMA_WRITES_TO_OWNER);
 }
 
+CUresult CudaAllocation::GetIpcHandle(CUipcMemHandle* handle) {
+  CurrentContext current(*driver_, context_);
+  if (current.result() != CUDA_SUCCESS) return current.result();
+  return driver_->cuIpcGetMemHandle(handle, address_);
+}
+
 }  // namespace devmem

@@ -29,6 +29,8 @@ class CudaAllocation {
   CUresult Write(size_t offset, const void* source, size_t size);
   // Makes what other devices wrote visible to this one.
   CUresult Flush();
+  // What other processes open the memory by, from its start.
+  CUresult GetIpcHandle(CUipcMemHandle* handle);
   // At the end of the process: CUDA may be gone by the time of the destructor, and
   // the kernel frees everything.
   void Abandon() { abandoned_ = true; }

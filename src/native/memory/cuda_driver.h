@@ -19,6 +19,12 @@ using CUevent = struct CUevent_st*;
 using CUmodule = struct CUmod_st*;
 using CUfunction = struct CUfunc_st*;
 using CUjit_option = int;
+struct CUuuid {
+  unsigned char bytes[16];
+};
+struct CUipcMemHandle {
+  unsigned char reserved[64];
+};
 
 constexpr CUresult CUDA_SUCCESS = 0;
 constexpr CUresult CUDA_ERROR_INVALID_VALUE = 1;
@@ -48,6 +54,7 @@ struct CudaDriver {
   CUresult (*cuDeviceGet)(CUdevice* device, int ordinal);
   CUresult (*cuDeviceGetName)(char* name, int length, CUdevice device);
   CUresult (*cuDeviceGetPCIBusId)(char* address, int length, CUdevice device);
+  CUresult (*cuDeviceGetUuid)(CUuuid* uuid, CUdevice device);
   CUresult (*cuDeviceTotalMem)(size_t* bytes, CUdevice device);
   CUresult (*cuDeviceGetAttribute)(int* value, int attribute, CUdevice device);
   CUresult (*cuDevicePrimaryCtxRetain)(CUcontext* context, CUdevice device);
@@ -61,6 +68,7 @@ struct CudaDriver {
   CUresult (*cuMemGetHandleForAddressRange)(void* handle, CUdeviceptr address, size_t size,
                                             int type, unsigned long long flags);
   CUresult (*cuFlushGPUDirectRDMAWrites)(int target, int scope);
+  CUresult (*cuIpcGetMemHandle)(CUipcMemHandle* handle, CUdeviceptr address);
   CUresult (*cuMemHostAlloc)(void** memory, size_t size, unsigned int flags);
   CUresult (*cuMemFreeHost)(void* memory);
   CUresult (*cuMemHostGetDevicePointer)(CUdeviceptr* address, void* memory, unsigned int flags);

@@ -47,6 +47,13 @@ Napi::Value FileSystemType(const Napi::CallbackInfo& info) {
   return Napi::Number::New(env, status < 0 ? -errno : static_cast<double>(system.f_type));
 }
 
+// fileFlags(fd) -> O_* as the file was opened | -errno
+Napi::Value FileFlags(const Napi::CallbackInfo& info) {
+  OwnedFd* fd = OwnedFd::From(info[0]);
+  int flags = fcntl(fd == nullptr ? -1 : fd->get(), F_GETFL);
+  return Napi::Number::New(info.Env(), flags < 0 ? -errno : flags);
+}
+
 // mapFd(fd, size) -> Mapping | -errno
 Napi::Value MapFd(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();

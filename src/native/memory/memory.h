@@ -13,10 +13,12 @@ Napi::Value Open(const Napi::CallbackInfo& info);
 Napi::Value DuplicateFd(const Napi::CallbackInfo& info);
 Napi::Value FileSize(const Napi::CallbackInfo& info);
 Napi::Value FileSystemType(const Napi::CallbackInfo& info);
+Napi::Value FileFlags(const Napi::CallbackInfo& info);
 Napi::Value MapFd(const Napi::CallbackInfo& info);
 
 // memfd.cc
 Napi::Value MemfdCreate(const Napi::CallbackInfo& info);
+Napi::Value MemfdSeals(const Napi::CallbackInfo& info);
 Napi::Value AllocatePages(const Napi::CallbackInfo& info);
 
 // dma_buf.cc

@@ -16,12 +16,14 @@ const HEADER = 4;
 /** What a message says. */
 export type Content = Readonly<Record<string, unknown>>;
 
-export interface ReadMessageOptions extends ReadyOptions {
+export interface MessageLimits {
   /** Longest JSON accepted, in bytes. */
   maxBytes: number;
   /** Most descriptors accepted. */
   maxFds: number;
 }
+
+export interface ReadMessageOptions extends ReadyOptions, MessageLimits {}
 
 /**
  * Reads one message.
@@ -31,20 +33,62 @@ export interface ReadMessageOptions extends ReadyOptions {
  * @returns undefined where the stream ended before it began
  * @throws DevmemError ERR_DEVMEM_BAD_MESSAGE
  */
-export async function readMessage(
+export function readMessage(
   socket: UnixSocket,
   fds: OwnedFd[],
   options: ReadMessageOptions,
 ): Promise<Content | undefined> {
-  const header = await readExactly(socket, HEADER, fds, options);
-  if (header === undefined) return undefined;
-  const size = header.readUInt32BE(0);
-  if (size > options.maxBytes) {
-    throw badMessage(`announces ${size} bytes, and ${options.maxBytes} are the most`);
+  return new MessageReader(socket, options).read(fds, options);
+}
+
+/** Reads one message after the other. */
+export class MessageReader {
+  readonly #socket: UnixSocket;
+  readonly #limits: MessageLimits;
+  // What is being read, and how much of it was: a read that is aborted leaves it to the next.
+  #target = Buffer.alloc(HEADER);
+  #at = 0;
+  #isBody = false;
+
+  constructor(socket: UnixSocket, limits: MessageLimits) {
+    this.#socket = socket;
+    this.#limits = limits;
   }
-  const json = await readExactly(socket, size, fds, options);
-  if (json === undefined) throw badMessage('ended before it was complete');
-  return parse(json);
+
+  /** As `readMessage()`. Aborted, it has lost nothing: the next one reads on. */
+  async read(fds: OwnedFd[], options: ReadyOptions = {}): Promise<Content | undefined> {
+    for (;;) {
+      while (this.#at < this.#target.length) {
+        const bytes = await this.#receive(fds, options);
+        if (bytes === 0 && this.#at === 0 && !this.#isBody) return undefined;
+        if (bytes === 0) throw badMessage('ended before it was complete');
+        this.#at += bytes;
+      }
+      const read = this.#target;
+      this.#at = 0;
+      this.#isBody = !this.#isBody;
+      this.#target = Buffer.alloc(this.#isBody ? this.#bodySize(read) : HEADER);
+      if (!this.#isBody) return parse(read);
+    }
+  }
+
+  async #receive(fds: OwnedFd[], options: ReadyOptions): Promise<number> {
+    const { maxFds } = this.#limits;
+    const received = await this.#socket.read(this.#target.subarray(this.#at), options);
+    fds.push(...received.fds);
+    if (fds.length > maxFds) throw badMessage(`carries more than ${maxFds} descriptor(s)`);
+    if (received.truncated) {
+      throw badMessage('carries descriptors for which this process has no room: see ulimit -n');
+    }
+    return received.bytes;
+  }
+
+  #bodySize(header: Buffer): number {
+    const size = header.readUInt32BE(0);
+    const { maxBytes } = this.#limits;
+    if (size > maxBytes) throw badMessage(`announces ${size} bytes, and ${maxBytes} are the most`);
+    return size;
+  }
 }
 
 /** Writes one message. */
@@ -77,30 +121,6 @@ export function badMessage(what: string, cause?: unknown): DevmemError {
 export function show(value: unknown): string {
   if (typeof value === 'object' && value !== null) return Array.isArray(value) ? '[…]' : '{…}';
   return typeof value === 'string' ? JSON.stringify(value.slice(0, 60)) : String(value);
-}
-
-// Undefined where the stream ends before the first byte.
-async function readExactly(
-  socket: UnixSocket,
-  size: number,
-  fds: OwnedFd[],
-  options: ReadMessageOptions,
-): Promise<Buffer | undefined> {
-  const target = Buffer.alloc(size);
-  let at = 0;
-  while (at < size) {
-    const { maxFds } = options;
-    const received = await socket.read(target.subarray(at), options);
-    fds.push(...received.fds);
-    if (fds.length > maxFds) throw badMessage(`carries more than ${maxFds} descriptor(s)`);
-    if (received.truncated) {
-      throw badMessage('carries descriptors for which this process has no room: see ulimit -n');
-    }
-    if (received.bytes === 0 && at === 0) return undefined;
-    if (received.bytes === 0) throw badMessage('ended before it was complete');
-    at += received.bytes;
-  }
-  return target;
 }
 
 function parse(json: Buffer): Content {

@@ -16,6 +16,21 @@ export interface DeviceCopies {
   write(offset: number, source: Uint8Array): void;
   /** Waits until the device sees what others wrote to the memory. */
   flush(): void;
+  /** What another process opens it by. */
+  ipc(): DeviceIpc;
+}
+
+/** How another process comes by memory of a device. */
+export interface DeviceIpc {
+  /** 64 bytes (CUipcMemHandle), in base64: for cuIpcOpenMemHandle(). */
+  handle: string;
+  /** Its device, whose number may be another one there. */
+  device: {
+    /** As `nvidia-smi -L` has it, without `GPU-` before it. */
+    uuid: string;
+    /** As in /sys/bus/pci/devices: for cuDeviceGetByPCIBusId(). */
+    pciAddress: string;
+  };
 }
 
 export interface Backing {

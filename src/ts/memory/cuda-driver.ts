@@ -115,14 +115,15 @@ export async function noDmaBufHint(): Promise<string> {
  *
  * @throws CudaError for a negative number
  */
-export function checkCuda<T extends number | string>(
+export function checkCuda<T extends number | string | Buffer>(
   cuda: Cuda,
   call: string,
   returned: T | number,
   subject = '',
 ): T {
-  if (typeof returned !== 'number' || returned >= 0) return returned as T;
-  throw cudaError(cuda, { call, result: -returned }, subject);
+  const status: unknown = returned;
+  if (typeof status !== 'number' || status >= 0) return returned as T;
+  throw cudaError(cuda, { call, result: -status }, subject);
 }
 
 /** What a call that failed throws. */
@@ -130,10 +131,13 @@ export function cudaError(cuda: Cuda, { call, result }: CudaFailure, subject = '
   const [known, description] = cuda.errorText(result);
   const name = known === '' ? `CUDA error ${result}` : known;
   const words = [`${name} (${result})`, description, subject].filter((each) => each !== '');
-  return new CudaError(call, words.join(', '), hintFor(name), { name, result });
+  return new CudaError(call, words.join(', '), hintFor(call, name), { name, result });
 }
 
+// By the name of the error, or by call and name where it means something else there.
 const HINTS: Readonly<Record<string, string>> = {
+  'cuIpcGetMemHandle CUDA_ERROR_NOT_SUPPORTED':
+    "CUDA's IPC is not to be had on this device or system: consume the data in this process, or hand it on in host memory",
   CUDA_ERROR_NO_DEVICE:
     "CUDA sees no GPU: look at 'nvidia-smi', at CUDA_VISIBLE_DEVICES, and in a container at the devices passed in",
   CUDA_ERROR_INVALID_DEVICE: 'There is no such device: probeMemory() lists those that there are',
@@ -155,6 +159,10 @@ const HINTS: Readonly<Record<string, string>> = {
     "This GPU does not take the library's forward compatibility: use the driver's own libcuda.so.1",
 };
 
-function hintFor(name: string): string {
-  return HINTS[name] ?? "See 'nvidia-smi' and the kernel log ('dmesg | grep NVRM')";
+function hintFor(call: string, name: string): string {
+  return (
+    HINTS[`${call} ${name}`] ??
+    HINTS[name] ??
+    "See 'nvidia-smi' and the kernel log ('dmesg | grep NVRM')"
+  );
 }

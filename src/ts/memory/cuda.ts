@@ -2,7 +2,7 @@
 import { isMainThread } from 'node:worker_threads';
 
 import { type Cuda, type CudaMemory, native } from '../native.js';
-import type { Backing, DeviceCopies } from './backing.js';
+import type { Backing, DeviceCopies, DeviceIpc } from './backing.js';
 import {
   checkCuda,
   cudaDevice,
@@ -81,5 +81,15 @@ function copies(cuda: Cuda, memory: CudaMemory, properties: CudaDevice): DeviceC
       checkCuda(cuda, 'cuMemcpyHtoD', memory.write(offset, source));
     },
     flush,
+    ipc: () => ipcOf(cuda, memory, properties),
+  };
+}
+
+function ipcOf(cuda: Cuda, memory: CudaMemory, { device, pciAddress }: CudaDevice): DeviceIpc {
+  const handle = checkCuda<Buffer>(cuda, 'cuIpcGetMemHandle', memory.ipcHandle());
+  const uuid = checkCuda<Buffer>(cuda, 'cuDeviceGetUuid', cuda.deviceUuid(device)).toString('hex');
+  return {
+    handle: handle.toString('base64'),
+    device: { uuid: uuid.replace(/(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-'), pciAddress },
   };
 }

@@ -8,7 +8,6 @@ import {
   checkInteger,
   checkOneOf,
   checkUint8Array,
-  DevmemError,
   invalidArgType,
   outOfRange,
   systemError,
@@ -16,8 +15,9 @@ import {
 import { type Mapping, native } from '../native.js';
 import { portrait } from '../portrait.js';
 import { allocate, type AllocateOptions } from './allocate.js';
-import type { Backing, BackingType, DeviceCopies } from './backing.js';
-import { importDmaBuf, type ImportOptions } from './import.js';
+import type { Backing, BackingType, DeviceCopies, DeviceIpc } from './backing.js';
+import { closedError, mapError, noIpc, notMappable, tooLargeToMap } from './dma-buf-errors.js';
+import { importMemory, type ImportOptions } from './import.js';
 import { type MemoryUser, type Ownership, ownershipOf } from './ownership.js';
 
 const { MAX_LENGTH } = bufferConstants;
@@ -29,6 +29,14 @@ const ACCESS = { read: 1 << 0, write: 1 << 1, 'read-write': (1 << 0) | (1 << 1) 
 
 /** What the CPU does to the memory inside `cpuAccess()`. */
 export type CpuAccess = keyof typeof ACCESS;
+
+/** Where part of a GPU's memory is for another process. Can be sent as JSON. */
+export interface IpcHandle extends DeviceIpc {
+  /** Bytes from the start of what `handle` opens. */
+  offset: number;
+  /** Bytes. */
+  size: number;
+}
 
 /** Memory that a NIC (or the copy transport) writes payload to. */
 export class DmaBuf implements AsyncDisposable {
@@ -42,7 +50,7 @@ export class DmaBuf implements AsyncDisposable {
   readonly devicePtr: bigint | undefined;
   /**
    * What made the dma-buf, as the kernel names it, e.g. `'udmabuf'`, `'system'`
-   * (a heap), `'nvidia'`. Undefined for `host` memory, and where /proc does not tell.
+   * (a heap), `'nvidia'`. Undefined for a memfd, and where /proc does not tell.
    */
   readonly exporter: string | undefined;
   /** @internal Who receives into the memory, by this object or another one of it. */
@@ -78,15 +86,17 @@ export class DmaBuf implements AsyncDisposable {
   }
 
   /**
-   * Takes a dma-buf that was made elsewhere: by another library, or by a process
-   * that sent its descriptor.
+   * Takes a dma-buf, or a memfd, that was made elsewhere: by another library, by another
+   * thread, or by a process that sent its descriptor.
    *
-   * @throws TypeError ERR_INVALID_ARG_VALUE for a descriptor of anything but a dma-buf
+   * @throws TypeError ERR_INVALID_ARG_VALUE for a descriptor of anything else, and of a
+   *   memfd that is not sealed against shrinking (F_SEAL_SHRINK), cannot be written to,
+   *   or has no multiple of 4096 bytes
    * @throws RangeError ERR_OUT_OF_RANGE where it is not of `size`
    * @throws SystemError EBADF for a descriptor that is not open
    */
   static async import(options: ImportOptions): Promise<DmaBuf> {
-    return new DmaBuf(MAKER, await importDmaBuf(options));
+    return new DmaBuf(MAKER, await importMemory(options));
   }
 
   /** @internal Who receives into the memory, or did last. */
@@ -94,7 +104,7 @@ export class DmaBuf implements AsyncDisposable {
     return this.ownership.user;
   }
 
-  /** The dma-buf's file descriptor (the memfd's for `host` memory). Owned by this object. */
+  /** The file descriptor of the dma-buf, or of the memfd. Owned by this object. */
   get fd(): number {
     this.#check();
     const { dmaBuf, mappable } = this.#backing;
@@ -116,6 +126,11 @@ export class DmaBuf implements AsyncDisposable {
    *
    * Touch what a NIC writes inside `cpuAccess()`.
    *
+   * Posted to another thread (`postMessage()`, `structuredClone()`), it is copied, byte by
+   * byte, and cannot be transferred. For the memory itself, have the other thread map it
+   * too: post `memory.fd`, and keep the memory open until it has called
+   * `DmaBuf.import({ fd })`.
+   *
    * @throws DevmemError ERR_DEVMEM_NOT_MAPPABLE for `cuda` memory, for imported
    *   dma-bufs whose exporter lets no CPU see them, and for memory larger than an
    *   ArrayBuffer can be (`buffer.constants.MAX_LENGTH`: 4 GiB in Node.js 20)
@@ -125,7 +140,7 @@ export class DmaBuf implements AsyncDisposable {
       this.#check();
       if (this.size > MAX_LENGTH) throw tooLargeToMap(this.size);
       const buffer = this.mapping().buffer();
-      if (buffer === undefined) throw this.#closedError();
+      if (buffer === undefined) throw closedError();
       this.#view = new Uint8Array(buffer);
     }
     return this.#view;
@@ -156,7 +171,7 @@ export class DmaBuf implements AsyncDisposable {
   /** @internal As cpuAccess(), up to a call of what it returns. */
   beginCpuAccess(access: CpuAccess): () => void {
     this.#check();
-    if (this.#backing.mappable === undefined) throw this.#notMappable();
+    if (this.#backing.mappable === undefined) throw notMappable(this);
     const flags = ACCESS[access];
     this.#sync(flags);
     return () => {
@@ -224,6 +239,25 @@ export class DmaBuf implements AsyncDisposable {
   }
 
   /**
+   * `cuda`: what another process opens the memory by, with CUDA's IPC. All of it is
+   * opened, whichever part is named. The memory must not be closed before the other
+   * process has closed what it opened, which `handOff()` can tell.
+   *
+   * @param offset - bytes from the start, for the other process to add. Default 0
+   * @param size - bytes. Default: to the end
+   * @throws DevmemError ERR_DEVMEM_WRONG_MEMORY for other types: send their descriptor
+   * @throws CudaError ERR_DEVMEM_CUDA where CUDA refuses
+   */
+  ipcHandle(offset = 0, size = this.size - offset): IpcHandle {
+    checkInteger('offset', offset, 0, this.size);
+    checkInteger('size', size, 0, this.size - offset);
+    this.#check();
+    const { device } = this.#backing;
+    if (device === undefined) throw noIpc(this.type);
+    return { ...device.ipc(), offset, size };
+  }
+
+  /**
    * @internal Memory of a GPU, as that has it; undefined for other memory. Closed, it can
    * still hold fragments.
    */
@@ -246,10 +280,10 @@ export class DmaBuf implements AsyncDisposable {
   mapping(): Mapping {
     this.#check();
     const { mappable } = this.#backing;
-    if (mappable === undefined) throw this.#notMappable();
+    if (mappable === undefined) throw notMappable(this);
     if (this.#mapping === undefined) {
       const mapping = native().mapFd(mappable, this.size);
-      if (typeof mapping === 'number') throw this.#mapError(systemError(mapping, 'mmap'));
+      if (typeof mapping === 'number') throw mapError(this, systemError(mapping, 'mmap'));
       this.#mapping = mapping;
     }
     return this.#mapping;
@@ -299,35 +333,8 @@ export class DmaBuf implements AsyncDisposable {
   }
 
   #check(): void {
-    if (this.#closed) throw this.#closedError();
+    if (this.#closed) throw closedError();
   }
-
-  #closedError(): DevmemError {
-    return new DevmemError('ERR_DEVMEM_CLOSED', 'The memory was closed: allocate anew');
-  }
-
-  #notMappable(): DevmemError {
-    return new DevmemError(
-      'ERR_DEVMEM_NOT_MAPPABLE',
-      `The CPU cannot see memory of type '${this.type}': copy what is needed by read(), or use it on the device at devicePtr`,
-    );
-  }
-
-  #mapError(cause: Error): Error {
-    if (this.type !== 'import') return cause;
-    return new DevmemError(
-      'ERR_DEVMEM_NOT_MAPPABLE',
-      `The CPU cannot see this dma-buf (exporter '${this.exporter ?? 'unknown'}'): ${cause.message}. Read it by the library that made it, or import one whose exporter implements mmap, opened for reading and writing`,
-      { cause },
-    );
-  }
-}
-
-function tooLargeToMap(size: number): DevmemError {
-  return new DevmemError(
-    'ERR_DEVMEM_NOT_MAPPABLE',
-    `The memory has ${size} bytes, and an ArrayBuffer has ${MAX_LENGTH} at most in Node.js ${process.versions.node}: copy what is needed by read(), allocate several memories in place of one, or use Node.js 22 or newer`,
-  );
 }
 
 function bufferOf(size: number): Buffer {

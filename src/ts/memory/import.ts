@@ -1,13 +1,14 @@
-/** `import`ed memory: a dma-buf that somebody else made. */
+/** `import`ed memory: a dma-buf, or a memfd, that somebody else made. */
 import { access, readFile, readlink } from 'node:fs/promises';
 
 import { checkInteger, checkObject, invalidArgValue, outOfRange, systemError } from '../errors.js';
 import { closeStrangers } from '../ipc/strangers.js';
 import { native, type OwnedFd } from '../native.js';
 import type { Backing } from './backing.js';
+import { memfdSize } from './import-memfd.js';
 
 export interface ImportOptions {
-  /** A dma-buf's descriptor in this process. It is duplicated and stays the caller's. */
+  /** The descriptor in this process. It is duplicated and stays the caller's. */
   fd: number;
   /** Bytes that it must have, to make sure that it is the one expected. Default: any. */
   size?: number;
@@ -16,56 +17,62 @@ export interface ImportOptions {
 // linux/magic.h: the file system that dma-bufs, and nothing else, are files of.
 const DMA_BUF_MAGIC = 0x444d4142;
 
-export async function importDmaBuf(options: ImportOptions): Promise<Backing> {
+export async function importMemory(options: ImportOptions): Promise<Backing> {
   checkObject('options', options);
   checkInteger('options.fd', options.fd, 0, 2 ** 31 - 1);
   if (options.size !== undefined) {
     checkInteger('options.size', options.size, 1, Number.MAX_SAFE_INTEGER);
   }
-  const dmaBuf = native().duplicateFd(options.fd);
-  if (typeof dmaBuf === 'number') {
-    throw systemError(dmaBuf, 'fcntl(F_DUPFD_CLOEXEC)', {
+  const file = native().duplicateFd(options.fd);
+  if (typeof file === 'number') {
+    throw systemError(file, 'fcntl(F_DUPFD_CLOEXEC)', {
       subject: `options.fd is ${options.fd}`,
       hint: 'Pass an open descriptor; one that another process named has to be sent by SCM_RIGHTS',
     });
   }
   try {
-    return await backing(dmaBuf, options);
+    return await backing(file, options);
   } catch (error) {
-    // Of a file that is none, even a duplicate's close(2) may wait.
-    void closeStrangers([dmaBuf]);
+    // Of a file that is neither, even a duplicate's close(2) may wait.
+    void closeStrangers([file]);
     throw error;
   }
 }
 
-async function backing(dmaBuf: OwnedFd, options: ImportOptions): Promise<Backing> {
-  const exporter = await exporterOf(dmaBuf.fd);
-  if (exporter === undefined && !(await isDmaBuf(dmaBuf, options))) {
-    const file = await readlink(`/proc/self/fd/${dmaBuf.fd}`).catch(() => 'something else');
-    throw invalidArgValue('options.fd', `a dma-buf, and this is '${file}'`, options.fd);
+async function backing(file: OwnedFd, options: ImportOptions): Promise<Backing> {
+  const exporter = await exporterOf(file.fd);
+  const isDmaBuf = exporter !== undefined || (await isNamelessDmaBuf(file, options));
+  const size = isDmaBuf ? dmaBufSize(file, options) : memfdSize(file, options);
+  if (size === undefined) {
+    const name = await readlink(`/proc/self/fd/${file.fd}`).catch(() => 'something else');
+    throw invalidArgValue('options.fd', `a dma-buf or a memfd, and this is '${name}'`, options.fd);
   }
-  const size = native().fileSize(dmaBuf);
-  if (size < 0) throw systemError(size, 'lseek', { subject: `options.fd is ${options.fd}` });
   if (options.size !== undefined && options.size !== size) {
-    throw outOfRange('options.size', `${size}, the size of this dma-buf`, options.size);
+    throw outOfRange('options.size', `${size}, the size of this memory`, options.size);
   }
   return {
     type: 'import',
     size,
-    dmaBuf,
-    mappable: dmaBuf,
+    dmaBuf: isDmaBuf ? file : undefined,
+    mappable: file,
     exporter,
     close: () => {
-      dmaBuf.close();
+      file.close();
     },
   };
 }
 
+function dmaBufSize(dmaBuf: OwnedFd, { fd }: ImportOptions): number {
+  const size = native().fileSize(dmaBuf);
+  if (size < 0) throw systemError(size, 'lseek', { subject: `options.fd is ${fd}` });
+  return size;
+}
+
 // Of dma-bufs /proc tells who made them; it asks nobody. (fstatfs() asks the server of a
 // file system, such as FUSE's, which may let it wait.)
-async function isDmaBuf(dmaBuf: OwnedFd, { fd }: ImportOptions): Promise<boolean> {
+async function isNamelessDmaBuf(file: OwnedFd, { fd }: ImportOptions): Promise<boolean> {
   if (await hasProc()) return false;
-  const type = native().fileSystemType(dmaBuf);
+  const type = native().fileSystemType(file);
   if (type < 0) throw systemError(type, 'fstatfs', { subject: `options.fd is ${fd}` });
   return type === DMA_BUF_MAGIC;
 }

@@ -1,15 +1,18 @@
 /** Handing memory to another process, over a Unix-domain socket. */
-import net from 'node:net';
+import type net from 'node:net';
 
-import { checkAbortSignal, unlessAborted } from '../abort.js';
 import { DevmemError, invalidArgType } from '../errors.js';
 import { badMessage, type Content, readMessage, show, writeMessage } from '../ipc/message.js';
 import { closeStrangers } from '../ipc/strangers.js';
+import { inReceivingTurn, inSendingTurn } from '../ipc/turns.js';
 import { UnixSocket } from '../ipc/unix-socket.js';
 import type { OwnedFd } from '../native.js';
 import { DmaBuf } from './dma-buf.js';
 
-const TYPE = 'dma-buf';
+/** What a descriptor that is sent is of. */
+export type SentType = 'dma-buf' | 'memfd';
+
+const TYPES: readonly unknown[] = ['dma-buf', 'memfd'] satisfies SentType[];
 const MAX_BYTES = 4096;
 
 export interface PassFdOptions {
@@ -25,12 +28,13 @@ export interface PassFdOptions {
  * it; this end's stays the caller's.
  *
  * The message is a 4-byte length in network byte order and that many bytes of JSON,
- * `{"type":"dma-buf","size":BYTES}`, with the dma-buf's descriptor as SCM_RIGHTS, in
- * one sendmsg: `socket.recv_fds(connection, 4096, 1)` in Python gets it.
+ * `{"type":"dma-buf","size":BYTES}` (`"memfd"` for memory of type `host`), with the
+ * descriptor as SCM_RIGHTS, in one sendmsg: `socket.recv_fds(connection, 4096, 1)` in
+ * Python gets it, and `mmap.mmap(fds[0], BYTES)` maps it.
  *
  * @param socket - connected; what was written to it before goes first
  * @throws DevmemError ERR_DEVMEM_SOCKET_STATE where it cannot carry descriptors,
- *   ERR_DEVMEM_WRONG_MEMORY for memory of type `host`, ERR_DEVMEM_CLOSED
+ *   ERR_DEVMEM_CLOSED
  * @throws SystemError EPIPE, ECONNRESET where the other end is gone
  */
 export function sendFd(
@@ -38,19 +42,18 @@ export function sendFd(
   memory: DmaBuf,
   options: PassFdOptions = {},
 ): Promise<void> {
-  return inTurn(sending, socket, options, async () => {
+  return inSendingTurn(socket, options, async () => {
     if (!(memory instanceof DmaBuf)) {
       throw invalidArgType('memory', 'a DmaBuf, as DmaBuf.allocate() makes it', memory);
     }
     const { fd, size } = memory;
-    if (!memory.isDmaBuf) {
-      throw new DevmemError(
-        'ERR_DEVMEM_WRONG_MEMORY',
-        `memory is of type '${memory.type}', which is no dma-buf. Allocate { type: 'udmabuf' }`,
-      );
-    }
-    await writeMessage(UnixSocket.of(socket), { type: TYPE, size }, [fd], options);
+    await writeMessage(UnixSocket.of(socket), { type: sentType(memory), size }, [fd], options);
   });
+}
+
+/** What a memory's descriptor is of. */
+export function sentType(memory: DmaBuf): SentType {
+  return memory.isDmaBuf ? 'dma-buf' : 'memfd';
 }
 
 /**
@@ -66,7 +69,7 @@ export function sendFd(
  *   message that is malformed, longer than 4096 bytes, or has no descriptor or several
  */
 export function receiveFd(socket: net.Socket, options: PassFdOptions = {}): Promise<DmaBuf> {
-  return inTurn(receiving, socket, options, async () => {
+  return inReceivingTurn(socket, options, async () => {
     const unix = UnixSocket.of(socket);
     unix.takeOver();
     const fds: OwnedFd[] = [];
@@ -89,34 +92,21 @@ export function receiveFd(socket: net.Socket, options: PassFdOptions = {}): Prom
 
 async function importMemory(content: Content, fd: OwnedFd | undefined): Promise<DmaBuf> {
   const { type, size } = content;
-  if (type !== TYPE) throw badMessage(`is of type ${show(type)}, not "${TYPE}"`);
+  if (!TYPES.includes(type)) {
+    throw badMessage(`is of type ${show(type)}, and "dma-buf" and "memfd" bring memory`);
+  }
   if (typeof size !== 'number' || !Number.isSafeInteger(size) || size <= 0) {
     throw badMessage(`has the size ${show(size)}, which is no number of bytes`);
   }
   if (fd === undefined) {
     throw badMessage('has no descriptor: send it in the same sendmsg() call, by SCM_RIGHTS');
   }
-  return await DmaBuf.import({ fd: fd.fd, size }).catch((error: unknown) => {
+  const memory = await DmaBuf.import({ fd: fd.fd, size }).catch((error: unknown) => {
     const why = error instanceof Error ? error.message : String(error);
-    throw badMessage(`brings no dma-buf of ${size} bytes: ${why}`, error);
+    throw badMessage(`brings no ${type as SentType} of ${size} bytes: ${why}`, error);
   });
-}
-
-// Messages of one socket go and come one after the other.
-const sending = new WeakMap<object, Promise<unknown>>();
-const receiving = new WeakMap<object, Promise<unknown>>();
-
-async function inTurn<T>(
-  turns: WeakMap<object, Promise<unknown>>,
-  socket: net.Socket,
-  { signal }: PassFdOptions,
-  task: () => Promise<T>,
-): Promise<T> {
-  if (signal !== undefined) checkAbortSignal('options.signal', signal);
-  if (!(socket instanceof net.Socket)) return task();
-  const before = turns.get(socket) ?? Promise.resolve();
-  const mine = unlessAborted(signal, before).then(task);
-  // Whoever gives up lets nobody overtake the others.
-  turns.set(socket, Promise.allSettled([before, mine]));
-  return mine;
+  const brought = sentType(memory);
+  if (brought === type) return memory;
+  await memory.close();
+  throw badMessage(`is of type "${type as SentType}", and brings a ${brought}`);
 }

@@ -11,7 +11,7 @@ export async function checkDevmemMemory(name: string, memory: DmaBuf): Promise<v
   if (!memory.isDmaBuf) {
     throw new DevmemError(
       'ERR_DEVMEM_WRONG_MEMORY',
-      `options.memory is of type '${memory.type}', which no NIC can receive into. Allocate { type: 'udmabuf' }`,
+      `options.memory (type '${memory.type}') is a memfd, which no NIC can receive into. Allocate { type: 'udmabuf' }`,
     );
   }
   await checkExporter(name, memory.exporter);

@@ -10,7 +10,7 @@ import { openCudaEngine } from '../../../dist/gather/cuda.js';
 import { native } from '../../../dist/native.js';
 
 /**
- * @typedef {import('../../../dist/gather/engine.js').GatherEngine} GatherEngine
+ * @typedef {import('../../../dist/gather/engine.js').SharedEngine} SharedEngine
  * @typedef {import('../../../dist/gather/engine.js').Ranges} Ranges
  */
 
@@ -161,7 +161,7 @@ async function compareAndClose(source, target) {
  * An engine, two memories, and their end.
  *
  * @template T
- * @param {(engine: GatherEngine, source: DmaBuf, target: DmaBuf) => Promise<T>} use
+ * @param {(engine: SharedEngine, source: DmaBuf, target: DmaBuf) => Promise<T>} use
  */
 async function withEngine(use) {
   const source = await onGpu();

@@ -79,6 +79,24 @@ const scenarios = {
     await memory.close();
     return failures;
   },
+  async ipc() {
+    const memory = await allocate({ device: 1 });
+    const whole = memory.ipcHandle();
+    const part = memory.ipcHandle(MiB, 4096);
+    const failures = [
+      await failureOf(() => memory.ipcHandle(memory.size + 1)),
+      await failureOf(() => memory.ipcHandle(4096, memory.size)),
+    ];
+    await memory.close();
+    failures.push(await failureOf(() => memory.ipcHandle()));
+    return { whole, part, failures };
+  },
+  async ipcFailure() {
+    const memory = await allocate();
+    const failure = await failureOf(() => memory.ipcHandle());
+    await memory.close();
+    return failure;
+  },
   async failure() {
     return failureOf(() => allocate({ device: 1 }));
   },

@@ -51,6 +51,13 @@ void *reach(uint64_t address, size_t size);
 /* Whether the CPU's address is that of pinned memory. */
 int is_pinned(const void *memory);
 
+/* The file of the allocation that begins there, and its size; -1: there is none. */
+int file_of(uint64_t address, size_t *size);
+/* Makes mapped memory the device's. */
+int attach(void *memory, size_t size, int file, uint64_t *address);
+/* The other way round. NULL: nothing begins there. */
+void *detach(uint64_t address, size_t *size, int *file);
+
 /* kernel.cc: runs the kernel on the CPU. */
 struct piece {
   uint64_t source, target;
@@ -66,6 +73,15 @@ int cuMemcpyHtoD(uint64_t target, const void *source, size_t size);
 int cuMemcpyDtoD(uint64_t target, uint64_t source, size_t size);
 int cuMemGetHandleForAddressRange(void *handle, uint64_t address, size_t size, int type,
                                   unsigned long long flags);
+/* ipc.c */
+struct ipc_handle {
+  int magic, process, file;
+  size_t size;
+  char unused[64 - 24];
+};
+int cuIpcGetMemHandle(struct ipc_handle *handle, uint64_t address);
+int cuIpcOpenMemHandle(uint64_t *address, struct ipc_handle handle, unsigned flags);
+int cuIpcCloseMemHandle(uint64_t address);
 int cuMemHostAlloc(void **memory, size_t size, unsigned flags);
 int cuMemFreeHost(void *memory);
 int cuMemHostGetDevicePointer(uint64_t *address, void *memory, unsigned flags);

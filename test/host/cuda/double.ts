@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const SOURCES = ['libcuda.c', 'memory.c', 'stream.c', 'kernel.cc'].map((name) =>
+const SOURCES = ['libcuda.c', 'memory.c', 'ipc.c', 'stream.c', 'kernel.cc'].map((name) =>
   fileURLToPath(new URL(name, import.meta.url)),
 );
 const PROGRAMS = new URL('../children/', import.meta.url);
@@ -25,7 +25,7 @@ export interface Outcome {
 
 export class CudaDouble implements Disposable {
   readonly #folder = mkdtempSync(path.join(tmpdir(), 'devmem-tcp-cuda-'));
-
+  readonly #log = path.join(this.#folder, 'log');
   readonly #program: string;
 
   /** @param program - in ../children */
@@ -38,9 +38,14 @@ export class CudaDouble implements Disposable {
     execFileSync(process.env.CC ?? 'gcc', [...flags, ...more]);
   }
 
-  /** What has a program find the double, and no other library. */
-  get environment(): { LD_LIBRARY_PATH: string } {
-    return { LD_LIBRARY_PATH: this.#folder };
+  /** What has a program find the double, and no other library; its calls are added to those of others. */
+  get environment(): { LD_LIBRARY_PATH: string; DOUBLE_LOG: string } {
+    return { LD_LIBRARY_PATH: this.#folder, DOUBLE_LOG: this.#log };
+  }
+
+  /** The calls of programs since the last run(), in order. */
+  get calls(): string[] {
+    return existsSync(this.#log) ? readFileSync(this.#log, 'utf8').trimEnd().split('\n') : [];
   }
 
   /**
@@ -49,17 +54,14 @@ export class CudaDouble implements Disposable {
    * @param settings - DOUBLE_* variables without that prefix
    */
   run(scenario: string, settings: Record<string, string> = {}): Outcome {
-    const log = path.join(this.#folder, 'log');
-    rmSync(log, { force: true });
+    rmSync(this.#log, { force: true });
     const names = Object.entries(settings).map(([name, value]) => [`DOUBLE_${name}`, value]);
     const env = {
       ...this.environment,
-      DOUBLE_LOG: log,
       ...(Object.fromEntries(names) as Record<string, string>),
     };
     const outcome = runScenario(scenario, env, this.#program);
-    const calls = existsSync(log) ? readFileSync(log, 'utf8').trimEnd().split('\n') : [];
-    return { ...outcome, calls };
+    return { ...outcome, calls: this.calls };
   }
 
   [Symbol.dispose](): void {

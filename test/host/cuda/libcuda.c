@@ -2,7 +2,7 @@
  * A test double of NVIDIA's libcuda.so.1: the few calls that this package makes, over
  * host memory. It is not CUDA; it shows which calls are made, in which order and in
  * which thread's context, and what comes of each of them failing. Here are its
- * devices and contexts; memory.c, stream.c and kernel.cc have the rest.
+ * devices and contexts; memory.c, ipc.c, stream.c and kernel.cc have the rest.
  *
  * DOUBLE_LOG: a file to which each call that changes something adds a line.
  * DOUBLE_FAIL: CALL=RESULT has that call fail, e.g. cuMemAlloc=2; result -1: not found.
@@ -126,6 +126,18 @@ static int cuDeviceGetPCIBusId(char *address, int length, int device) {
   return 0;
 }
 
+static int cuDeviceGetByPCIBusId(int *device, const char *address) {
+  unsigned bus;
+  if (sscanf(address, "0000:%x:00.0", &bus) != 1 || bus < 0xa0) return INVALID_DEVICE;
+  return cuDeviceGet(device, bus - 0xa0);
+}
+
+static int cuDeviceGetUuid(unsigned char *uuid, int device) {
+  FAIL_IF_TOLD();
+  for (int i = 0; i < 16; i++) uuid[i] = i * 0x10 + device - 40;
+  return 0;
+}
+
 static int cuDeviceTotalMem(size_t *bytes, int device) {
   (void)device;
   *bytes = (size_t)80 << 30;
@@ -194,6 +206,8 @@ static const struct {
     CALL(cuDeviceGet, 2000),
     CALL(cuDeviceGetName, 2000),
     CALL(cuDeviceGetPCIBusId, 4010),
+    CALL(cuDeviceGetByPCIBusId, 4010),
+    CALL(cuDeviceGetUuid, 11040),
     CALL(cuDeviceTotalMem, 3020),
     CALL(cuDeviceGetAttribute, 2000),
     CALL(cuDevicePrimaryCtxRetain, 7000),
@@ -207,6 +221,9 @@ static const struct {
     CALL(cuMemcpyHtoD, 3020),
     CALL(cuMemGetHandleForAddressRange, 11070),
     CALL(cuFlushGPUDirectRDMAWrites, 11030),
+    CALL(cuIpcGetMemHandle, 4010),
+    CALL(cuIpcOpenMemHandle, 11000),
+    CALL(cuIpcCloseMemHandle, 4010),
     CALL(cuMemcpyDtoD, 3020),
     CALL(cuMemHostAlloc, 2020),
     CALL(cuMemFreeHost, 2000),

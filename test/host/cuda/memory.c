@@ -96,6 +96,31 @@ static int exported(const struct range *allocation) {
   return 0;
 }
 
+int file_of(uint64_t address, size_t *size) {
+  int file = -1;
+  pthread_mutex_lock(&lock);
+  struct range *range = find_device(address, 1, DEVICE);
+  if (range != NULL && device_address(range->memory) == address) {
+    *size = range->size;
+    file = range->file;
+  }
+  pthread_mutex_unlock(&lock);
+  return file;
+}
+
+int attach(void *memory, size_t size, int file, uint64_t *address) {
+  *address = device_address(memory);
+  return add(DEVICE, memory, size, file);
+}
+
+void *detach(uint64_t address, size_t *size, int *file) {
+  struct range range;
+  if (!take(DEVICE, (void *)(address & ~DEVICE_BIT), &range)) return NULL;
+  *size = range.size;
+  *file = range.file;
+  return range.memory;
+}
+
 int cuMemAlloc(uint64_t *address, size_t size) {
   ENTER_CALL();
   int file = memfd_create("cuda-double", MFD_CLOEXEC);

@@ -86,7 +86,19 @@ export async function handMemoryTo(server: net.Server): Promise<void> {
   const client = new net.Socket();
   client.pause();
   await once(client.connect(place), 'connect');
-  await using memory = await DmaBuf.allocate({ type: 'udmabuf', size: BYTES });
+  await using memory = await DmaBuf.allocate({ type: 'host', size: BYTES });
   await sendFd(client, memory);
+  server.close();
+}
+
+/** Has a server hand a tensor to a consumer that is done with it. */
+export async function consumeFrom(server: net.Server): Promise<void> {
+  await once(server, 'listening');
+  const client = net.connect(server.address() as string);
+  const [announced] = (await once(client, 'data')) as [Buffer];
+  const { id } = JSON.parse(announced.subarray(4).toString()) as { id: number };
+  const done = Buffer.from(JSON.stringify({ type: 'done', id }));
+  client.write(Buffer.concat([Buffer.from([0, 0, 0, done.length]), done]));
+  await once(client, 'end');
   server.close();
 }
