@@ -8,6 +8,7 @@ import { checkMaker, MAKER } from '../construction.js';
 import { checkInteger, UnexpectedEndError } from '../errors.js';
 import { copyOut } from '../gather/copy-out.js';
 import type { Target } from '../gather/engine.js';
+import { openEngines } from '../gather/engines.js';
 import { portrait } from '../portrait.js';
 import type { Cursor } from '../receive/cursor.js';
 import type { FragmentStream } from '../receive/stream.js';
@@ -80,7 +81,7 @@ export class SocketReader implements Disposable {
    */
   take(bytes: number, options?: ReadOptions): Promise<Span> {
     // Most often all is there.
-    if (options === undefined && bytes > 0 && !this.#cursor.waiting && !this.#requests.released) {
+    if (options === undefined && bytes > 0 && this.#requests.free) {
       const span = this.#takeSpan(bytes);
       if (span !== undefined) return Promise.resolve(span);
     }
@@ -192,6 +193,9 @@ export class SocketReader implements Disposable {
     const signal = checkReadOptions(options);
     const place = checkTarget(target, options, this.#requests.stream.bindings);
     const { stream } = this.#requests;
+    const memories = stream.bindings.map(({ memory }) => memory);
+    const opening = openEngines(memories, place.target);
+    if (opening !== undefined) this.#requests.hold(opening);
     const filling = new Filling(stream, place, (bytes) => this.#requests.took(bytes, bytes));
     const giveUp = (): void => {
       filling.endLanding();

@@ -12,6 +12,8 @@ export class Requests {
   readonly #stream: FragmentStream;
   readonly #waiting = new Set<Take<unknown>>();
   #released = false;
+  // Settles when the next request may be made.
+  #gate: Promise<unknown> | undefined;
   /** Bytes of the stream that were taken. */
   position = 0;
 
@@ -27,6 +29,20 @@ export class Requests {
   /** Whether nothing is answered any more. */
   get released(): boolean {
     return this.#released;
+  }
+
+  /** Whether a request made now is the next. */
+  get free(): boolean {
+    return !this.#released && this.#gate === undefined && !this.cursor.waiting;
+  }
+
+  /** Has requests wait for something, which does not reject. */
+  hold(until: Promise<unknown>): void {
+    const gate = Promise.all([this.#gate, until]);
+    this.#gate = gate;
+    void gate.then(() => {
+      if (this.#gate === gate) this.#gate = undefined;
+    });
   }
 
   /** Bytes that can be held at once at most. */
@@ -54,6 +70,10 @@ export class Requests {
    */
   async make<T>(take: Take<T>, atEnd: () => T, wish: Wish): Promise<T> {
     this.check();
+    if (this.#gate !== undefined) {
+      await this.#gate;
+      this.check();
+    }
     this.#waiting.add(take);
     try {
       const made = await this.cursor.request<T | typeof END>(take, END, wish);
