@@ -99,6 +99,8 @@ function environment(logs) {
       .map(([name, value]) => `${name}=${value}`)
       .join(':');
   return {
+    DEVMEM_INTERLEAVINGS: '100',
+    DEVMEM_RUNS: '50',
     ...process.env,
     LD_PRELOAD: `${library('libasan.so')} ${library('libubsan.so')}`,
     ASAN_OPTIONS: joined(address),
