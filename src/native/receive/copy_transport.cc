@@ -33,6 +33,7 @@ FillResult CopyTransport::Fill(int socket, BatchWriter& out, const FillOrder& or
     if (size == 0) break;
     Add(size, out);
     if (TookAll(size, space.size(), order)) break;
+    result.spent = result.bytes >= kBudget;
   }
   counters_.copied_bytes += static_cast<double>(result.bytes);
   return result;
@@ -46,6 +47,7 @@ FillResult CopyTransport::FillInto(int socket, std::span<uint8_t> space, const F
     if (size == 0) break;
     space = space.subspan(size);
     if (TookAll(size, most, order)) break;
+    result.spent = result.bytes >= kBudget;
   }
   counters_.copied_bytes += static_cast<double>(result.bytes);
   return result;

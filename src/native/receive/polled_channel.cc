@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 
 #include <cerrno>
+#include <utility>
 
 #include "receive/frag_ring.h"
 
@@ -76,11 +77,20 @@ void PolledChannel::Close(bool held) {
 void PolledChannel::OnReady(bool failed) {
   counters_.wakes++;
   Napi::HandleScope scope(env_);
+  failed_ = failed;
+  for (int i = 0; i < kMostReads; i++) {
+    // The listener may have had enough.
+    if (!ReadAndDeliver() || !poller_.active()) return;
+  }
+}
+
+bool PolledChannel::ReadAndDeliver() {
   Arrival arrival;
   FillResult result = discarding_ ? Drop() : landing_.active() ? ReadInto(arrival) : Read(arrival);
   // What the error is, reading has told; if none, there is such an entry.
-  if (failed) DropErrorQueue(socket_.get());
+  if (std::exchange(failed_, false)) DropErrorQueue(socket_.get());
   Deliver(result, arrival);
+  return result.spent;
 }
 
 FillResult PolledChannel::Read(Arrival& arrival) {

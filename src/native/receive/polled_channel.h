@@ -48,8 +48,14 @@ class PolledChannel : public Channel, private Poller::Listener {
  private:
   // What one wake may drop before other sockets have their turn, in bytes.
   static constexpr uint64_t kDiscardBudget = 16 << 20;
+  // How often a socket is read in one wake while each read takes all that it may. What
+  // waits for longest is the coldest: better one socket's queue to its end than a part of
+  // each.
+  static constexpr int kMostReads = 8;
 
   void OnReady(bool failed) override;
+  // Whether it pays to read once more.
+  bool ReadAndDeliver();
   FillResult Read(Arrival& arrival);
   FillResult ReadInto(Arrival& arrival);
   FillResult Drop();
@@ -66,6 +72,7 @@ class PolledChannel : public Channel, private Poller::Listener {
   napi_env env_ = nullptr;
   Demand demand_ = Demand::kAhead;
   bool discarding_ = false;
+  bool failed_ = false;  // as the poll said, and nobody has looked yet
 };
 
 }  // namespace devmem

@@ -28,6 +28,7 @@ struct FillResult {
   bool end = false;              // the peer sent all it will
   bool short_of_memory = false;  // the pool lets this socket take no more for now
   bool drained = false;          // a call said that nothing is left
+  bool spent = false;            // it stopped for the budget alone: more is there, most likely
   uint64_t bytes = 0;            // of the stream, read by all calls
   uint64_t linear_bytes = 0;     // of those, in scratch memory, to be handed over with the batch
 };

@@ -40,6 +40,10 @@ void Poller::Stop() {
   if (handle_ != nullptr) uv_poll_stop(&handle_->poll);
 }
 
+bool Poller::active() const {
+  return handle_ != nullptr && uv_is_active(reinterpret_cast<const uv_handle_t*>(&handle_->poll));
+}
+
 void Poller::Ref() {
   if (handle_ != nullptr) uv_ref(reinterpret_cast<uv_handle_t*>(&handle_->poll));
 }

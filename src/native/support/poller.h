@@ -36,6 +36,8 @@ class Poller {
   // For UV_READABLE, UV_WRITABLE or both; again with others replaces them.
   int Start(int events = UV_READABLE);
   void Stop();
+  // Whether it was started, and neither stopped nor closed since.
+  bool active() const;
   void Ref();
   void Unref();
   // The descriptor may be closed as soon as this returns.
