@@ -15,6 +15,7 @@ import { runInGuest } from './guest.mjs';
 /** @typedef {Record<string, Sample[]>} Samples */
 /** @typedef {{ kernel: string, results: { mtu: number, connections: number, samples: Samples }[] }} Streams */
 /** @typedef {{ devmem: number[], netSocket: number[] }} ColdStarts milliseconds */
+/** @typedef {{ taken: number[], copied: number[], runs: number }} Gathering ns a byte */
 /** @typedef {{ ncdevmem: number[], batches: number[] }} Interop MiB/s */
 
 const MiB = 2 ** 20;
@@ -66,6 +67,11 @@ export async function lab({ quick, note }) {
   const cold = /** @type {ColdStarts} */ (
     await runInGuest('cold.mjs', [programs.source, quick ? '3' : '7'])
   );
+  note('to contiguous memory');
+  const gather = compile('gather', ['bench/lab/gather.c']);
+  const gathering = /** @type {Gathering} */ (
+    await runInGuest('gather.mjs', [programs.source, gather, quick ? '20' : '100'])
+  );
   note("the kernel's own ncdevmem");
   const program = await ensureNcdevmem(createReporter());
   const ncdevmem = /** @type {Interop} */ (
@@ -82,10 +88,12 @@ export async function lab({ quick, note }) {
       vsNcdevmem: pairedRatio(ncdevmem.batches, ncdevmem.ncdevmem),
       ncdevmemMiBps: median(ncdevmem.ncdevmem),
       ...settingFigures(streams),
+      gatherNsPerByte: median(gathering.taken),
+      gatherVsMemcpy: pairedRatio(gathering.taken, gathering.copied),
       coldStartMs: median(cold.devmem),
       coldStartMsNetSocket: median(cold.netSocket),
     },
-    samples: { streams, counted, cold, ncdevmem },
+    samples: { streams, counted, cold, gathering, ncdevmem },
   };
 }
 

@@ -30,6 +30,12 @@ export const TARGETS = [
     what: 'fragments given back per system call, under load',
   },
   {
+    key: 'lab.gatherVsMemcpy',
+    holds: 'atMost',
+    limit: 1.1,
+    what: "ns a byte of reader.readInto() of what has arrived, of memcpy's in C",
+  },
+  {
     key: 'lab.vsNcdevmem',
     holds: 'atLeast',
     limit: 1,
