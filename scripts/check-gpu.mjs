@@ -1,15 +1,19 @@
 // @ts-check
 // `npm run check:gpu`: whether the gather engine does on this machine's GPU what it does
-// with the double of libcuda in the tests: bytes, the ends of workers and processes; and
-// how fast it is beside cuMemcpyDtoD.
+// with the double of libcuda in the tests: bytes, the ends of workers and processes, tensors
+// for another process; and how fast it is beside cuMemcpyDtoD.
 //
 //   node scripts/check-gpu.mjs [--device N] [--largest MIB] [--workers N]
 //
 // Exits with 0: all is well; 1: something is not; 69: there is no GPU to check. Speed is
 // told, not judged.
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFile, execFileSync, spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { isDeepStrictEqual, parseArgs } from 'node:util';
+import { isDeepStrictEqual, parseArgs, promisify } from 'node:util';
 
 import { compile } from '../bench/lib/compile.mjs';
 import { openCudaEngine } from '../dist/gather/cuda.js';
@@ -21,6 +25,7 @@ const MiB = 2 ** 20;
 const NO_GPU = 69; // sysexits.h EX_UNAVAILABLE
 const FRAGMENT_SIZES = [1448, 4096, 8948, 65_536];
 const SEED = 1;
+const EXAMPLES = fileURLToPath(new URL('../docs/examples', import.meta.url));
 const PROGRAM = fileURLToPath(new URL('../test/host/children/cuda-gather.mjs', import.meta.url));
 
 const { values } = parseArgs({
@@ -176,6 +181,33 @@ function checkScenarios() {
   checkScenario('workers', { live });
 }
 
+/** Hands tensors to a process in Python, which reads them in the GPU's memory itself. */
+async function checkHandOff() {
+  const folder = mkdtempSync(path.join(tmpdir(), 'devmem-tcp-check-'));
+  const socket = path.join(folder, 'tensors');
+  const [server, consumer] = ['serve-tensors.mjs', 'receive_tensors.py'].map((name) =>
+    path.join(EXAMPLES, name),
+  );
+  try {
+    const serving = promisify(execFile)(process.execPath, [
+      server ?? '',
+      socket,
+      '--memory',
+      'cuda',
+    ]);
+    while (!existsSync(socket) && serving.child.exitCode === null) await setTimeout(20);
+    const receiving = promisify(execFile)('python3', [consumer ?? '', socket]);
+    const [sent, received] = await Promise.all([serving, receiving]);
+    const sums = (/** @type {string} */ text) => text.match(/crc32 \w+/g)?.join();
+    const well = sums(sent.stdout) !== undefined && sums(sent.stdout) === sums(received.stdout);
+    report(well, `tensors in another process${well ? '' : `: ${sent.stdout} ${received.stdout}`}`);
+  } catch (error) {
+    report(false, `tensors in another process: ${String(error)}`);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
 async function main() {
   const cuda = (await probeMemory()).find((probe) => probe.type === 'cuda');
   const gpu =
@@ -192,6 +224,7 @@ async function main() {
     }
   }
   checkScenarios();
+  await checkHandOff();
   await checkSpeed();
   process.stdout.write(failures === 0 ? 'all is well\n' : `${failures} checks FAILED\n`);
   return failures === 0 ? 0 : 1;

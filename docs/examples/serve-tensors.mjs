@@ -58,64 +58,6 @@ class Places {
   }
 }
 
-/** The stream of a socket, read to where one wants it. */
-class Reader {
-  #pieces;
-  /** @type {Buffer} */
-  #rest = Buffer.alloc(0);
-
-  /** @param {DevmemSocket} socket */
-  constructor(socket) {
-    this.#pieces = pieces(socket);
-  }
-
-  /**
-   * The next bytes, piece by piece; fewer only at the end of the stream.
-   *
-   * @param {number} bytes
-   */
-  async *take(bytes) {
-    while (bytes > 0) {
-      if (this.#rest.length === 0) {
-        const { done, value } = await this.#pieces.next();
-        if (done) return;
-        this.#rest = value;
-      }
-      const piece = this.#rest.subarray(0, bytes);
-      this.#rest = this.#rest.subarray(piece.length);
-      bytes -= piece.length;
-      yield piece;
-    }
-  }
-
-  /** @param {number} bytes */
-  async read(bytes) {
-    const read = [];
-    for await (const piece of this.take(bytes)) read.push(piece);
-    return Buffer.concat(read);
-  }
-
-  /**
-   * @param {DmaBuf} memory
-   * @param {{ offset: number, length: number }} place
-   */
-  async readInto(memory, { offset, length }) {
-    for await (const piece of this.take(length)) {
-      memory.write(offset, piece);
-      offset += piece.length;
-    }
-  }
-}
-
-/** @param {DevmemSocket} socket */
-async function* pieces(socket) {
-  for await (const fragment of socket) {
-    const { bytes, offset, size } = fragment;
-    yield bytes === undefined ? fragment.memory.read(offset, size) : Buffer.from(bytes);
-    fragment.release();
-  }
-}
-
 /**
  * Has the consumer get every tensor of a connection.
  *
@@ -125,11 +67,12 @@ async function* pieces(socket) {
  */
 async function serve(socket, consumer, tensors) {
   const places = new Places();
-  const reader = new Reader(socket);
+  const reader = socket.reader();
   const underWay = [];
-  for (let size; (size = await reader.read(4)).length === 4;) {
-    const text = await reader.read(size.readUInt32BE());
-    const { dtype, shape, length } = /** @type {Header} */ (JSON.parse(text.toString()));
+  while ((await reader.peek(1)).length > 0) {
+    const size = Buffer.from(await reader.read(4)).readUInt32BE();
+    const text = Buffer.from(await reader.read(size)).toString();
+    const { dtype, shape, length } = /** @type {Header} */ (JSON.parse(text));
     if (length > PLACE_BYTES) throw new Error(`a tensor of ${length} bytes`);
     const offset = await places.take();
     await reader.readInto(tensors, { offset, length });

@@ -34,6 +34,7 @@ describe('check:gpu', () => {
     expect({ status, stderr }, stdout).toEqual({ status: 0, stderr: '' });
     expect(stdout).toContain('ok     unaligned fragments of 1448 bytes, 1 MiB');
     expect(stdout).toContain("ok     scenario 'workers'");
+    expect(stdout).toContain('ok     tensors in another process');
     expect(stdout).toMatch(/fragments of 65536 bytes: [\d.]+ GB\/s; cuMemcpyDtoD [\d.]+ GB\/s/);
     expect(stdout).not.toContain('FAILED');
   });
