@@ -18,7 +18,7 @@ const BATCHES = 4000;
 const BATCHES_AWAITED = 1500;
 const WARM_UP = 3;
 
-/** @typedef {{ cursor: import('../../dist/receive/cursor.js').Cursor, bindings: never[] }} Stream */
+/** @typedef {{ cursor: import('../../dist/receive/cursor.js').Cursor, bindings: { heldLimit: number }[] }} Stream */
 /** As this package makes one, which the published types leave out. */
 const InternalReader =
   /** @type {{ make: (stream: Stream, unlock: () => void) => SocketReader }} */ (
@@ -90,17 +90,18 @@ function batchOfReleasing() {
 }
 
 const close = async () => {};
+const refusal = () => undefined;
 const cursor = () => readyCursor(source, BATCHES_AWAITED);
 
 async function batchIter() {
-  for await (const batch of new BatchIterator(cursor(), close)) {
+  for await (const batch of new BatchIterator(cursor(), close, refusal)) {
     batch.forEach(consume);
     batch.release();
   }
 }
 
 async function fragIter() {
-  for await (const fragment of new FragmentIterator(cursor(), close)) {
+  for await (const fragment of new FragmentIterator(cursor(), close, refusal)) {
     sink.take(fragment.offset ?? 0, fragment.size);
     fragment.release();
   }
@@ -108,7 +109,7 @@ async function fragIter() {
 
 // Of a reader whose every call ends inside a fragment.
 async function take() {
-  const stream = { cursor: cursor(), bindings: [] };
+  const stream = { cursor: cursor(), bindings: [{ heldLimit: 2 ** 30 }] };
   const reader = InternalReader.make(stream, () => {});
   const all = BATCHES_AWAITED * BATCH;
   (await reader.take(FRAGMENT / 2)).release();

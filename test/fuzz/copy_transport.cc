@@ -50,6 +50,7 @@ enum class Op {
   kStop,
   kRead,
   kReadAhead,
+  kReadInto,
   kRelease,
   kReleaseAll,
   kClose,
@@ -59,8 +60,8 @@ enum class Op {
 struct Step {
   uint8_t op;
   uint8_t socket;
-  uint8_t kind;  // of what is sent, or of error; how to read; how much to release
-  uint8_t unused;
+  uint8_t kind;    // of what is sent, or of error; how to read; how much to release
+  uint8_t scale;   // of the place that is read into
   uint16_t value;  // bytes, or which fragment
 };
 static_assert(sizeof(Head) == 10 && sizeof(Step) == 6);
@@ -78,6 +79,9 @@ enum Reached {
   kRefused,
   kInterrupted,
   kEnded,
+  kPlaced,
+  kPlaceFull,
+  kPlacedWhileFull,
   kLeftHolding,
   kScribbled,
   kOddMemory,
@@ -95,6 +99,9 @@ constexpr const char* kNames[] = {"stalls for want of memory",
                                   "calls refused",
                                   "calls interrupted",
                                   "ends",
+                                  "reads into a consumer's place",
+                                  "such places filled up",
+                                  "such reads while the pool has no page",
                                   "pools left with fragments held",
                                   "shared columns overwritten",
                                   "memory that is no whole pages",
@@ -125,11 +132,12 @@ struct Socket {
   bool closed = false;
 };
 
-// One Fill, as its calls see it.
+// One Fill or FillInto, as its calls see it.
 struct Reading {
   size_t socket;
   FillOrder order;
-  uint32_t room;  // descriptors
+  uint32_t room;             // descriptors
+  std::span<uint8_t> place;  // where it reads into, if not into the pool's memory
   std::vector<Piece> pieces;
   uint64_t bytes = 0;
   bool short_read = false;  // the last call gave less than asked for, and little
@@ -172,11 +180,18 @@ class Program {
     Socket& reader = sockets_[reading_->socket];
     reader.calls++;
     std::span<uint8_t> space(static_cast<uint8_t*>(buffer), size);
-    CheckCall(reader, space);
+    if (reading_->place.empty()) {
+      CheckCall(reader, space);
+    } else {
+      CheckCallInto(space);
+    }
     RecvScript::Answer answer = reader.script.Next(size);
     reading_->last = answer;
     if (answer.error == EINTR) Reach().Count(kInterrupted);
-    if (answer.bytes > 0) return Give(reader, space, answer.bytes);
+    if (answer.bytes > 0) {
+      return reading_->place.empty() ? Give(reader, space, answer.bytes)
+                                     : GiveInto(reader, space, answer.bytes);
+    }
     errno = answer.error;
     return answer.is_end() ? 0 : -1;
   }
@@ -230,6 +245,8 @@ class Program {
         return Read(index, {Demand::kWaiting, step.kind % 2 != 0});
       case Op::kReadAhead:
         return Read(index, {Demand::kAhead, step.kind % 2 != 0});
+      case Op::kReadInto:
+        return ReadInto(index, step);
       case Op::kRelease:
         return Release(index, 1 + step.kind % 64, step.value);
       case Op::kReleaseAll:
@@ -268,6 +285,24 @@ class Program {
     if (available < kPage) Reach().Count(kRestRead);
   }
 
+  // The call asks for what follows in the place, for no more of it than is left, and for no
+  // more than one read may copy.
+  void CheckCallInto(std::span<uint8_t> space) const {
+    DEMAND(!space.empty());
+    DEMAND(space.data() == reading_->place.data() + reading_->bytes);
+    DEMAND(space.size() == std::min(reading_->place.size() - reading_->bytes, kBudget));
+    DEMAND(reading_->bytes < kBudget);
+    DEMAND(reading_->order.until_drained || !reading_->short_read);
+  }
+
+  ssize_t GiveInto(Socket& reader, std::span<uint8_t> space, uint64_t bytes) {
+    std::fill_n(space.begin(), bytes, ++stamp_);
+    reader.copied += bytes;
+    reading_->bytes += bytes;
+    reading_->short_read = bytes < space.size() && bytes < kBulk;
+    return static_cast<ssize_t>(bytes);
+  }
+
   ssize_t Give(Socket& reader, std::span<uint8_t> space, uint64_t bytes) {
     Piece piece = {reading_->socket, model_.OffsetOf(space), static_cast<uint32_t>(bytes),
                    ++stamp_};
@@ -287,7 +322,7 @@ class Program {
     bool can_read = socket.transport.HasRoom();
     uint32_t calls = socket.calls;
     BatchWriter out = Ring().Begin();
-    Reading reading = {index, order, out.room(), {}, 0, false, {}};
+    Reading reading = {index, order, out.room(), {}, {}, 0, false, {}};
     reading_ = &reading;
     FillResult result = socket.transport.Fill(kFirstSocket + static_cast<int>(index), out, order);
     reading_ = nullptr;
@@ -298,6 +333,36 @@ class Program {
     if (socket.stalled && reading.bytes > 0) Reach().Count(kResumed);
     socket.stalled = result.short_of_memory && order.demand == Demand::kWaiting;
     if (socket.stalled) Reach().Count(kStalled);
+  }
+
+  // Needs nothing of the pool, and changes nothing there.
+  void ReadInto(size_t index, const Step& step) {
+    Socket& socket = sockets_[index];
+    if (socket.closed) return;
+    DEMAND(socket.transport.CanFillInto());
+    std::span<uint8_t> place = Place((1 + uint64_t{step.value}) << step.scale % 7);
+    FillOrder order = {Demand::kWaiting, step.kind % 2 != 0};
+    Reading reading = {index, order, 0, place, {}, 0, false, {}};
+    uint32_t calls = socket.calls;
+    bool has_room = socket.transport.HasRoom();
+    reading_ = &reading;
+    FillResult result =
+        socket.transport.FillInto(kFirstSocket + static_cast<int>(index), place, order);
+    reading_ = nullptr;
+    DEMAND(socket.calls > calls && !result.short_of_memory);
+    bool full = reading.bytes == place.size();
+    CheckEnd(socket, result, reading, full);
+    if (reading.bytes == 0) return;
+    Reach().Count(kPlaced);
+    if (full) Reach().Count(kPlaceFull);
+    if (!has_room) Reach().Count(kPlacedWhileFull);
+  }
+
+  // At the end of a block, which the address sanitizer guards.
+  static std::span<uint8_t> Place(uint64_t size) {
+    constexpr uint64_t kMost = uint64_t{1} << 22;
+    static const std::unique_ptr<uint8_t[]> block = std::make_unique<uint8_t[]>(kMost);
+    return {block.get() + kMost - size, size};
   }
 
   // Nothing but these makes a read stop.

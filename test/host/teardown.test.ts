@@ -55,6 +55,14 @@ describe('workers that do nothing but call the addon', () => {
     const outcome = await new Child('terminate-busy-worker', [what]).outcome();
     expect(outcome).toEqual({ status: 0, signal: null, stdout: 'survived\n', stderr: '' });
   });
+
+  it.for(['an array', 'memory'])('ends while it copies a stream to %s', async (what) => {
+    await using server = await PlainServer.listen();
+    floodAll(server);
+    const child = new Child('terminate-copying-worker', [server.port, what]);
+    const outcome = await child.outcome();
+    expect(outcome).toEqual({ status: 0, signal: null, stdout: 'survived\n', stderr: '' });
+  });
 });
 
 describe('a process', () => {

@@ -59,11 +59,66 @@ class Feed {
 /** [start, end) of the stream. */
 type Stretch = [start: number, end: number];
 
+// Bytes that are put back lie here, at their place in the stream.
+const streamBytes = new Uint8Array(CAPACITY * 20);
+
 function stretches(batches: Batch[]): Stretch[] {
   const list: Stretch[] = [];
-  for (const batch of batches) batch.forEach((offset, size) => list.push([offset, offset + size]));
+  for (const batch of batches) {
+    batch.forEach(
+      (offset, size) => list.push([offset, offset + size]),
+      ({ byteOffset, length }) => list.push([byteOffset, byteOffset + length]),
+    );
+  }
   return list;
 }
+
+/** Takes bytes as they come, and puts them back where it is given up. */
+class Copying {
+  readonly seen: Stretch[] = [];
+  readonly #cursor: Cursor;
+  readonly #bytes: number;
+  #taken = 0;
+
+  constructor(cursor: Cursor, bytes: number) {
+    this.#cursor = cursor;
+    this.#bytes = bytes;
+  }
+
+  readonly take = (): Stretch[] | undefined => {
+    for (let left; (left = this.#bytes - this.#taken) > 0;) {
+      const batch = this.#cursor.takeUpTo(left);
+      if (batch === undefined) return undefined;
+      this.seen.push(...stretches([batch]));
+      this.#taken += batch.byteLength;
+      batch.release();
+    }
+    return this.seen;
+  };
+
+  readonly giveUp = (): void => {
+    const start = this.seen[0]?.[0] ?? 0;
+    this.#cursor.prepend(streamBytes.subarray(start, start + this.#taken));
+  };
+}
+
+/** What is there, looked at without taking it, has to be all there is, and in order. */
+function lookAtAll(cursor: Cursor): void {
+  const seen: Stretch[] = [];
+  cursor.look((batch) => {
+    seen.push(...stretches([batch]));
+    return true;
+  });
+  let at = seen[0]?.[0] ?? 0;
+  const start = at;
+  for (const [from, to] of seen) {
+    if (from !== at) throw new Error(`${from} follows ${at}`);
+    at = to;
+  }
+  if (at - start !== cursor.bytesAhead) throw new Error(`${at - start} bytes are shown`);
+}
+
+const GIVEN_UP = new Error('given up');
 
 describe('a cursor', () => {
   it('hands out each byte once, in the order of the calls, whatever they ask for', async () => {
@@ -75,6 +130,7 @@ describe('a cursor', () => {
       const answers: Promise<void>[] = [];
       const seen: Stretch[] = [];
       const releases: (() => void)[] = [];
+      const cancels: (() => void)[] = [];
       const pass = (list: Stretch[], release: () => void): void => {
         seen.push(...list);
         if (random(2) === 0) release();
@@ -84,7 +140,7 @@ describe('a cursor', () => {
         async () => {
           const fragment = await cursor.request(() => cursor.takeFragment(), undefined);
           if (fragment === undefined) return;
-          const start = fragment.offset!;
+          const start = fragment.offset ?? fragment.bytes.byteOffset;
           pass([[start, start + fragment.size]], () => fragment.release());
         },
         async () => {
@@ -100,10 +156,32 @@ describe('a cursor', () => {
           }
           for (const batch of batches) pass(stretches([batch]), () => batch.release());
         },
+        async () => {
+          const copying = new Copying(cursor, 1 + random(60));
+          if (random(2) === 0) cancels.push(() => cursor.cancel(copying.take, GIVEN_UP));
+          try {
+            seen.push(...(await cursor.request(copying.take, [], copying)));
+          } catch (error) {
+            if (error !== GIVEN_UP) throw error;
+          }
+        },
+        async () => {
+          const bytes = 1 + random(1000);
+          const take = () => cursor.takeBytes(bytes);
+          const waits = cursor.request(take, []);
+          cursor.cancel(take, GIVEN_UP);
+          try {
+            for (const batch of await waits) pass(stretches([batch]), () => batch.release());
+          } catch (error) {
+            if (error !== GIVEN_UP) throw error;
+          }
+        },
       ];
       for (let step = 0; step < 30; step++) {
         if (random(2) === 0) feed.send(Array.from({ length: 1 + random(5) }, () => 1 + random(20)));
         else answers.push(ask[random(ask.length)]!());
+        if (random(4) === 0) lookAtAll(cursor);
+        if (random(6) === 0) cancels.splice(random(cancels.length + 1), 1)[0]?.();
         if (random(4) === 0) await Promise.resolve();
       }
       expect(

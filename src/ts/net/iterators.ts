@@ -18,7 +18,12 @@ abstract class StreamIterator<T> implements AsyncIterableIterator<T, undefined> 
   protected returned = false;
   readonly #close: Close;
 
-  constructor(cursor: Cursor, close: Close) {
+  /** @param refusal - why it may not read just now, if so */
+  constructor(
+    cursor: Cursor,
+    close: Close,
+    protected readonly refusal: () => Error | undefined,
+  ) {
     this.cursor = cursor;
     this.#close = close;
   }
@@ -44,6 +49,8 @@ export class BatchIterator extends StreamIterator<Batch> {
   next(): Promise<Result<Batch>> {
     const { cursor } = this;
     if (this.returned) return Promise.resolve(DONE);
+    const refusal = this.refusal();
+    if (refusal !== undefined) return Promise.reject(refusal);
     const value = cursor.waiting ? undefined : cursor.takeBatch();
     if (value !== undefined) return Promise.resolve({ done: false, value });
     return cursor.request<Result<Batch>>(() => {
@@ -58,6 +65,8 @@ export class FragmentIterator extends StreamIterator<Fragment> {
   next(): Promise<Result<Fragment>> {
     const { cursor } = this;
     if (this.returned) return Promise.resolve(DONE);
+    const refusal = this.refusal();
+    if (refusal !== undefined) return Promise.reject(refusal);
     const value = cursor.waiting ? undefined : cursor.takeFragment();
     if (value !== undefined) return Promise.resolve({ done: false, value });
     return cursor.request<Result<Fragment>>(() => {

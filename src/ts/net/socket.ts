@@ -218,7 +218,7 @@ export class DevmemSocket extends EventEmitter implements AsyncIterable<Fragment
    */
   [Symbol.asyncIterator](): AsyncIterableIterator<Fragment, undefined> {
     this.#checkUnlocked();
-    return new FragmentIterator(this.#stream.cursor, () => this.#leave());
+    return new FragmentIterator(this.#stream.cursor, () => this.#leave(), this.#refusal);
   }
 
   /**
@@ -235,7 +235,7 @@ export class DevmemSocket extends EventEmitter implements AsyncIterable<Fragment
       throw invalidArgType('options.preventClose', 'a boolean', preventClose);
     }
     const leave = preventClose ? () => Promise.resolve() : () => this.#leave();
-    return new BatchIterator(this.#stream.cursor, leave);
+    return new BatchIterator(this.#stream.cursor, leave, this.#refusal);
   }
 
   /** `batches()` as a web stream. Cancelling it closes the connection. */
@@ -315,12 +315,18 @@ export class DevmemSocket extends EventEmitter implements AsyncIterable<Fragment
   }
 
   #checkUnlocked(): void {
-    if (this.#reader === undefined) return;
-    throw new DevmemError(
+    const refusal = this.#refusal();
+    if (refusal !== undefined) throw refusal;
+  }
+
+  // Of iterators that were there before the reader, too.
+  readonly #refusal = (): Error | undefined => {
+    if (this.#reader === undefined) return undefined;
+    return new DevmemError(
       'ERR_DEVMEM_READER',
       'The stream has a reader: read through that, or call its releaseLock() first',
     );
-  }
+  };
 
   #prepend(...pieces: (Uint8Array | undefined)[]): void {
     const bytes = Buffer.concat(pieces.filter((piece) => piece !== undefined));

@@ -1,9 +1,8 @@
-import { DevmemError } from '../errors.js';
 import { allOf, gather } from '../gather/gather.js';
 import { DmaBuf } from '../memory/dma-buf.js';
 import type { Batch } from '../receive/batch.js';
 import type { FragmentStream } from '../receive/stream.js';
-import type { Place } from './target.js';
+import { checkPlace, type Place } from './target.js';
 
 // What is copied in one go, in bytes: other sockets, and timers, have their turn between.
 const MOST_AT_ONCE = 4 * 2 ** 20;
@@ -40,6 +39,7 @@ export class Filling {
     this.endLanding();
     while (this.#left > 0) {
       if (this.#error !== undefined) throw this.#error;
+      checkPlace(this.#place);
       const batch = cursor.takeUpTo(Math.min(this.#left, MOST_AT_ONCE));
       if (batch === undefined) {
         this.#land();
@@ -80,12 +80,11 @@ export class Filling {
   #land(): void {
     const { target } = this.#place;
     if (!(target instanceof DmaBuf)) {
-      // Its memory may be gone by now.
-      if (target.length < this.#end + this.#left) throw detached();
       if (this.#stream.land(target, this.#end, this.#left)) this.#endAccess = () => {};
     } else if (target.type !== 'cuda') {
+      const mapping = target.mapping();
       const end = target.beginCpuAccess('write');
-      if (this.#stream.land(target.mapping(), this.#end, this.#left)) this.#endAccess = end;
+      if (this.#stream.land(mapping, this.#end, this.#left)) this.#endAccess = end;
       else end();
     }
   }
@@ -109,11 +108,4 @@ export class Filling {
       });
     this.#copies.add(copy);
   }
-}
-
-function detached(): DevmemError {
-  return new DevmemError(
-    'ERR_DEVMEM_CLOSED',
-    'The target lost its memory: its ArrayBuffer was transferred or shrunk while bytes were read into it',
-  );
 }

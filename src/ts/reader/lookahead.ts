@@ -12,9 +12,10 @@ export function copyAhead(cursor: Cursor, skip: number, target: Uint8Array): num
   let before = skip;
   let at = 0;
   cursor.look((batch) => {
-    const bytes = batch.bytesFrom(0);
-    if (at < target.length && before < bytes) at += copyOut(batch, before, target, at);
+    const bytes = before === 0 ? Infinity : batch.bytesFrom(0);
+    if (before < bytes) at += copyOut(batch, before, target, at);
     before = Math.max(before - bytes, 0);
+    return at < target.length;
   });
   return at;
 }
@@ -38,12 +39,12 @@ export class Search {
    *
    * @throws DevmemError ERR_DEVMEM_TOO_LONG where it is not within the limit
    */
-  find(): Buffer | undefined {
+  find(): Uint8Array | undefined {
     const before = this.#seen.length;
     this.#see();
     const from = Math.max(before - this.#delimiter.length + 1, 0);
     const index = this.#seen.indexOf(this.#delimiter, from);
-    if (index >= 0) return this.#seen.subarray(0, index + this.#delimiter.length);
+    if (index >= 0) return new Uint8Array(this.#seen.subarray(0, index + this.#delimiter.length));
     if (this.#seen.length < this.#limit) return undefined;
     throw new DevmemError(
       'ERR_DEVMEM_TOO_LONG',

@@ -6,7 +6,6 @@ import { inspect } from 'node:util';
 
 import { checkMaker, MAKER } from '../construction.js';
 import { checkInteger, UnexpectedEndError } from '../errors.js';
-import { copyOut } from '../gather/copy-out.js';
 import type { Target } from '../gather/engine.js';
 import { openEngines } from '../gather/engines.js';
 import { portrait } from '../portrait.js';
@@ -81,7 +80,7 @@ export class SocketReader implements Disposable {
    */
   take(bytes: number, options?: ReadOptions): Promise<Span> {
     // Most often all is there.
-    if (options === undefined && bytes > 0 && this.#requests.free) {
+    if (options === undefined && this.#requests.free && this.#mayTake(bytes)) {
       const span = this.#takeSpan(bytes);
       if (span !== undefined) return Promise.resolve(span);
     }
@@ -100,10 +99,9 @@ export class SocketReader implements Disposable {
     const target = makeArray(bytes);
     let at = 0;
     const take = (): Uint8Array | undefined => {
-      for (let batch; at < bytes && (batch = this.#cursor.takeUpTo(bytes - at)) !== undefined;) {
-        at += copyOut(batch, 0, target, at);
-        batch.releaseSoon();
-      }
+      const came = copyAhead(this.#cursor, 0, target.subarray(at));
+      this.#release(came);
+      at += came;
       return at === bytes ? this.#requests.took(bytes, target) : undefined;
     };
     const giveUp = (): void => {
@@ -126,8 +124,18 @@ export class SocketReader implements Disposable {
     checkInteger('bytes', bytes, 1, this.#requests.most);
     const take = (): Uint8Array | undefined =>
       this.#cursor.bytesAhead < bytes ? undefined : this.#look(bytes);
-    const atEnd = (came: number): Uint8Array => this.#look(came);
-    return await this.#requests.makeWhole(take, () => bytes, atEnd, signal);
+    const rest = (): Uint8Array => this.#look(Math.min(this.#cursor.bytesAhead, bytes));
+    let copy: Uint8Array | Error | undefined;
+    const giveUp = (): void => {
+      // Before anybody else takes it.
+      copy = resultOf(rest);
+    };
+    const atEnd = (): Uint8Array => {
+      if (copy instanceof Error) throw copy;
+      return copy!;
+    };
+    const tooMuch = (): Error => this.#requests.tooMuch(bytes);
+    return await this.#requests.make(take, atEnd, { signal, giveUp, tooMuch });
   }
 
   /**
@@ -253,20 +261,36 @@ export class SocketReader implements Disposable {
     return await this.#requests.makeWhole(take, () => bytes, atEnd, signal);
   }
 
+  #mayTake(bytes: number): boolean {
+    return Number.isInteger(bytes) && bytes > 0 && bytes <= this.#requests.most;
+  }
+
   #takeSpan(bytes: number): Span | undefined {
     const batches = this.#cursor.takeBytes(bytes);
     return batches && this.#requests.took(bytes, Span.make(batches, bytes));
   }
 
-  #look(bytes: number): Uint8Array {
+  #look(bytes: number): Uint8Array<ArrayBuffer> {
     const target = new Uint8Array(bytes);
     copyAhead(this.#cursor, 0, target);
     return target;
   }
 
+  #release(bytes: number): void {
+    for (const batch of this.#cursor.takeBytes(bytes)!) batch.releaseSoon();
+  }
+
   // What a copy was made of.
   #drop<T extends Uint8Array>(copied: T): T {
-    for (const batch of this.#cursor.takeBytes(copied.length)!) batch.releaseSoon();
+    this.#release(copied.length);
     return this.#requests.took(copied.length, copied);
+  }
+}
+
+function resultOf<T>(call: () => T): T | Error {
+  try {
+    return call();
+  } catch (error) {
+    return error as Error;
   }
 }

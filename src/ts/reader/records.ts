@@ -1,3 +1,4 @@
+import { throwIfAborted } from '../abort.js';
 import { DevmemError, outOfRange, UnexpectedEndError } from '../errors.js';
 import { copyAhead } from './lookahead.js';
 import type { CheckedRecordsOptions } from './options.js';
@@ -84,6 +85,9 @@ export class Records implements AsyncIterableIterator<StreamRecord, undefined> {
   #lengthOf(header: Uint8Array): number {
     const { length, limit } = this.#options;
     const bytes = length(header);
+    // It may have been what gives up.
+    this.#requests.check();
+    throwIfAborted(this.#signal);
     if (!Number.isInteger(bytes) || bytes < 0) {
       throw outOfRange('what options.length returns', 'an integer >= 0', bytes);
     }

@@ -81,7 +81,9 @@ export class Requests {
     } finally {
       this.#waiting.delete(take);
     }
-    if (this.cursor.closed) throw new DevmemError('ERR_DEVMEM_CLOSED', 'The socket was closed');
+    const { failure, closed } = this.cursor;
+    if (failure !== undefined) throw failure;
+    if (closed) throw new DevmemError('ERR_DEVMEM_CLOSED', 'The socket was closed');
     return atEnd();
   }
 
@@ -103,14 +105,23 @@ export class Requests {
       giveUp: () => {
         came = this.cursor.bytesAhead;
       },
-      tooMuch: () => tooMuch(bytes(), this.cursor.bytesAhead),
+      tooMuch: () => this.tooMuch(bytes()),
     });
+  }
+
+  /** Why so many bytes cannot come. */
+  tooMuch(bytes: number): DevmemError {
+    return new DevmemError(
+      'ERR_DEVMEM_TOO_MUCH',
+      `${bytes} bytes cannot be there at once: ${this.cursor.bytesAhead} came, and their pages are all of the memory that this stream can hold. Ask for fewer at once, use readInto(), or allocate more memory`,
+    );
   }
 
   /** Rejects whatever waits, and what is asked for later. */
   release(): void {
     this.#released = true;
-    for (const take of this.#waiting) this.cursor.cancel(take, lockReleased());
+    // From the last on: none is to have what the one before it was given up for.
+    for (const take of [...this.#waiting].reverse()) this.cursor.cancel(take, lockReleased());
   }
 }
 
@@ -118,12 +129,5 @@ function lockReleased(): DevmemError {
   return new DevmemError(
     'ERR_DEVMEM_READER',
     'The reader was released by releaseLock(): get another one by socket.reader()',
-  );
-}
-
-function tooMuch(bytes: number, came: number): DevmemError {
-  return new DevmemError(
-    'ERR_DEVMEM_TOO_MUCH',
-    `${bytes} bytes cannot be there at once: ${came} came, and their pages are all of the memory that this stream can hold. Ask for fewer at once, use readInto(), or allocate more memory`,
   );
 }

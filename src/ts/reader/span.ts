@@ -2,7 +2,7 @@ import { inspect } from 'node:util';
 
 import { checkMaker, MAKER } from '../construction.js';
 import { portrait } from '../portrait.js';
-import type { Batch } from '../receive/batch.js';
+import { type Batch, linearUnhandled, usedAfterRelease } from '../receive/batch.js';
 import type { Fragment } from '../receive/fragment.js';
 import type { DeviceCallback, LinearCallback, Payload, Run } from '../receive/payload.js';
 import { runsOf } from '../receive/runs.js';
@@ -37,8 +37,9 @@ export class Span implements Payload {
   }
 
   get linearLength(): number {
+    this.#check();
     let bytes = 0;
-    for (const batch of this.batches) bytes += batch.linearLength;
+    for (const batch of this.batches) bytes += batch.released ? 0 : batch.linearLength;
     return bytes;
   }
 
@@ -47,10 +48,15 @@ export class Span implements Payload {
   }
 
   forEach(onDevice: DeviceCallback, onLinear?: LinearCallback): void {
-    if (onLinear === undefined && this.linearLength > 0) this.#refuseLinear();
+    this.#check();
+    if (onLinear === undefined && this.linearLength > 0)
+      throw linearUnhandled('span', this.linearLength);
     let base = 0;
     for (const batch of this.batches) {
       const start = base;
+      base += batch.length;
+      if (this.#released) throw usedAfterRelease('span');
+      if (batch.released) continue;
       if (start === 0) batch.forEach(onDevice, onLinear);
       else {
         batch.forEach(
@@ -62,17 +68,16 @@ export class Span implements Payload {
           },
         );
       }
-      base += batch.length;
     }
   }
 
   runs(): Run[] {
-    return runsOf(this.batches);
+    return runsOf([this]);
   }
 
-  *[Symbol.iterator](): IterableIterator<Fragment, undefined> {
-    for (const batch of this.batches) yield* batch;
-    return undefined;
+  [Symbol.iterator](): IterableIterator<Fragment, undefined> {
+    this.#check();
+    return this.#fragments();
   }
 
   release(): void {
@@ -94,9 +99,13 @@ export class Span implements Payload {
     });
   }
 
-  // Before any call, as a batch does.
-  #refuseLinear(): void {
-    this.batches.find((batch) => batch.linearLength > 0)!.forEach(() => {});
+  *#fragments(): IterableIterator<Fragment, undefined> {
+    for (const batch of this.batches) if (!batch.released) yield* batch;
+    return undefined;
+  }
+
+  #check(): void {
+    if (this.released) throw usedAfterRelease('span');
   }
 }
 

@@ -35,6 +35,12 @@ export function checkTarget(
   return { target: target as Target, offset, length };
 }
 
+/** @throws DevmemError ERR_DEVMEM_CLOSED where its memory is gone by now */
+export function checkPlace({ target, offset, length }: Place): void {
+  if (target instanceof DmaBuf) checkOpen(target);
+  else if (target.length < offset + length) throw detached();
+}
+
 function sizeOf(target: unknown): number {
   if (target instanceof DmaBuf) return target.size;
   if (types.isUint8Array(target)) return target.length;
@@ -42,11 +48,22 @@ function sizeOf(target: unknown): number {
 }
 
 function checkMemory(target: DmaBuf, bindings: readonly Binding[]): void {
-  if (target.closed) throw new DevmemError('ERR_DEVMEM_CLOSED', 'target was closed');
+  checkOpen(target);
   const own = bindings.some(({ memory }) => memory.ownership === target.ownership);
   if (!own) return;
   throw new DevmemError(
     'ERR_DEVMEM_WRONG_MEMORY',
     'target is the memory that the socket receives into, where the bytes lie already: use take(), or another memory',
+  );
+}
+
+function checkOpen(target: DmaBuf): void {
+  if (target.closed) throw new DevmemError('ERR_DEVMEM_CLOSED', 'target was closed');
+}
+
+function detached(): DevmemError {
+  return new DevmemError(
+    'ERR_DEVMEM_CLOSED',
+    'The target lost its memory: its ArrayBuffer was transferred or shrunk while bytes were read into it',
   );
 }

@@ -136,7 +136,7 @@ export class Batch implements Payload {
   forEach(onDevice: DeviceCallback, onLinear?: LinearCallback): void {
     this.#check();
     const linear = this.linearLength;
-    if (linear > 0 && onLinear === undefined) throw linearUnhandled(linear);
+    if (linear > 0 && onLinear === undefined) throw linearUnhandled('batch', linear);
     const { offsets, sizes, sources } = this.#columns;
     const { lease } = this;
     const base = this.#base;
@@ -293,16 +293,18 @@ class BatchFragments implements IterableIterator<Fragment, undefined> {
   }
 }
 
-function usedAfterRelease(what: string): DevmemError {
+/** @internal */
+export function usedAfterRelease(what: string): DevmemError {
   return new DevmemError(
     'ERR_DEVMEM_RELEASED',
     `This ${what} was released: its memory may hold other data by now. Copy what you need before release()`,
   );
 }
 
-function linearUnhandled(bytes: number): DevmemError {
+/** @internal */
+export function linearUnhandled(what: string, bytes: number): DevmemError {
   return new DevmemError(
     'ERR_DEVMEM_LINEAR_FRAGMENT',
-    `This batch holds ${bytes} bytes that did not reach device memory. Pass a second callback, forEach(onDevice, onLinear), or iterate fragments and look at their kind`,
+    `This ${what} holds ${bytes} bytes that did not reach device memory. Pass a second callback, forEach(onDevice, onLinear), or iterate fragments and look at their kind`,
   );
 }

@@ -4,11 +4,9 @@
  * turns: no byte is skipped, none comes twice.
  */
 import { onAbort, throwIfAborted } from '../abort.js';
-import type { DmaBuf } from '../memory/dma-buf.js';
-import { CONNECTION_STAYS } from '../uncloneable.js';
 import { Batch } from './batch.js';
 import { type Fragment, FragmentLease } from './fragment.js';
-import { Lease, type Lessor } from './lease.js';
+import { Lease, NOBODY } from './lease.js';
 import { LINEAR_SOURCE, looseColumns } from './ring.js';
 import { SharedFragment } from './shared-fragment.js';
 
@@ -57,9 +55,12 @@ export class Cursor {
   #counted = 0;
   #countedBytes = 0;
   readonly #requests: Request[] = [];
+  // The one that is being met: what that takes, gives back or calls may come back here.
+  #meeting: Request | undefined;
   #over = false;
   // Rejects one request, once.
   #error: Error | undefined;
+  #failure: Error | undefined;
   #finished = false;
   #closed = false;
 
@@ -87,10 +88,15 @@ export class Cursor {
     return this.#closed;
   }
 
-  /** Fragments that are there and not wholly taken. */
+  /** What it failed with before its end was taken. */
+  get failure(): Error | undefined {
+    return this.#failure;
+  }
+
+  /** Fragments of the socket that are there and not wholly taken. */
   get fragmentsAhead(): number {
-    let fragments = this.#front === undefined ? 0 : 1;
-    for (const batch of this.#batches) fragments += batch.length;
+    let fragments = this.#front === undefined || this.#front.lessor === NOBODY ? 0 : 1;
+    for (const { lease } of this.#batches) fragments += lease.lessor === NOBODY ? 0 : lease.count;
     return fragments - this.#index;
   }
 
@@ -121,6 +127,7 @@ export class Cursor {
         if (this.#over) return this.#atEnd(atEnd, wish);
       }
     } catch (error) {
+      wish.giveUp?.();
       return rejected(error);
     }
     return this.#wait(take, atEnd, wish);
@@ -135,10 +142,17 @@ export class Cursor {
     if (index === 0) this.#meet();
   }
 
-  /** No more can come before something is taken: rejects whoever waits for it all the same. */
-  full(): void {
+  /**
+   * No more can come before something is taken: rejects whoever is next and waits for it all
+   * the same.
+   *
+   * @returns whether somebody was, and what is held may have changed
+   */
+  full(): boolean {
     const [request] = this.#requests;
-    if (request?.tooMuch !== undefined) this.cancel(request.take, request.tooMuch());
+    if (request?.tooMuch === undefined || request === this.#meeting) return false;
+    this.cancel(request.take, request.tooMuch());
+    return true;
   }
 
   /** The next fragment. */
@@ -202,11 +216,15 @@ export class Cursor {
     return taken;
   }
 
-  /** Calls back for the batches that are there, or what is left of them, without taking any. */
-  look(see: (batch: Batch) => void): void {
-    this.#unshare();
+  /**
+   * Calls back for the batches that are there, or what is left of them, without taking any.
+   *
+   * @param see - true: go on
+   */
+  look(see: (batch: Batch) => boolean): void {
+    if (this.#front !== undefined && !see(this.#front.rest)) return;
     this.#whole();
-    for (const batch of this.#batches) see(batch);
+    for (const batch of this.#batches) if (!see(batch)) return;
   }
 
   /** What somebody waits for may be there, although no batch came. */
@@ -222,7 +240,7 @@ export class Cursor {
 
   /** Puts bytes before all that is there, which were taken or read elsewhere. */
   prepend(bytes: Uint8Array): void {
-    if (this.#finished || bytes.length === 0) return;
+    if (this.#closed || bytes.length === 0) return;
     this.#unshare();
     this.#whole();
     const { columns, index } = looseColumns.add(0, bytes.length, LINEAR_SOURCE);
@@ -235,6 +253,7 @@ export class Cursor {
     if (this.#over) return;
     this.#over = true;
     this.#error = error;
+    this.#failure = error;
     // After a failure the end is none that anybody could take.
     this.#finished ||= error !== undefined;
     for (let request; (request = this.#requests.shift()) !== undefined;) {
@@ -250,7 +269,7 @@ export class Cursor {
    *   is dropped here makes the stream a cut one
    */
   close(error?: Error): void {
-    if (this.#over && !this.#finished) this.#error = error;
+    if (this.#over && !this.#finished) this.#failure = this.#error = error;
     if (!this.#finished) this.#closed = true;
     this.#finished = true;
     if (this.#front !== undefined) this.#takeFront().release();
@@ -263,6 +282,11 @@ export class Cursor {
   #wait<T>(take: Take<T>, atEnd: T, { signal, giveUp, tooMuch }: Wish): Promise<T> {
     return new Promise((resolve, reject) => {
       let disobey: (() => void) | undefined;
+      const fail = (error: Error): void => {
+        disobey?.();
+        giveUp?.();
+        reject(error);
+      };
       this.#requests.push({
         take,
         tooMuch,
@@ -270,18 +294,14 @@ export class Cursor {
           try {
             const taken = take();
             if (taken === undefined) return false;
+            disobey?.();
             resolve(taken);
           } catch (error) {
-            reject(error instanceof Error ? error : new Error(String(error), { cause: error }));
+            fail(error as Error);
           }
-          disobey?.();
           return true;
         },
-        fail: (error: Error) => {
-          disobey?.();
-          giveUp?.();
-          reject(error);
-        },
+        fail,
         end: () => {
           disobey?.();
           giveUp?.();
@@ -354,7 +374,16 @@ export class Cursor {
   }
 
   #meet(): void {
-    while (this.#requests[0]?.meet() === true) this.#requests.shift();
+    if (this.#meeting !== undefined) return;
+    for (let request; (request = this.#requests[0]) !== undefined;) {
+      this.#meeting = request;
+      const met = request.meet();
+      this.#meeting = undefined;
+      // It may have been cancelled meanwhile.
+      if (this.#requests[0] !== request) continue;
+      if (!met) return;
+      this.#requests.shift();
+    }
   }
 
   #atEnd<T>(value: T, { giveUp }: Wish): Promise<T> {
@@ -384,14 +413,6 @@ export class Cursor {
     this.#supply.finished();
   }
 }
-
-/** For bytes that are nobody's to take back. */
-const NOBODY: Lessor = {
-  uncloneable: CONNECTION_STAYS,
-  releaseRange: () => {},
-  releaseOne: () => {},
-  memoryOf: (): DmaBuf | undefined => undefined,
-};
 
 function rejected(error: unknown): Promise<never> {
   const reason = error as Error;

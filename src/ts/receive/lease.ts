@@ -1,4 +1,5 @@
 import type { DmaBuf } from '../memory/dma-buf.js';
+import { CONNECTION_STAYS } from '../uncloneable.js';
 
 // More than this are worth a call of their own.
 const AT_ONCE = 32;
@@ -14,6 +15,14 @@ export interface Lessor {
   /** The memory that device fragments with this id lie in. */
   memoryOf(dmabufId: number): DmaBuf | undefined;
 }
+
+/** For bytes that are nobody's to take back. */
+export const NOBODY: Lessor = {
+  uncloneable: CONNECTION_STAYS,
+  releaseRange: () => {},
+  releaseOne: () => {},
+  memoryOf: (): DmaBuf | undefined => undefined,
+};
 
 /**
  * What is held of a run of descriptors: which were given back, and which anybody has

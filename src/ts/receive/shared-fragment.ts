@@ -2,12 +2,14 @@
 import type { DmaBuf } from '../memory/dma-buf.js';
 import { CONNECTION_STAYS } from '../uncloneable.js';
 import { Batch } from './batch.js';
-import { Lease, type Lessor } from './lease.js';
+import { Lease, type Lessor, NOBODY } from './lease.js';
 import { looseColumns } from './ring.js';
 
 /** Goes back once all of it was taken and each part was released. */
 export class SharedFragment implements Lessor {
   readonly uncloneable = CONNECTION_STAYS;
+  /** Who takes its parts back: itself, or nobody. */
+  readonly lessor: Lessor;
   readonly #whole: Batch;
   readonly #size: number;
   // Undefined where it lies in device memory, at `#offset`.
@@ -20,6 +22,7 @@ export class SharedFragment implements Lessor {
 
   /** @param whole - a batch of one fragment, of which nothing was handed out */
   constructor(whole: Batch) {
+    this.lessor = whole.lease.lessor === NOBODY ? NOBODY : this;
     this.#whole = whole;
     this.#size = whole.size(0);
     this.#bytes = whole.bytes(0);
@@ -32,19 +35,21 @@ export class SharedFragment implements Lessor {
     return this.#size - this.#taken;
   }
 
+  /** What is left of it, to be looked at alone. */
+  get rest(): Batch {
+    return this.#part(this.left, this);
+  }
+
   /**
    * The next bytes of it, as a batch of their own.
    *
    * @param bytes - one at least, and no more than are left
    */
   take(bytes: number): Batch {
-    const start = this.#taken;
+    const part = this.#part(bytes, this.lessor);
     this.#taken += bytes;
     this.#parts++;
-    const linear = this.#bytes?.subarray(start, this.#taken);
-    const offset = linear === undefined ? this.#offset + start : 0;
-    const { columns, index } = looseColumns.add(offset, bytes, this.#source);
-    return Batch.make(new Lease(this, 0, 1), columns, index, linear);
+    return part;
   }
 
   /** Lessor */
@@ -61,5 +66,13 @@ export class SharedFragment implements Lessor {
   /** Lessor */
   memoryOf(): DmaBuf | undefined {
     return this.#whole.memory(0);
+  }
+
+  #part(bytes: number, lessor: Lessor): Batch {
+    const start = this.#taken;
+    const linear = this.#bytes?.subarray(start, start + bytes);
+    const offset = linear === undefined ? this.#offset + start : 0;
+    const { columns, index } = looseColumns.add(offset, bytes, this.#source);
+    return Batch.make(new Lease(lessor, 0, 1), columns, index, linear);
   }
 }

@@ -229,7 +229,10 @@ export class FragmentStream implements Lessor, Supply, Waiter {
   /** Waiter: where nobody can release anything before the cursor hands out what it has. */
   stillShort(): void {
     const { cursor } = this;
-    if (this.held <= cursor.fragmentsAhead && this.#receiver.alone) cursor.full();
+    let again = true;
+    while (again && this.held <= cursor.fragmentsAhead && this.#receiver.alone) {
+      again = cursor.full();
+    }
   }
 
   /** Supply: polls, while somebody waits or little is ready. */
