@@ -90,7 +90,8 @@ const PROGRAMS: Program[] = [
     document: 'docs/reading.md',
     words: 'new Float32Array(65536)',
     before: socketOf('Buffer.from(new Float32Array(65536).fill(2.5).buffer)'),
-    after: "if (bytes !== 262_144 || tensor[65535] !== 2.5) throw new Error('other bytes');",
+    after:
+      "if (bytes !== 262_144 || tensor[65535] !== 2.5) throw new Error('other bytes'); await socket.close();",
   },
   {
     document: 'docs/reading.md',
@@ -98,25 +99,28 @@ const PROGRAMS: Program[] = [
     before: socketOf('Buffer.concat([Buffer.alloc(300_000, 1), Buffer.alloc(200_000, 2)])'),
     after: `
       const seen = [0, 299_999, 300_000, 524_288, 724_287].map((at) => weights.read(at, 1)[0]);
-      if (seen.join() !== '1,1,0,2,2') throw new Error(seen.join());`,
+      if (seen.join() !== '1,1,0,2,2') throw new Error(seen.join());
+      await socket.close();`,
   },
   {
     document: 'docs/reading.md',
     words: 'reader.take(100_000)',
     before: socketOf('Buffer.alloc(100_000)'),
-    after: 'expectUsed(100_000);',
+    after: 'expectUsed(100_000); await socket.close();',
   },
   {
     document: 'docs/reading.md',
     words: 'reader.peek(1)',
     before: socketOf("Buffer.from([1, 2, 3, 4, 0, 0, 0, 5, ...Buffer.from('hello')])"),
-    after: 'if (reader.position !== 13) throw new Error(String(reader.position));',
+    after:
+      'if (reader.position !== 13) throw new Error(String(reader.position)); await socket.close();',
   },
   {
     document: 'docs/reading.md',
     words: 'reader.readUntil(',
     before: socketOf("Buffer.from('HTTP/1.1 200 OK\\r\\n\\r\\nbody')"),
-    after: 'if (reader.position !== 19) throw new Error(String(reader.position));',
+    after:
+      'if (reader.position !== 19) throw new Error(String(reader.position)); await socket.close();',
   },
   {
     document: 'docs/reading.md',

@@ -20,6 +20,9 @@ export function given<T>(text: string | undefined, parse: (text: string) => T): 
 /** iperf's and ncdevmem's too. */
 export const DEFAULT_PORT = 5201;
 
+/** The highest number of a GPU. */
+export const MAX_DEVICE = 1023;
+
 /** `PORT`, `HOST`, `HOST:PORT`, `[IPv6]:PORT`, `:PORT`; undefined if it is none of these. */
 export function splitEndpoint(
   text: string,

@@ -6,47 +6,62 @@ import { host } from './host.js';
 
 /** A GPU's engine, kept open as long as one of its memories: opening it takes milliseconds. */
 interface Kept {
+  /** Never rejects. */
   readonly opening: Promise<void>;
   engine: SharedEngine | undefined;
-  error: unknown;
+  error: Error | undefined;
 }
 
 const kept = new WeakMap<DmaBuf, Kept>();
 
-/**
- * Opens what engineFor() needs for copies from any of the sources.
- *
- * @returns undefined where all is open; else a promise, which never rejects: engineFor()
- *   throws why it could not
- */
-export function openEngines(
-  sources: readonly DmaBuf[],
-  target: Target,
-): Promise<unknown> | undefined {
-  const pending: Promise<void>[] = [];
-  for (const memory of [...sources, target]) {
-    if (!isOnGpu(memory)) continue;
-    const { engine, opening } = kept.get(memory) ?? keep(memory);
-    if (engine === undefined) pending.push(opening);
+/** The engines for copies from some memories to a target. */
+export class Engines {
+  /** Until when they are opened, which never rejects; undefined where all are open. */
+  readonly opening: Promise<unknown> | undefined;
+  // Those that were asked for here: others may have one of them opened anew.
+  readonly #kept = new Map<DmaBuf, Kept>();
+
+  /** Opens what is needed. */
+  constructor(sources: readonly DmaBuf[], target: Target) {
+    for (const memory of [...sources, target]) {
+      if (isOnGpu(memory)) this.#kept.set(memory, kept.get(memory) ?? keep(memory));
+    }
+    const pending = [...this.#kept.values()].filter(({ engine }) => engine === undefined);
+    if (pending.length > 0) this.opening = Promise.all(pending.map(({ opening }) => opening));
   }
-  return pending.length === 0 ? undefined : Promise.all(pending);
+
+  /**
+   * To be called once they were opened, before there is anything to copy.
+   *
+   * @throws CudaError ERR_DEVMEM_CUDA where CUDA refused
+   */
+  check(): void {
+    for (const { error } of this.#kept.values()) {
+      if (error !== undefined) throw error;
+    }
+  }
+
+  /** @param source - undefined for bytes of JavaScript's own */
+  for(source: DmaBuf | undefined, target: Target): GatherEngine {
+    const gpu = [source, target].find(isOnGpu);
+    if (gpu === undefined) return host;
+    // Memory that was bound meanwhile is known here for the first time.
+    const entry = this.#kept.get(gpu) ?? kept.get(gpu) ?? keep(gpu);
+    return {
+      copy: async (from, pieces, to, offset) => {
+        await (await opened(entry)).copy(from, pieces, to, offset);
+      },
+      copyBytes: async (bytes, to, offset) => {
+        await (await opened(entry)).copyBytes(bytes, to as DmaBuf, offset);
+      },
+    };
+  }
 }
 
-/**
- * The engine for copies from a source to a target, after openEngines().
- *
- * @param source - undefined for bytes of JavaScript's own
- * @throws CudaError ERR_DEVMEM_CUDA where CUDA refused
- */
-export function engineFor(source: DmaBuf | undefined, target: Target): GatherEngine {
-  const gpu = [source, target].find(isOnGpu);
-  if (gpu === undefined) return host;
-  const { engine, error } = kept.get(gpu) ?? keep(gpu);
-  if (engine === undefined) throw error;
-  return {
-    copy: (from, pieces, to, offset) => engine.copy(from, pieces, to, offset),
-    copyBytes: (bytes, to, offset) => engine.copyBytes(bytes, to as DmaBuf, offset),
-  };
+async function opened(entry: Kept): Promise<SharedEngine> {
+  if (entry.engine === undefined) await entry.opening;
+  if (entry.engine === undefined) throw entry.error!;
+  return entry.engine;
 }
 
 function keep(memory: DmaBuf): Kept {
@@ -58,11 +73,10 @@ function keep(memory: DmaBuf): Kept {
     try {
       const engine = await openCudaEngine(onDevice!.device);
       entry.engine = engine;
-      if (memory.closed) await engine.close();
-      else memory.whenClosed(() => void engine.close());
+      memory.whenClosed(() => void engine.close());
     } catch (error) {
+      entry.error = error as Error;
       // The next call may fare better.
-      entry.error = error;
       kept.delete(memory);
     }
   }

@@ -2,7 +2,7 @@
 import type { Batch } from '../receive/batch.js';
 import { type Columns, LINEAR_SOURCE } from '../receive/ring.js';
 import type { Done, Target } from './engine.js';
-import { engineFor } from './engines.js';
+import type { Engines } from './engines.js';
 
 /** Neighbouring descriptors of one memory, or one linear fragment. */
 interface Stretch {
@@ -15,17 +15,18 @@ interface Stretch {
  * Copies a batch's bytes, one behind the other, to `at` in the target.
  *
  * @param batch - of which nothing was released
+ * @param engines - for the batch's memories and the target
  * @returns undefined where it is done, or a promise of that: batch and target are in use
  *   until then
  */
-export function gather(batch: Batch, target: Target, at: number): Done {
+export function gather(batch: Batch, target: Target, at: number, engines: Engines): Done {
   const { columns, base, length } = batch;
   const pending: Promise<void>[] = [];
   let to = at;
   for (let first = base; first < base + length;) {
     const stretch = stretchFrom(columns, first, base + length);
     try {
-      const done = copy(batch, stretch, target, to);
+      const done = copy(batch, stretch, target, to, engines);
       if (done !== undefined) pending.push(done);
     } catch (error) {
       const reason = error as Error;
@@ -48,19 +49,22 @@ function stretchFrom({ sizes, sources }: Columns, first: number, end: number): S
   return { first, count: next - first, bytes };
 }
 
-function copy(batch: Batch, { first, count, bytes }: Stretch, target: Target, at: number): Done {
+function copy(
+  batch: Batch,
+  { first, count, bytes }: Stretch,
+  target: Target,
+  at: number,
+  engines: Engines,
+): Done {
   const { columns, base } = batch;
   const memory = batch.memory(first - base);
   if (memory === undefined) {
-    return engineFor(undefined, target).copyBytes(batch.bytes(first - base)!, target, at);
+    return engines.for(undefined, target).copyBytes(batch.bytes(first - base)!, target, at);
   }
   const { offsets, sizes } = columns;
-  return engineFor(memory, target).copy(
-    memory,
-    { offsets, sizes, first, count, bytes },
-    target,
-    at,
-  );
+  return engines
+    .for(memory, target)
+    .copy(memory, { offsets, sizes, first, count, bytes }, target, at);
 }
 
 /** Waits for all, also where one fails: until then the memory is in use. */

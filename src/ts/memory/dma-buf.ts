@@ -60,6 +60,8 @@ export class DmaBuf implements AsyncDisposable {
   #view: Uint8Array | undefined;
   readonly #closings = new Set<() => void>();
   #closed = false;
+  // Closed, and nobody receives into it.
+  #ended = false;
 
   private constructor(maker: symbol, backing: Backing) {
     checkMaker(maker, 'DmaBuf', 'DmaBuf.allocate() or DmaBuf.import()');
@@ -266,13 +268,14 @@ export class DmaBuf implements AsyncDisposable {
   }
 
   /**
-   * @internal Calls back once the memory is closed and nobody receives into it any more:
-   * for what was made of it and has to end with it.
+   * @internal Calls back once the memory is closed and nobody receives into it any more,
+   * at once if that is so: for what was made of it and has to end with it.
    *
    * @returns what takes that back
    */
   whenClosed(callback: () => void): () => void {
-    this.#closings.add(callback);
+    if (this.#ended) callback();
+    else this.#closings.add(callback);
     return () => this.#closings.delete(callback);
   }
 
@@ -302,6 +305,7 @@ export class DmaBuf implements AsyncDisposable {
       // The kernel keeps pages that are in use; of a GPU's memory we have to.
       if (device === undefined) this.#backing.close();
       this.ownership.whenUnused(() => {
+        this.#ended = true;
         for (const callback of this.#closings) callback();
         if (device !== undefined) this.#backing.close();
       });

@@ -1,3 +1,4 @@
+import type { Engines } from '../gather/engines.js';
 import { allOf, gather } from '../gather/gather.js';
 import { DmaBuf } from '../memory/dma-buf.js';
 import type { Batch } from '../receive/batch.js';
@@ -14,6 +15,7 @@ const MOST_AT_ONCE = 4 * 2 ** 20;
 export class Filling {
   readonly #stream: FragmentStream;
   readonly #place: Place;
+  readonly #engines: Engines;
   readonly #took: (bytes: number) => void;
   #placed = 0;
   readonly #copies = new Set<Promise<void>>();
@@ -22,9 +24,15 @@ export class Filling {
   #endAccess: (() => void) | undefined;
 
   /** @param took - told of how many bytes are taken */
-  constructor(stream: FragmentStream, place: Place, took: (bytes: number) => void) {
+  constructor(
+    stream: FragmentStream,
+    place: Place,
+    engines: Engines,
+    took: (bytes: number) => void,
+  ) {
     this.#stream = stream;
     this.#place = place;
+    this.#engines = engines;
     this.#took = took;
   }
 
@@ -38,8 +46,7 @@ export class Filling {
     const { cursor } = this.#stream;
     this.endLanding();
     while (this.#left > 0) {
-      if (this.#error !== undefined) throw this.#error;
-      checkPlace(this.#place);
+      this.#check();
       const batch = cursor.takeUpTo(Math.min(this.#left, MOST_AT_ONCE));
       if (batch === undefined) {
         this.#land();
@@ -72,6 +79,13 @@ export class Filling {
     return this.#place.offset + this.#placed;
   }
 
+  // Before anything is taken for it.
+  #check(): void {
+    if (this.#error !== undefined) throw this.#error;
+    this.#engines.check();
+    checkPlace(this.#place);
+  }
+
   #count(bytes: number): void {
     this.#placed += bytes;
     this.#took(bytes);
@@ -90,7 +104,7 @@ export class Filling {
   }
 
   #copy(batch: Batch): void {
-    const done = gather(batch, this.#place.target, this.#end);
+    const done = gather(batch, this.#place.target, this.#end, this.#engines);
     this.#count(batch.bytesFrom(0));
     if (done === undefined) batch.releaseSoon();
     else this.#watch(batch, done);

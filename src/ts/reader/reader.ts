@@ -7,7 +7,7 @@ import { inspect } from 'node:util';
 import { checkMaker, MAKER } from '../construction.js';
 import { checkInteger, UnexpectedEndError } from '../errors.js';
 import type { Target } from '../gather/engine.js';
-import { openEngines } from '../gather/engines.js';
+import { Engines } from '../gather/engines.js';
 import { portrait } from '../portrait.js';
 import type { Cursor } from '../receive/cursor.js';
 import type { FragmentStream } from '../receive/stream.js';
@@ -195,16 +195,20 @@ export class SocketReader implements Disposable {
    *
    * @returns bytes that came: fewer than asked for only where the stream ended
    * @throws DevmemError ERR_DEVMEM_WRONG_MEMORY for the memory that the socket receives into;
-   *   ERR_DEVMEM_NOT_MAPPABLE where nothing can copy from the one to the other
+   *   ERR_DEVMEM_NOT_MAPPABLE where nothing can copy from the one to the other;
+   *   ERR_DEVMEM_CLOSED where the target is closed meanwhile
+   * @throws CudaError ERR_DEVMEM_CUDA where CUDA fails: before any byte is taken where it
+   *   cannot begin; what it fails to copy is taken all the same
    */
   async readInto(target: Target, options: ReadIntoOptions = {}): Promise<number> {
     const signal = checkReadOptions(options);
     const place = checkTarget(target, options, this.#requests.stream.bindings);
     const { stream } = this.#requests;
     const memories = stream.bindings.map(({ memory }) => memory);
-    const opening = openEngines(memories, place.target);
-    if (opening !== undefined) this.#requests.hold(opening);
-    const filling = new Filling(stream, place, (bytes) => this.#requests.took(bytes, bytes));
+    const engines = new Engines(memories, place.target);
+    if (engines.opening !== undefined) this.#requests.hold(engines.opening);
+    const took = (bytes: number): number => this.#requests.took(bytes, bytes);
+    const filling = new Filling(stream, place, engines, took);
     const giveUp = (): void => {
       filling.endLanding();
     };

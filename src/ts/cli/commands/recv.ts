@@ -4,6 +4,7 @@ import { type Command, parseOptions, STATUS, UsageError } from '../command.js';
 import { stderr, stdout } from '../output.js';
 import { Meter } from '../transfer/meter.js';
 import { addressText } from '../values.js';
+import { Destination } from '../transfer/into/destination.js';
 import { prepareFor } from '../transfer/prepare.js';
 import { receiveAll } from '../transfer/receive.js';
 import { receiveReport, receiveText } from '../transfer/receive-report.js';
@@ -40,13 +41,19 @@ export const command: Command = {
                          dma-heap:NAME, cuda:DEVICE
   --size SIZE            memory to receive into (default 64M)
 
+  --into WHERE           gather each stream, so that its bytes are contiguous: host,
+                         cuda, cuda:DEVICE (in memory of 4 MiB a connection,
+                         filled over and over), or a FILE (of one connection;
+                         FILE.part until all has come)
+
   --verify[=PATTERN]     look at every byte: random (default), random:SEED,
                          sequence:N (ncdevmem's -v N), as 'send --pattern'
   --interval S           report every S seconds
   --json                 print one object at the end
   --help                 this
 
-Exit status: 0 if all connections ended well and nothing was wrong, else 1.
+Exit status: 0 if all connections ended well, nothing was wrong and FILE is whole,
+else 1.
 `,
   async run(args) {
     const { values, positionals } = parseOptions(preset(args), RECEIVE_OPTIONS);
@@ -64,6 +71,7 @@ function preset(args: readonly string[]): string[] {
 }
 
 async function receive(asked: Receive, meter: Meter, stopper: Stopper): Promise<number> {
+  await using into = asked.into && (await Destination.open(asked.into));
   await using memory = await DmaBuf.allocate(asked.memory);
   await using preparation = await prepareFor(asked);
   const fallback = preparation?.failure;
@@ -77,6 +85,7 @@ async function receive(asked: Receive, meter: Meter, stopper: Stopper): Promise<
   const tally = await receiveAll({
     ...asked,
     binding,
+    into,
     meter,
     stopper,
     onListening: (address, port) => {
@@ -84,7 +93,12 @@ async function receive(asked: Receive, meter: Meter, stopper: Stopper): Promise<
       stderr.write(`listening on ${addressText(address, port)}, ${how}\n`);
     },
   });
-  const report = receiveReport(tally, { binding, meter, reason: stopper.reason, fallback });
+  const { reason } = stopper;
+  const well = tally.failed === 0 && tally.verified !== false;
+  if (well && tally.connections > 0 && reason !== 'interrupted' && reason !== 'seconds') {
+    await into?.complete();
+  }
+  const report = receiveReport(tally, { binding, meter, reason, into, fallback });
   stdout.write(asked.json ? `${JSON.stringify(report)}\n` : receiveText(report));
-  return tally.failed > 0 || tally.verified === false ? STATUS.failed : STATUS.ok;
+  return well && report.gathered?.whole !== false ? STATUS.ok : STATUS.failed;
 }

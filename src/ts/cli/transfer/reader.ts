@@ -19,12 +19,12 @@ export async function readStream(
   reading: Reading,
   onBytes: (bytes: number) => void,
 ): Promise<void> {
-  const look = pattern && looker(socket.binding.memory, pattern, reading);
+  const see = pattern && looker(socket.binding.memory, pattern, reading);
   for await (const batch of socket.batches()) {
     try {
       const bytes = batch.byteLength;
-      if (look === undefined) reading.bytes += bytes;
-      else look(batch);
+      if (see === undefined) reading.bytes += bytes;
+      else see(batch);
       onBytes(bytes);
     } finally {
       batch.release();
@@ -32,20 +32,25 @@ export async function readStream(
   }
 }
 
+/** Compares the next bytes of a stream with the pattern, and counts them. */
+export function look(pattern: Pattern, reading: Reading, bytes: Uint8Array): void {
+  const at = pattern.mismatch(reading.bytes, bytes);
+  if (at !== -1 && reading.firstWrong === -1) reading.firstWrong = reading.bytes + at;
+  reading.bytes += bytes.length;
+}
+
 function looker(memory: DmaBuf, pattern: Pattern, reading: Reading): (batch: Batch) => void {
-  const look = (bytes: Uint8Array): void => {
-    const at = pattern.mismatch(reading.bytes, bytes);
-    if (at !== -1 && reading.firstWrong === -1) reading.firstWrong = reading.bytes + at;
-    reading.bytes += bytes.length;
+  const see = (bytes: Uint8Array): void => {
+    look(pattern, reading, bytes);
   };
   // Memory of a GPU comes here piece by piece.
   if (memory.type === 'cuda') {
-    return (batch) => batch.forEach((offset, size) => look(memory.read(offset, size)), look);
+    return (batch) => batch.forEach((offset, size) => see(memory.read(offset, size)), see);
   }
   const view = memory.map();
   return (batch) => {
     memory.cpuAccess(() => {
-      batch.forEach((offset, size) => look(view.subarray(offset, offset + size)), look);
+      batch.forEach((offset, size) => see(view.subarray(offset, offset + size)), see);
     });
   };
 }

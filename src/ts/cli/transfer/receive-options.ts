@@ -4,6 +4,7 @@ import { type parseOptions, UsageError } from '../command.js';
 import {
   DEFAULT_PORT,
   given,
+  MAX_DEVICE,
   parseCount,
   parseEndpoint,
   parsePatternOption,
@@ -12,6 +13,7 @@ import {
   parseSeconds,
   parseSize,
 } from '../values.js';
+import { type Into, parseInto } from './into/into.js';
 import type { ReceiveSetup } from './receive.js';
 
 export const RECEIVE_OPTIONS = {
@@ -28,6 +30,7 @@ export const RECEIVE_OPTIONS = {
   broker: { type: 'string' },
   memory: { type: 'string' },
   size: { type: 'string' },
+  into: { type: 'string' },
   verify: { type: 'string' },
   interval: { type: 'string' },
   json: { type: 'boolean', default: false },
@@ -43,7 +46,6 @@ const MEMORY_TYPES = [
   'cuda',
   'host',
 ] as const satisfies MemoryType[];
-const MAX_DEVICE = 1023;
 const MEMORY_BYTES = 64 * 2 ** 20;
 const PAGE = 4096;
 const MAX_CONNECTIONS = 1e6;
@@ -63,6 +65,8 @@ export interface Receive extends Run {
   /** The socket of a broker that is to bind. */
   broker: string | undefined;
   memory: AllocateOptions;
+  /** Where streams are to be made contiguous. */
+  into: Into | undefined;
   interval: number | undefined;
   json: boolean;
 }
@@ -90,6 +94,7 @@ export function readReceiveOptions(values: Values): Receive {
     prepare: readPrepare(values, mode, where),
     broker: readBroker(values, mode),
     memory: parseMemory(values.memory ?? 'auto', given(values.size, parseMemorySize)),
+    into: readInto(values),
     interval: given(values.interval, (text) => parseSeconds('--interval', text)),
     json: values.json,
   };
@@ -121,6 +126,14 @@ function parseMemory(text: string, size = MEMORY_BYTES): AllocateOptions {
   }
   throw new UsageError(
     `--memory must be TYPE, udmabuf:2M, dma-heap:NAME or cuda:DEVICE, not '${text}'`,
+  );
+}
+
+function readInto({ into: text, connections = '1' }: Values): Into | undefined {
+  const into = given(text, parseInto);
+  if (into?.type !== 'file' || Number(connections) === 1) return into;
+  throw new UsageError(
+    "--into a file takes one connection only: run a 'recv' with a port and a file of its own for each",
   );
 }
 

@@ -3,6 +3,8 @@ import { type Binding, connect, createServer, type DevmemSocket } from '../../in
 import { errorText } from '../error-text.js';
 import { type Meter, round } from './meter.js';
 import type { Endpoint, RemoteEndpoint } from '../values.js';
+import type { Destination } from './into/destination.js';
+import { gatherStream } from './into/gather.js';
 import type { Pattern } from './pattern.js';
 import { type Reading, readStream } from './reader.js';
 import type { Stopper } from './stopping.js';
@@ -21,6 +23,8 @@ export interface ReceiveSetup {
   /** Ends so many seconds after the first connection began, and if there is none till then. */
   seconds: number | undefined;
   pattern: Pattern | undefined;
+  /** Where each stream is made contiguous; undefined: it is read as it lies. */
+  into?: Destination | undefined;
   meter: Meter;
   stopper: Stopper;
   onListening?: (address: string, port: number) => void;
@@ -99,7 +103,7 @@ async function receiveOne(setup: ReceiveSetup, socket: DevmemSocket): Promise<Co
   const started = performance.now();
   let failure: string | undefined;
   try {
-    await readStream(socket, pattern, reading, (bytes) => {
+    await read(setup, socket, reading, (bytes) => {
       meter.add(bytes);
       if (limit !== undefined && meter.bytes >= limit) stopper.stop('bytes');
     });
@@ -121,6 +125,17 @@ async function receiveOne(setup: ReceiveSetup, socket: DevmemSocket): Promise<Co
     ...(reading.firstWrong !== -1 && { firstWrong: reading.firstWrong }),
     ...(failure !== undefined && { error: failure }),
   };
+}
+
+function read(
+  { pattern, into, bytes: limit = Infinity, meter }: ReceiveSetup,
+  socket: DevmemSocket,
+  reading: Reading,
+  onBytes: (bytes: number) => void,
+): Promise<void> {
+  if (into === undefined) return readStream(socket, pattern, reading, onBytes);
+  const wanted = (): number => Math.max(limit - meter.bytes, 1);
+  return gatherStream(socket, { into, pattern, wanted }, reading, onBytes);
 }
 
 function withResolvers(): {
