@@ -22,7 +22,8 @@ export default defineConfig({
     pool: 'forks',
     projects: [
       project('unit', { maxWorkers }),
-      project('host', { maxWorkers, testTimeout: 60_000 }),
+      // Some compile a library before.
+      project('host', { maxWorkers, testTimeout: 60_000, hookTimeout: 60_000 }),
       // One interface pair for all: one file at a time. Emulation takes its time.
       project('lab', { testTimeout: 300_000, hookTimeout: 120_000, fileParallelism: false }),
       project('package', { testTimeout: 300_000, hookTimeout: 300_000 }),
