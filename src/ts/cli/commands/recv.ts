@@ -41,10 +41,10 @@ export const command: Command = {
                          dma-heap:NAME, cuda:DEVICE
   --size SIZE            memory to receive into (default 64M)
 
-  --into WHERE           gather each stream, so that its bytes are contiguous: host,
-                         cuda, cuda:DEVICE (in memory of 4 MiB a connection,
-                         filled over and over), or a FILE (of one connection;
-                         FILE.part until all has come)
+  --into WHERE           gather each stream, so that its bytes are contiguous:
+                         host, cuda, cuda:DEVICE (in memory of 4 MiB a
+                         connection, filled over and over), or a FILE (of one
+                         connection; FILE.part until all has come)
 
   --verify[=PATTERN]     look at every byte: random (default), random:SEED,
                          sequence:N (ncdevmem's -v N), as 'send --pattern'
@@ -52,8 +52,8 @@ export const command: Command = {
   --json                 print one object at the end
   --help                 this
 
-Exit status: 0 if all connections ended well, nothing was wrong and FILE is whole,
-else 1.
+Exit status: 0 if all connections ended well, nothing was wrong and FILE is
+whole, else 1.
 `,
   async run(args) {
     const { values, positionals } = parseOptions(preset(args), RECEIVE_OPTIONS);
