@@ -100,6 +100,7 @@ function environment(logs) {
       .join(':');
   return {
     DEVMEM_INTERLEAVINGS: '100',
+    DEVMEM_READER_PROGRAMS: '100',
     DEVMEM_RUNS: '50',
     ...process.env,
     LD_PRELOAD: `${library('libasan.so')} ${library('libubsan.so')}`,

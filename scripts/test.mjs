@@ -131,7 +131,12 @@ await besideEachOther([
     suite('host in threads', [...vitest, '--project', 'host', '--pool', 'threads'], {
       aside: true,
       // What is drawn at random was drawn before.
-      env: { VITEST_MAX_WORKERS: '1', DEVMEM_INTERLEAVINGS: '100', DEVMEM_RUNS: '50' },
+      env: {
+        VITEST_MAX_WORKERS: '1',
+        DEVMEM_INTERLEAVINGS: '100',
+        DEVMEM_READER_PROGRAMS: '200',
+        DEVMEM_RUNS: '50',
+      },
     }),
 ]);
 
