@@ -44,13 +44,14 @@ export class Span implements Payload {
   }
 
   get released(): boolean {
-    return this.#released || (this.batches.length > 0 && this.batches.every(isReleased));
+    if (this.#released) return true;
+    for (const batch of this.batches) if (!batch.released) return false;
+    return this.batches.length > 0;
   }
 
   forEach(onDevice: DeviceCallback, onLinear?: LinearCallback): void {
     this.#check();
-    if (onLinear === undefined && this.linearLength > 0)
-      throw linearUnhandled('span', this.linearLength);
+    if (onLinear === undefined && this.batches.some(mayBeLinear)) this.#checkLinear();
     let base = 0;
     for (const batch of this.batches) {
       const start = base;
@@ -104,11 +105,17 @@ export class Span implements Payload {
     return undefined;
   }
 
+  // Before any call, as a batch does.
+  #checkLinear(): void {
+    const bytes = this.linearLength;
+    if (bytes > 0) throw linearUnhandled('span', bytes);
+  }
+
   #check(): void {
     if (this.released) throw usedAfterRelease('span');
   }
 }
 
-function isReleased(batch: Batch): boolean {
-  return batch.released;
+function mayBeLinear(batch: Batch): boolean {
+  return batch.mayBeLinear;
 }

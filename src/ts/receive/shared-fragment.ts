@@ -24,10 +24,11 @@ export class SharedFragment implements Lessor {
   constructor(whole: Batch) {
     this.lessor = whole.lease.lessor === NOBODY ? NOBODY : this;
     this.#whole = whole;
-    this.#size = whole.size(0);
-    this.#bytes = whole.bytes(0);
-    this.#offset = this.#bytes === undefined ? whole.offset(0) : 0;
-    this.#source = whole.dmabufId(0);
+    const { columns, base } = whole;
+    this.#size = columns.sizes[base]!;
+    this.#source = columns.sources[base]!;
+    this.#bytes = whole.mayBeLinear ? whole.bytes(0) : undefined;
+    this.#offset = this.#bytes === undefined ? columns.offsets[base]! : 0;
   }
 
   /** Bytes of it that nobody has taken. */
