@@ -31,7 +31,7 @@ CudaFailure CudaWaiter::Start() {
 void CudaWaiter::Launched(uint64_t number) {
   std::lock_guard lock(mutex_);
   launched_ = number;
-  changed_.notify_one();
+  pthread_cond_signal(&changed_);
 }
 
 CudaWaiter::Progress CudaWaiter::progress() {
@@ -44,7 +44,7 @@ void CudaWaiter::Stop() {
   {
     std::lock_guard lock(mutex_);
     stop_ = true;
-    changed_.notify_one();
+    pthread_cond_signal(&changed_);
   }
   pthread_join(thread_, nullptr);
   running_ = false;
@@ -60,7 +60,9 @@ void CudaWaiter::Run() {
   CurrentContext current(context_->driver(), context_->handle());
   std::unique_lock lock(mutex_);
   for (;;) {
-    changed_.wait(lock, [this]() { return launched_ > progress_.ended || stop_; });
+    while (launched_ == progress_.ended && !stop_) {
+      pthread_cond_wait(&changed_, mutex_.native_handle());
+    }
     // Also to be stopped it first waits for what the GPU still does.
     if (launched_ == progress_.ended) return;
     uint64_t number = progress_.ended + 1;

@@ -5,7 +5,6 @@
 
 #include <pthread.h>
 
-#include <condition_variable>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -51,7 +50,8 @@ class CudaWaiter {
   bool running_ = false;
 
   std::mutex mutex_;  // for what follows
-  std::condition_variable changed_;
+  // std::condition_variable::wait takes a libstdc++ of GCC 12.
+  pthread_cond_t changed_ = PTHREAD_COND_INITIALIZER;
   uint64_t launched_ = 0;
   Progress progress_;
   bool stop_ = false;
