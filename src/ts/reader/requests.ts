@@ -1,11 +1,10 @@
 /** What all calls of a reader have in common: their turn, their end, and what gives them up. */
 import { DevmemError } from '../errors.js';
-import type { Cursor, Wish } from '../receive/cursor.js';
+import type { Cursor } from '../receive/cursor.js';
+import type { Take, Wish } from '../receive/request-queue.js';
 import type { FragmentStream } from '../receive/stream.js';
 
 const END = Symbol('the end of the stream');
-
-type Take<T> = () => T | undefined;
 
 export class Requests {
   readonly cursor: Cursor;

@@ -3,10 +3,10 @@
  * of the calls, so that fragments, batches and exact numbers of bytes can be asked for by
  * turns: no byte is skipped, none comes twice.
  */
-import { onAbort, throwIfAborted } from '../abort.js';
 import { Batch } from './batch.js';
 import { type Fragment, FragmentLease } from './fragment.js';
 import { Lease, NOBODY } from './lease.js';
+import { RequestQueue, type Take, type Wish } from './request-queue.js';
 import { LINEAR_SOURCE, looseColumns } from './ring.js';
 import { SharedFragment } from './shared-fragment.js';
 
@@ -20,30 +20,6 @@ export interface Supply {
   finished(): void;
 }
 
-/** Makes what was asked for of what is there; undefined where that is not enough. */
-type Take<T> = () => T | undefined;
-
-export interface Wish {
-  /** Gives up waiting when aborted: rejects with its reason. */
-  signal?: AbortSignal | undefined;
-  /** Called where it will not be met: what was taken for it may be put back. */
-  giveUp?: () => void;
-  /**
-   * Called where the memory is full of what it waits for, so that no more can come: what it
-   * is rejected with. Left out where it takes what comes.
-   */
-  tooMuch?: () => Error;
-}
-
-interface Request {
-  readonly take: Take<unknown>;
-  readonly tooMuch: (() => Error) | undefined;
-  /** Whether it is done with: met, or given up. */
-  meet(): boolean;
-  fail(error: Error): void;
-  end(): void;
-}
-
 export class Cursor {
   readonly #supply: Supply;
   // A fragment of which a part was taken, before the batches.
@@ -54,18 +30,20 @@ export class Cursor {
   // Of so many batches the bytes that are left were counted.
   #counted = 0;
   #countedBytes = 0;
-  readonly #requests: Request[] = [];
-  // The one that is being met: what that takes, gives back or calls may come back here.
-  #meeting: Request | undefined;
-  #over = false;
-  // Rejects one request, once.
-  #error: Error | undefined;
-  #failure: Error | undefined;
+  readonly #requests: RequestQueue;
   #finished = false;
   #closed = false;
 
   constructor(supply: Supply) {
     this.#supply = supply;
+    this.#requests = new RequestQueue({
+      wanted: () => {
+        supply.wanted();
+      },
+      endTold: () => {
+        this.#finish();
+      },
+    });
   }
 
   /** Batches that are there and not taken as a whole. */
@@ -75,7 +53,7 @@ export class Cursor {
 
   /** Whether somebody waits. */
   get waiting(): boolean {
-    return this.#requests.length > 0;
+    return this.#requests.waiting;
   }
 
   /** Whether the end was taken, or nothing is wanted any more. */
@@ -90,7 +68,7 @@ export class Cursor {
 
   /** What it failed with before its end was taken. */
   get failure(): Error | undefined {
-    return this.#failure;
+    return this.#requests.failure;
   }
 
   /** Fragments of the socket that are there and not wholly taken. */
@@ -119,27 +97,12 @@ export class Cursor {
    * @param take - one of those below, or several of them
    */
   request<T>(take: Take<T>, atEnd: T, wish: Wish = {}): Promise<T> {
-    try {
-      throwIfAborted(wish.signal);
-      if (this.#requests.length === 0) {
-        const taken = take();
-        if (taken !== undefined) return Promise.resolve(taken);
-        if (this.#over) return this.#atEnd(atEnd, wish);
-      }
-    } catch (error) {
-      wish.giveUp?.();
-      return rejected(error);
-    }
-    return this.#wait(take, atEnd, wish);
+    return this.#requests.request(take, atEnd, wish);
   }
 
   /** Rejects the request, if it still waits. */
   cancel(take: Take<unknown>, reason: Error): void {
-    const index = this.#requests.findIndex((request) => request.take === take);
-    if (index < 0) return;
-    const [request] = this.#requests.splice(index, 1);
-    request!.fail(reason);
-    if (index === 0) this.#meet();
+    this.#requests.cancel(take, reason);
   }
 
   /**
@@ -149,10 +112,7 @@ export class Cursor {
    * @returns whether somebody was, and what is held may have changed
    */
   full(): boolean {
-    const [request] = this.#requests;
-    if (request?.tooMuch === undefined || request === this.#meeting) return false;
-    this.cancel(request.take, request.tooMuch());
-    return true;
+    return this.#requests.full();
   }
 
   /** The next fragment. */
@@ -229,13 +189,13 @@ export class Cursor {
 
   /** What somebody waits for may be there, although no batch came. */
   again(): void {
-    this.#meet();
+    this.#requests.meet();
   }
 
   /** Comes next after all that is there. */
   push(batch: Batch): void {
     this.#batches.push(batch);
-    this.#meet();
+    this.#requests.meet();
   }
 
   /** Puts bytes before all that is there, which were taken or read elsewhere. */
@@ -250,16 +210,10 @@ export class Cursor {
 
   /** Nothing more will come. What is there can still be taken. */
   end(error: Error | undefined): void {
-    if (this.#over) return;
-    this.#over = true;
-    this.#error = error;
-    this.#failure = error;
+    if (this.#requests.over) return;
     // After a failure the end is none that anybody could take.
     this.#finished ||= error !== undefined;
-    for (let request; (request = this.#requests.shift()) !== undefined;) {
-      // What one could not have may be enough for the next.
-      if (!request.meet()) this.#answerAtEnd(request);
-    }
+    this.#requests.end(error);
   }
 
   /**
@@ -269,7 +223,7 @@ export class Cursor {
    *   is dropped here makes the stream a cut one
    */
   close(error?: Error): void {
-    if (this.#over && !this.#finished) this.#failure = this.#error = error;
+    if (this.#requests.over && !this.#finished) this.#requests.fail(error);
     if (!this.#finished) this.#closed = true;
     this.#finished = true;
     if (this.#front !== undefined) this.#takeFront().release();
@@ -277,44 +231,6 @@ export class Cursor {
     this.#counted = 0;
     for (const batch of this.#batches.splice(0)) batch.release();
     this.end(error);
-  }
-
-  #wait<T>(take: Take<T>, atEnd: T, { signal, giveUp, tooMuch }: Wish): Promise<T> {
-    return new Promise((resolve, reject) => {
-      let disobey: (() => void) | undefined;
-      const fail = (error: Error): void => {
-        disobey?.();
-        giveUp?.();
-        reject(error);
-      };
-      this.#requests.push({
-        take,
-        tooMuch,
-        meet: () => {
-          try {
-            const taken = take();
-            if (taken === undefined) return false;
-            disobey?.();
-            resolve(taken);
-          } catch (error) {
-            fail(error as Error);
-          }
-          return true;
-        },
-        fail,
-        end: () => {
-          disobey?.();
-          giveUp?.();
-          resolve(atEnd);
-        },
-      });
-      if (signal !== undefined) {
-        disobey = onAbort(signal, (reason) => {
-          this.cancel(take, reason);
-        });
-      }
-      this.#supply.wanted();
-    });
   }
 
   // The first batch, without what was taken of it.
@@ -373,48 +289,10 @@ export class Cursor {
     this.#supply.wanted();
   }
 
-  #meet(): void {
-    if (this.#meeting !== undefined) return;
-    for (let request; (request = this.#requests[0]) !== undefined;) {
-      this.#meeting = request;
-      const met = request.meet();
-      this.#meeting = undefined;
-      // It may have been cancelled meanwhile.
-      if (this.#requests[0] !== request) continue;
-      if (!met) return;
-      this.#requests.shift();
-    }
-  }
-
-  #atEnd<T>(value: T, { giveUp }: Wish): Promise<T> {
-    const error = this.#error;
-    this.#error = undefined;
-    giveUp?.();
-    if (error !== undefined) return Promise.reject(error);
-    this.#finish();
-    return Promise.resolve(value);
-  }
-
-  #answerAtEnd(request: Request): void {
-    const error = this.#error;
-    this.#error = undefined;
-    if (error !== undefined) {
-      request.fail(error);
-      return;
-    }
-    request.end();
-    this.#finish();
-  }
-
   #finish(): void {
     // Too little for one may be enough for another.
     if (this.#finished || this.bytesAhead > 0) return;
     this.#finished = true;
     this.#supply.finished();
   }
-}
-
-function rejected(error: unknown): Promise<never> {
-  const reason = error as Error;
-  return Promise.reject(reason);
 }
