@@ -1,5 +1,8 @@
 #include "gather/cuda_gather.h"
 
+#include <algorithm>
+#include <cstring>
+
 #include "gather/cuda_registration.h"
 #include "gather/cuda_values.h"
 #include "memory/cuda.h"

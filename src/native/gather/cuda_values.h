@@ -3,9 +3,6 @@
 
 #include <napi.h>
 
-#include <cstring>
-#include <span>
-
 #include "memory/cuda_context.h"
 #include "support/values.h"
 
@@ -21,21 +18,6 @@ inline Napi::Value ToValue(Napi::Env env, CudaFailure failure) {
   (void)object.Set("call", Napi::String::New(env, failure.call));
   (void)object.Set("result", Napi::Number::New(env, failure.result));
   return object;
-}
-
-// The elements of a typed array of that type, whatever buffer it has; null data for
-// anything else.
-template <typename T>
-std::span<T> Elements(const Napi::Value& value, napi_typedarray_type wanted) {
-  if (!IsTypedArray(value, wanted)) return {};
-  napi_typedarray_type type;
-  size_t length = 0;
-  void* data = nullptr;
-  if (napi_get_typedarray_info(value.Env(), value, &type, &length, &data, nullptr, nullptr) !=
-      napi_ok) {
-    return {};
-  }
-  return {static_cast<T*>(data), length};
 }
 
 }  // namespace devmem

@@ -15,7 +15,7 @@ namespace devmem {
 
 namespace {
 
-// A stretch of the source, and what keeps that mapped.
+// A stretch of the source.
 struct Run {
   uint64_t offset;
   uint64_t size;
@@ -37,18 +37,11 @@ void Copy(const Job& job) {
   }
 }
 
-template <typename T>
-std::span<const T> Elements(const Napi::Value& value, napi_typedarray_type type) {
-  if (!IsTypedArray(value, type)) return {};
-  auto array = value.As<Napi::TypedArrayOf<T>>();
-  return {array.Data(), array.ElementLength()};
-}
-
 // The first of [offsets, sizes, first, count] with neighbours merged, each inside the
 // source. Each number is read once: another thread may write to the columns.
 bool TakeRuns(const Napi::CallbackInfo& info, Job& job, uint64_t* bytes) {
-  auto offsets = Elements<double>(info[0], napi_float64_array);
-  auto sizes = Elements<uint32_t>(info[1], napi_uint32_array);
+  auto offsets = Elements<const double>(info[0], napi_float64_array);
+  auto sizes = Elements<const uint32_t>(info[1], napi_uint32_array);
   uint64_t first = ToUint(info[2]);
   uint64_t count = ToUint(info[3]);
   if (first + count > offsets.size() || first + count > sizes.size()) return false;
@@ -75,9 +68,7 @@ std::span<uint8_t> TakeTarget(const Napi::Value& value, Job& job) {
     job.target_region = mapping->region();
     return {job.target_region->data(), job.target_region->size()};
   }
-  if (!IsTypedArray(value, napi_uint8_array)) return {};
-  auto array = value.As<Napi::Uint8Array>();
-  return {array.Data(), array.ByteLength()};
+  return Elements<uint8_t>(value, napi_uint8_array);
 }
 
 // (offsets, sizes, first, count, source mapping, target, at); nothing where anything is

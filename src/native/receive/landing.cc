@@ -10,10 +10,6 @@ namespace devmem {
 
 namespace {
 
-std::span<uint8_t> BytesOf(Napi::Uint8Array array) {
-  return {array.Data(), array.ByteLength()};
-}
-
 bool IsInside(double at, double length, size_t size) {
   return at >= 0 && length >= 1 && at == std::floor(at) && length == std::floor(length) &&
          at + length <= static_cast<double>(size);
@@ -27,8 +23,8 @@ bool Landing::Begin(const Napi::Value& target, double at, double length) {
   Mapping* mapping = Mapping::From(target);
   if (mapping != nullptr) {
     size = mapping->region()->size();
-  } else if (IsTypedArray(target, napi_uint8_array)) {
-    size = BytesOf(target.As<Napi::Uint8Array>()).size();
+  } else {
+    size = Elements<uint8_t>(target, napi_uint8_array).size();
   }
   if (!IsInside(at, length, size)) return false;
   if (mapping != nullptr) {
@@ -45,8 +41,9 @@ bool Landing::Begin(const Napi::Value& target, double at, double length) {
 // An array is looked at anew each time: its memory can be detached, or become shorter.
 std::span<uint8_t> Landing::Space(Napi::Env env) const {
   Napi::HandleScope scope(env);
-  std::span<uint8_t> bytes = region_ != nullptr ? std::span(region_->data(), region_->size())
-                                                : BytesOf(array_.Value().As<Napi::Uint8Array>());
+  std::span<uint8_t> bytes = region_ != nullptr
+                                 ? std::span(region_->data(), region_->size())
+                                 : Elements<uint8_t>(array_.Value(), napi_uint8_array);
   if (bytes.size() < at_ + size_) return {};
   return bytes.subspan(at_ + received_, size_ - received_);
 }

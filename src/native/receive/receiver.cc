@@ -114,7 +114,7 @@ Napi::Value Receiver::EndLanding(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), static_cast<double>(bytes));
 }
 
-// The one call into JavaScript per wake.
+// The one call into JavaScript for each read.
 void Receiver::OnArrival(const Arrival& arrival) {
   Napi::Env env = Env();
   if (arrival.count > 0) {

@@ -1,5 +1,5 @@
 // One socket's receiving side as JavaScript has it: hands over what its channel delivers,
-// in one call per wake, and takes releases.
+// in one call for each read, and takes releases.
 #pragma once
 
 #include <napi.h>

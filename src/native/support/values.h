@@ -6,6 +6,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <span>
 
 namespace devmem {
 
@@ -42,6 +43,21 @@ inline bool ToBool(const Napi::Value& value) {
 
 inline bool IsTypedArray(const Napi::Value& value, napi_typedarray_type type) {
   return value.IsTypedArray() && value.As<Napi::TypedArray>().TypedArrayType() == type;
+}
+
+// The elements of a typed array of that type, whatever buffer it has; null data for
+// anything else.
+template <typename T>
+std::span<T> Elements(const Napi::Value& value, napi_typedarray_type wanted) {
+  if (!IsTypedArray(value, wanted)) return {};
+  napi_typedarray_type type;
+  size_t length = 0;
+  void* data = nullptr;
+  if (napi_get_typedarray_info(value.Env(), value, &type, &length, &data, nullptr, nullptr) !=
+      napi_ok) {
+    return {};
+  }
+  return {static_cast<T*>(data), length};
 }
 
 // Throws a TypeError: the TypeScript layer called a native function wrongly.
