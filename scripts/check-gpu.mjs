@@ -19,7 +19,8 @@ import { compile } from '../bench/lib/compile.mjs';
 import { openCudaEngine } from '../dist/gather/cuda.js';
 import { DmaBuf, probeMemory } from '../dist/index.js';
 import { native } from '../dist/native.js';
-import { firstWrong, fragmentsOf, generator, memoryFor, randomBytes } from './gpu/fragments.mjs';
+import { generator } from '../test/support/generator.mjs';
+import { firstWrong, fragmentsOf, memoryFor, randomBytes } from './gpu/fragments.mjs';
 
 const MiB = 2 ** 20;
 const NO_GPU = 69; // sysexits.h EX_UNAVAILABLE
@@ -188,13 +189,9 @@ async function checkHandOff() {
   const [server, consumer] = ['serve-tensors.mjs', 'receive_tensors.py'].map((name) =>
     path.join(EXAMPLES, name),
   );
+  const line = [server ?? '', socket, '--memory', 'cuda'];
+  const serving = promisify(execFile)(process.execPath, line);
   try {
-    const serving = promisify(execFile)(process.execPath, [
-      server ?? '',
-      socket,
-      '--memory',
-      'cuda',
-    ]);
     while (!existsSync(socket) && serving.child.exitCode === null) await setTimeout(20);
     const receiving = promisify(execFile)('python3', [consumer ?? '', socket]);
     const [sent, received] = await Promise.all([serving, receiving]);
@@ -204,6 +201,8 @@ async function checkHandOff() {
   } catch (error) {
     report(false, `tensors in another process: ${String(error)}`);
   } finally {
+    // It waits for a consumer, where that could not start.
+    serving.child.kill();
     rmSync(folder, { recursive: true });
   }
 }

@@ -4,20 +4,6 @@
 /** @typedef {import('../../dist/gather/engine.js').Ranges} Ranges */
 
 /**
- * Numbers from 0 on and below the given one.
- * @param {number} seed
- */
-export function generator(seed) {
-  let state = Math.imul(seed, 2_654_435_761) || 1;
-  return (/** @type {number} */ below) => {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    return (state >>> 0) % below;
-  };
-}
-
-/**
  * @param {number} length a multiple of 4
  * @param {(below: number) => number} random
  */

@@ -374,6 +374,7 @@ class Program {
     DEMAND(result.drained == (error == EAGAIN));
     DEMAND(result.error == (error > 0 && error != EAGAIN ? -error : 0));
     bool spent = reading.bytes >= kBudget;
+    DEMAND(!result.spent || spent);
     bool last_was_short = reading.short_read && !reading.order.until_drained;
     DEMAND(over || full || spent || last_was_short || result.short_of_memory);
     if (result.short_of_memory) CheckShortage(socket, reading.order.demand);

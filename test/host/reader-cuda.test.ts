@@ -42,10 +42,7 @@ function run(
   settings: Record<string, string> = {},
   environment: Record<string, string> = {},
 ): Outcome & { failures: Failure[]; failure: Failure } {
-  const before = { ...process.env };
-  Object.assign(process.env, environment);
-  const outcome = double.run(scenario, settings);
-  process.env = before;
+  const outcome = double.run(scenario, settings, environment);
   const { status, signal, stderr } = outcome;
   expect({ status, signal, stderr }).toEqual({ status: 0, signal: null, stderr: '' });
   expect(outcome.result).toMatchObject({ live: NOTHING });

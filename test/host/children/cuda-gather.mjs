@@ -8,6 +8,8 @@ import { DmaBuf } from 'devmem-tcp';
 
 import { openCudaEngine } from '../../../dist/gather/cuda.js';
 import { native } from '../../../dist/native.js';
+import { generator } from '../../support/generator.mjs';
+import { describe, failureOf } from './failures.mjs';
 
 /**
  * @typedef {import('../../../dist/gather/engine.js').SharedEngine} SharedEngine
@@ -16,20 +18,6 @@ import { native } from '../../../dist/native.js';
 
 const MiB = 2 ** 20;
 const SEED = Number(process.env.GATHER_SEED ?? 1);
-
-/**
- * Numbers from 0 on and below the given one.
- * @param {number} seed
- */
-function generator(seed) {
-  let state = Math.imul(seed, 2_654_435_761) || 1;
-  return (/** @type {number} */ below) => {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    return (state >>> 0) % below;
-  };
-}
 
 const random = generator(SEED);
 
@@ -46,22 +34,6 @@ const onGpu = (size = 2 * MiB) => DmaBuf.allocate({ type: 'cuda', size });
 
 /** @param {number} [size] */
 const onHost = (size = 2 * MiB) => DmaBuf.allocate({ type: 'host', size });
-
-/** @param {unknown} error */
-function describe(error) {
-  const { name, code, call, cudaError, result, message } = /** @type {any} */ (error);
-  return { name, code, call, cudaError, result, message };
-}
-
-/** @param {() => Promise<unknown>} call */
-async function failureOf(call) {
-  try {
-    await call();
-  } catch (error) {
-    return describe(error);
-  }
-  return undefined;
-}
 
 /**
  * Fragments as they may come: of any size up to `largest`, anywhere, in any order.

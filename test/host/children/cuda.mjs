@@ -13,6 +13,7 @@ import { Binding } from '../../../dist/receive/binding.js';
 import { MemoryPool } from '../../../dist/receive/pool.js';
 import { FragmentStream } from '../../../dist/receive/stream.js';
 import { cmsg } from '../../../dist/receive/transports/cmsg.js';
+import { failureOf } from './failures.mjs';
 
 const MiB = 2 ** 20;
 
@@ -25,22 +26,6 @@ const kept = [];
 
 /** @param {Partial<import('devmem-tcp').AllocateOptions>} [options] */
 const allocate = (options) => DmaBuf.allocate({ type: 'cuda', size: 3 * MiB, ...options });
-
-/** @param {unknown} error */
-function describe(error) {
-  const { name, code, call, cudaError, result, message } = /** @type {any} */ (error);
-  return { name, code, call, cudaError, result, message };
-}
-
-/** @param {() => unknown} call */
-async function failureOf(call) {
-  try {
-    await call();
-  } catch (error) {
-    return describe(error);
-  }
-  return undefined;
-}
 
 /** Whether the double was asked to free memory. */
 function freed() {

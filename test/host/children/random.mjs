@@ -1,15 +1,6 @@
 // Numbers and bytes by the seed READER_SEED.
 
-/** @param {number} seed */
-function generator(seed) {
-  let state = Math.imul(seed, 2_654_435_761) || 1;
-  return (/** @type {number} */ below) => {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    return (state >>> 0) % below;
-  };
-}
+import { generator } from '../../support/generator.mjs';
 
 export const random = generator(Number(process.env.READER_SEED ?? 1));
 

@@ -9,6 +9,7 @@ import { bindRx, connect, DmaBuf } from 'devmem-tcp';
 
 import { native } from '../../../dist/native.js';
 import { DeviceStream } from './cuda-stream.mjs';
+import { failureOf } from './failures.mjs';
 import { bytesOf, Mixed } from './mixed-reads.mjs';
 import { cut, random, randomBytes } from './random.mjs';
 
@@ -19,22 +20,6 @@ const onGpu = (size = 2 * MiB) => DmaBuf.allocate({ type: 'cuda', size });
 
 /** @param {number} [size] */
 const onHost = (size = 2 * MiB) => DmaBuf.allocate({ type: 'host', size });
-
-/** @param {unknown} error */
-function describe(error) {
-  const { name, code, call, message } = /** @type {any} */ (error);
-  return { name, code, call, message };
-}
-
-/** @param {Promise<unknown>} promise */
-async function failureOf(promise) {
-  try {
-    await promise;
-  } catch (error) {
-    return describe(error);
-  }
-  return undefined;
-}
 
 /** What is left once engines had time to close. */
 async function left() {

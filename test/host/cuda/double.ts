@@ -35,7 +35,12 @@ export class CudaDouble implements Disposable {
     const flags = ['-shared', '-fPIC', '-O1', '-Wall', '-Wextra', '-fvisibility=hidden'];
     // The kernel reads bytes by words, as a GPU may.
     const more = ['-fno-strict-aliasing', '-pthread', '-o', library, ...SOURCES];
-    execFileSync(process.env.CC ?? 'gcc', [...flags, ...more]);
+    try {
+      execFileSync(process.env.CC ?? 'gcc', [...flags, ...more]);
+    } catch (error) {
+      this[Symbol.dispose]();
+      throw error;
+    }
   }
 
   /** What has a program find the double, and no other library; its calls are added to those of others. */
@@ -52,11 +57,17 @@ export class CudaDouble implements Disposable {
    * Runs a scenario of the program.
    *
    * @param settings - DOUBLE_* variables without that prefix
+   * @param environment - the program's own variables
    */
-  run(scenario: string, settings: Record<string, string> = {}): Outcome {
+  run(
+    scenario: string,
+    settings: Record<string, string> = {},
+    environment: Record<string, string> = {},
+  ): Outcome {
     rmSync(this.#log, { force: true });
     const names = Object.entries(settings).map(([name, value]) => [`DOUBLE_${name}`, value]);
     const env = {
+      ...environment,
       ...this.environment,
       ...(Object.fromEntries(names) as Record<string, string>),
     };
