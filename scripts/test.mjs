@@ -6,6 +6,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -40,6 +41,9 @@ const AT_A_TIME = 2;
 /** The lab's exit status where something that it needs cannot be had. */
 const LAB_UNAVAILABLE = 69;
 
+/** For what a suite printed last, once it has ended. */
+const PIPES_MS = 5000;
+
 const totals = { passed: 0, failed: 0, skipped: 0 };
 
 /**
@@ -70,7 +74,12 @@ async function suite(name, command, { aside = false, env = {} } = {}) {
   for (const stream of [child.stdout, child.stderr]) {
     stream?.on('data', (/** @type {Buffer} */ piece) => printed.push(piece));
   }
-  const [status] = /** @type {[number | null]} */ (await once(child, 'close'));
+  const closed = once(child, 'close');
+  const [status] = /** @type {[number | null]} */ (await once(child, 'exit'));
+  // What a failed test left running may hold the other end for as long as it likes.
+  await Promise.race([closed, setTimeout(PIPES_MS, undefined, { ref: false })]);
+  child.stdout?.destroy();
+  child.stderr?.destroy();
   if (aside) process.stdout.write(Buffer.concat([Buffer.from(title), ...printed]));
   if (status === LAB_UNAVAILABLE) return status;
   const before = totals.failed;

@@ -54,7 +54,7 @@ describe('a process that gets such a descriptor goes on', () => {
       itHere(`when it ${does}: ${kind}`, async () => {
         const child = new Child('receive-strangers', [socket, way]);
         await child.printed('listening');
-        await using stranger = new Stranger(kind, socket, [[message, 1]]);
+        await using stranger = new Stranger(kind, { socket, receiver: child }, [[message, 1]]);
         await child.printed('alive');
         await stranger.letGo();
         const { status, stderr } = await child.outcome();
@@ -69,7 +69,9 @@ itWhere(hasPython, NO_PYTHON)(
   async () => {
     const child = new Child('strangers-worker', [socket]);
     await child.printed('listening');
-    await using stranger = new Stranger('linger', socket, [[Buffer.from('x'), 1]]);
+    await using stranger = new Stranger('linger', { socket, receiver: child }, [
+      [Buffer.from('x'), 1],
+    ]);
     await child.printed('alone');
     await stranger.letGo();
     child.kill();
@@ -117,7 +119,7 @@ describe('a broker that gets such a descriptor serves others,', () => {
   for (const [kind, itHere] of KINDS) {
     for (const [way, chunks] of Object.entries(kind === 'linger' ? { ...ways, ...unread } : ways)) {
       itHere(`${way}: ${kind}`, async () => {
-        await using stranger = new Stranger(kind, socket, chunks);
+        await using stranger = new Stranger(kind, { socket, receiver: broker }, chunks);
         await stranger.sent();
         await broker.said('refused');
         await expect.poll(() => answerToRequest(socket, bytes, 1)).toMatch(full);
@@ -131,7 +133,7 @@ describe('a broker that gets such a descriptor serves others,', () => {
   const itLingers = itWhere(hasPython, NO_PYTHON);
 
   itLingers('with a request that never ends', async () => {
-    await using stranger = new Stranger('linger', socket, [[start, 1]]);
+    await using stranger = new Stranger('linger', { socket, receiver: broker }, [[start, 1]]);
     await stranger.sent();
     await broker.said('was not complete');
     expect(await answerToRequest(socket, bytes, 1)).toMatch(full);
@@ -141,7 +143,7 @@ describe('a broker that gets such a descriptor serves others,', () => {
 
   itLingers('from a client too many, of which nothing is read', async () => {
     const idle = await sendRequest(socket, start, 0);
-    await using stranger = new Stranger('linger', socket, [[bytes, 1]]);
+    await using stranger = new Stranger('linger', { socket, receiver: broker }, [[bytes, 1]]);
     await stranger.sent();
     await broker.said('refused');
     expect(await answerToRequest(socket, bytes, 1)).toMatch(full);
@@ -151,7 +153,7 @@ describe('a broker that gets such a descriptor serves others,', () => {
   });
 
   itLingers('and ends, whatever still waits', async () => {
-    await using stranger = new Stranger('linger', socket, [[bytes, 1]]);
+    await using stranger = new Stranger('linger', { socket, receiver: broker }, [[bytes, 1]]);
     await stranger.sent();
     await broker.said('refused');
     expect(await broker.end('SIGTERM')).toEqual([0, null]);
@@ -160,7 +162,12 @@ describe('a broker that gets such a descriptor serves others,', () => {
   });
 
   itLingers('until so many wait that it accepts nobody any more, and then again', async () => {
-    await using stranger = new Stranger('linger', socket, [[bytes, 1]], 150);
+    await using stranger = new Stranger(
+      'linger',
+      { socket, receiver: broker },
+      [[bytes, 1]],
+      MAX_CONNECTIONS,
+    );
     await stranger.sent();
     await broker.said('refused', MAX_CONNECTIONS);
     const last = await sendRequest(socket, bytes, 1);

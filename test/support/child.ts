@@ -35,6 +35,10 @@ export class Child {
     this.#outcome = this.#watch();
   }
 
+  get pid(): number {
+    return this.#process.pid!;
+  }
+
   /** Waits until the program has printed the line. */
   async printed(line: string): Promise<void> {
     while (!this.#stdout.split('\n').includes(line)) {

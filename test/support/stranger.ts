@@ -38,10 +38,19 @@ export class Stranger implements AsyncDisposable {
   readonly #process: ChildProcessByStdio<Writable, Readable, null>;
   readonly #exit: Promise<unknown>;
 
-  /** @param times - it does so, by a connection and with a descriptor of its own each time */
-  constructor(kind: Kind, socket: string, chunks: readonly Chunk[], times = 1) {
+  /**
+   * @param receiver - process that listens at the socket
+   * @param times - it does so, by a connection and with a descriptor of its own each time
+   */
+  constructor(
+    kind: Kind,
+    { socket, receiver }: { socket: string; receiver: { readonly pid: number } },
+    chunks: readonly Chunk[],
+    times = 1,
+  ) {
     const told = chunks.map(([bytes, count]) => [Buffer.from(bytes).toString('hex'), count]);
-    const python = ['python3', PROGRAM, kind, socket, JSON.stringify(told), String(times)];
+    const numbers = [receiver.pid, JSON.stringify(told), times].map(String);
+    const python = ['python3', PROGRAM, kind, socket, ...numbers];
     const [command, ...args] = kind === 'fuse' ? ['unshare', ...MOUNTING, ...python] : python;
     this.#process = spawn(command!, args, { stdio: ['pipe', 'pipe', 'inherit'] });
     this.#exit = once(this.#process, 'exit');

@@ -1,26 +1,34 @@
 """Sends descriptors whose close(2) waits, until told not to.
 
-    stranger.py KIND SOCKET CHUNKS [COUNT]
+    stranger.py KIND SOCKET PID CHUNKS [COUNT]
 
-Connects to a Unix-domain socket COUNT times (default 1) and sends the chunks, a JSON list
+Process PID receives. Connects to a Unix-domain socket COUNT times (default 1) and sends the chunks, a JSON list
 of [bytes in hex, how many descriptors go with them], each time with a descriptor of its own:
 
 linger  a TCP connection with data that its peer does not read, and SO_LINGER for an hour
 fuse    a file of a FUSE file system that answers nothing once the file is open
 
+PID is stopped meanwhile: the descriptor that it gets must be the last one, or else its
+closing is not the one that waits.
+
 Prints 'sent', and waits for the end of its input; then closing goes on.
 """
 import array
+import contextlib
 import ctypes
 import json
 import os
 import select
+import signal
 import socket
 import struct
 import sys
 import tempfile
+import time
 
 HOUR = 3600
+PR_SET_PDEATHSIG = 1
+libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Linger:
@@ -71,7 +79,6 @@ class Fuse:
         self.device = os.open('/dev/fuse', os.O_RDWR)
         place = tempfile.mkdtemp()
         options = f'fd={self.device},rootmode=40000,user_id={os.getuid()},group_id={os.getgid()}'
-        libc = ctypes.CDLL(None, use_errno=True)
         if libc.mount(b'silent', place.encode(), b'fuse', 0, options.encode()) < 0:
             raise OSError(ctypes.get_errno(), 'mount')
         if os.fork() != 0:
@@ -133,16 +140,38 @@ def send(connection, chunks, fd):
             return  # hung up on before it came to this
 
 
-kind, place, chunks, *count = sys.argv[1:]
-strangers = []
-for _ in range(int(count[0]) if count else 1):
-    held = KINDS[kind]()
-    connection = socket.socket(socket.AF_UNIX)
-    connection.connect(place)
-    send(connection, json.loads(chunks), held.fileno())
-    held.sent()
-    strangers.append((held, connection))
+def is_stopped(pid):
+    for task in os.listdir(f'/proc/{pid}/task'):
+        with open(f'/proc/{pid}/task/{task}/stat') as stat:
+            if stat.read().rpartition(')')[2].split()[0] not in 'TtZX':
+                return False
+    return True
+
+
+@contextlib.contextmanager
+def stopped(pid):
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        while not is_stopped(pid):
+            time.sleep(0.001)
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+# A test that failed tells nobody to let go.
+libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+kind, place, receiver, chunks, *count = sys.argv[1:]
+strangers = [KINDS[kind]() for _ in range(int(count[0]) if count else 1)]
+connections = []
+with stopped(int(receiver)):
+    for held in strangers:
+        connection = socket.socket(socket.AF_UNIX)
+        connection.connect(place)
+        send(connection, json.loads(chunks), held.fileno())
+        held.sent()
+        connections.append(connection)
 print('sent', flush=True)
 sys.stdin.read()
-for held, _ in strangers:
+for held in strangers:
     held.let_go()
