@@ -142,7 +142,7 @@ await besideEachOther([
       // What is drawn at random was drawn before.
       env: {
         VITEST_MAX_WORKERS: '1',
-        DEVMEM_INTERLEAVINGS: '100',
+        DEVMEM_INTERLEAVINGS: '30',
         DEVMEM_READER_PROGRAMS: '200',
         DEVMEM_RUNS: '50',
       },

@@ -2,7 +2,7 @@
  * All that a program and its peer can do with a connection, at the same time and in any
  * order, against an oracle.
  *
- *   DEVMEM_INTERLEAVINGS=10000   runs so many on each transport, in place of 500
+ *   DEVMEM_INTERLEAVINGS=10000   runs so many on each transport, in place of 300
  *   DEVMEM_SEED=17               runs the one of this seed alone
  */
 import { it } from 'vitest';

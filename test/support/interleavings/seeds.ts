@@ -4,7 +4,7 @@ import { Interleaving } from './interleaving.js';
 import { drawScenario } from './scenario.js';
 import { inTime } from './watchdog.js';
 
-const BY_DEFAULT = 500;
+const BY_DEFAULT = 300;
 const IN_A_TEST = 100;
 // For what takes some milliseconds, on a machine that is busy.
 const LIMIT_MS = 30_000;
