@@ -8,7 +8,7 @@ import { checkMemory } from '../../dist/doctor/checks/memory.js';
 import { checkPrivilege } from '../../dist/doctor/checks/privilege.js';
 import { kernelFacts } from '../../dist/doctor/facts/kernel.js';
 import { privilegeFacts } from '../../dist/doctor/facts/privilege.js';
-import { atLeast, parseVersion } from '../../dist/doctor/version.js';
+import { atLeast, parseVersion, stableNumber } from '../../dist/kernel-version.js';
 import { systemError } from '../../dist/errors.js';
 import type { MemoryProbe } from '../../dist/memory/probe.js';
 import { type Entry, GOOD_FILES, machine, UDMABUF } from '../support/machines.js';
@@ -23,6 +23,21 @@ describe('versions', () => {
   it('compare by number, not by text', () => {
     expect(atLeast({ major: 6, minor: 9 }, 6, 12)).toBe(false);
     expect(atLeast({ major: 7, minor: 0 }, 6, 12)).toBe(true);
+  });
+
+  it.for([
+    ['6.12.117+deb12-cloud-amd64', 117], // Debian
+    ['6.12.58-1-lts', 58], // Arch
+    ['6.12.25-32.101.amzn2023.x86_64', 25], // Amazon
+    ['6.12.0', 0],
+    ['6.12.0-rc3', 0],
+    ['6.12-rc3', 0],
+    ['6.12.0-55.el10.x86_64', undefined], // Red Hat
+    ['6.12.0-100.28.2.el9uek.x86_64', undefined], // Oracle
+    ['6.12.0-160000.5-default', undefined], // SUSE
+    ['nonsense', undefined],
+  ] as const)('%s is stable release %s', ([release, number]) => {
+    expect(stableNumber(release)).toBe(number);
   });
 });
 

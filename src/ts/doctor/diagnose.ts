@@ -12,7 +12,7 @@ import { privilegeFacts } from './facts/privilege.js';
 import { topologyFacts } from './facts/topology.js';
 import { type Machine, thisMachine } from './machine.js';
 import type { Finding, Report } from './report.js';
-import { parseVersion } from './version.js';
+import { parseVersion } from '../kernel-version.js';
 
 export interface DiagnoseOptions {
   /** The one interface to look at, by any of its names; default: all that are hardware. */

@@ -8,7 +8,7 @@
  */
 import { channel } from 'node:diagnostics_channel';
 
-import { DevmemError, systemError } from '../errors.js';
+import { systemError } from '../errors.js';
 import type { DmaBuf } from '../memory/dma-buf.js';
 import { type Layout, type Mapping, native, type OnBatch, type Receiver } from '../native.js';
 import { CONNECTION_STAYS } from '../uncloneable.js';
@@ -17,6 +17,7 @@ import type { Binding } from './binding.js';
 import { Cursor, type Supply } from './cursor.js';
 import { Lease, type Lessor } from './lease.js';
 import type { Waiter } from './pool.js';
+import { receiveError } from './receive-errors.js';
 import { ReturnQueue } from './return-queue.js';
 import { type Ring, ring } from './ring.js';
 import { StallReport } from './stall.js';
@@ -369,16 +370,3 @@ export class FragmentStream implements Lessor, Supply, Waiter {
 }
 
 const TOKENS_MISSED = COUNTER_NAMES.indexOf('tokensMissed');
-
-// Error 74: a record that cannot be true (src/native/receive/records.h).
-const EBADMSG = -74;
-
-function receiveError(errno: number): Error {
-  if (errno === EBADMSG) {
-    return new DevmemError(
-      'ERR_DEVMEM_BAD_RECORD',
-      "recvmsg delivered a fragment that is not in this socket's memory, or a record that makes no sense, and the connection was closed. The former happens when the connection's packets reach a queue of a binding that the socket does not know: steer them to its own, or give it the other one too, as one of `binding: [first, other]` or with addBinding()",
-    );
-  }
-  return systemError(errno, 'recvmsg');
-}

@@ -1,5 +1,5 @@
 /** Which drivers can receive into device memory, and since when. */
-import { atLeast, type Version } from '../version.js';
+import { atLeast, type Version } from '../../kernel-version.js';
 
 interface Capable {
   /**

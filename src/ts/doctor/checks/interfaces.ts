@@ -3,7 +3,7 @@ import { whatToName } from '../../nic/devices.js';
 import { printable, shellWord } from '../../nic/quoting.js';
 import type { InterfaceFacts, NetworkFacts } from '../facts/interfaces.js';
 import type { Finding, Part } from '../report.js';
-import type { Version } from '../version.js';
+import type { Version } from '../../kernel-version.js';
 import { abilityOf, CAPABLE_DRIVERS } from './drivers.js';
 import { checkQueues } from './queues.js';
 import { checkSteering } from './steering.js';

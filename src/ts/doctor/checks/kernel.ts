@@ -3,8 +3,9 @@ import { constants } from 'node:os';
 
 import type { KernelFacts } from '../facts/kernel.js';
 import type { Finding, Part } from '../report.js';
-import { atLeast, parseVersion } from '../version.js';
+import { atLeast, parseVersion } from '../../kernel-version.js';
 import { hazards } from './hazards.js';
+import { stableFixes } from './stable.js';
 
 const { EINVAL, ENOPROTOOPT } = constants.errno;
 
@@ -15,7 +16,14 @@ const BOOT_NEWER =
 export function checkKernel(facts: KernelFacts, name = 'IF'): Finding[] {
   const parts =
     facts.platform === 'linux'
-      ? [...hazards(facts, name), addon(facts), bindRx(facts), dontneed(facts), config(facts)]
+      ? [
+          ...hazards(facts, name),
+          stableFixes(facts),
+          addon(facts),
+          bindRx(facts),
+          dontneed(facts),
+          config(facts),
+        ]
       : [notLinux(facts)];
   return parts.filter((part) => part !== undefined).map((part) => ({ area: 'kernel', ...part }));
 }

@@ -2,7 +2,7 @@
 import { printable, shellWord } from '../../nic/quoting.js';
 import type { PrivilegeFacts } from '../facts/privilege.js';
 import type { Finding, Part } from '../report.js';
-import { atLeast, type Version } from '../version.js';
+import { atLeast, type Version } from '../../kernel-version.js';
 
 export function checkPrivilege(facts: PrivilegeFacts, kernel: Version | undefined): Finding[] {
   const parts = [

@@ -1,0 +1,36 @@
+/** What it means that receiving failed. */
+import { release } from 'node:os';
+
+import { DevmemError, systemError } from '../errors.js';
+import { parseVersion, stableNumber } from '../kernel-version.js';
+
+const EFAULT = -14;
+// Error 74: a record that cannot be true (src/native/receive/records.h).
+const EBADMSG = -74;
+
+/**
+ * The error for a failed recvmsg.
+ *
+ * @param errno - negative error number
+ * @param kernel - release of the kernel that failed
+ */
+export function receiveError(errno: number, kernel = release()): Error {
+  if (errno === EBADMSG) {
+    return new DevmemError('ERR_DEVMEM_BAD_RECORD', BAD_RECORD);
+  }
+  const hint = errno === EFAULT && hidesErrors(kernel) ? ANY_REFUSAL : undefined;
+  return systemError(errno, 'recvmsg', { hint });
+}
+
+const BAD_RECORD =
+  "recvmsg delivered a fragment that is not in this socket's memory, or a record that makes no sense, and the connection was closed. The former happens when the connection's packets reach a queue of a binding that the socket does not know: steer them to its own, or give it the other one too, as one of `binding: [first, other]` or with addBinding()";
+
+// net/ipv4/tcp.c, tcp_recvmsg_locked(): what tcp_recvmsg_dmabuf() says is replaced there.
+const ANY_REFUSAL =
+  'Before Linux 6.12.58 this stands for every error at the first fragment: a control buffer without room for a record (ETOOSMALL), no memory for its token (ENOMEM), readable payload in a packet of device memory (ENODEV). Boot 6.12.58 or newer to be told which';
+
+function hidesErrors(kernel: string): boolean {
+  const version = parseVersion(kernel);
+  const stable = stableNumber(kernel);
+  return version?.major === 6 && version.minor === 12 && stable !== undefined && stable < 58;
+}
