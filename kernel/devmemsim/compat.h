@@ -134,10 +134,16 @@ static inline void dms_link_napi(struct net_device *dev, unsigned int idx,
 
 #endif
 
-/* The device operation of kernels with patches/linux-6.1. */
+/*
+ * Kernels with patches/linux-6.1 fill a queue from pages, of the dma-buf too,
+ * and have a device operation to bind it.
+ */
 #ifdef HAVE_RX_QUEUE_DEVMEM
+#define netmem_ref		struct page *
+#define dms_pool		net_devmem_pool
 #define DMS_OP_RX_QUEUE_DEVMEM	.ndo_rx_queue_devmem = dms_mem_bind,
 #else
+#define dms_pool		page_pool
 #define DMS_OP_RX_QUEUE_DEVMEM
 #endif
 

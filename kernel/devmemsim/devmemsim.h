@@ -5,8 +5,8 @@
  * A packet's life: dms_xmit() of one port (tx.c) parses the headers (flow.c),
  * picks a queue of the other port (ntuple.c, then RSS in flow.c) and puts the
  * packet on that queue's ring. dms_poll() (rx.c) takes it off, splits headers
- * from payload and copies the payload into the queue's memory (mem.c), as the
- * DMA engine of a NIC would.
+ * from payload (split.c) and copies the payload into the queue's memory
+ * (buffers.c, mem.c), as the DMA engine of a NIC would.
  */
 #ifndef DEVMEMSIM_H
 #define DEVMEMSIM_H
@@ -16,11 +16,12 @@
 #include <linux/netdevice.h>
 #include <linux/skbuff.h>
 #include <linux/u64_stats_sync.h>
+#include <linux/workqueue.h>
 
 #include "compat.h"
 
 #define DMS_NAME		"devmemsim"
-#define DMS_MAX_QUEUES		64	/* bits of dms_queue.waiters */
+#define DMS_MAX_QUEUES		256
 #define DMS_MAX_RULES		128
 #define DMS_INDIR_SIZE		128
 #define DMS_MAX_CONTEXTS	8	/* RSS contexts, the default one included */
@@ -31,6 +32,10 @@
 #define DMS_MAX_RING		16384	/* the largest page pool */
 #define DMS_MAX_HDS_THRESH	1024	/* bytes */
 #define DMS_MIN_FRAG		256	/* bytes */
+#define DMS_MIN_HEADER_ROOM	64	/* bytes: all that the driver looks at */
+#define DMS_MAX_HEADER_ROOM	256	/* bytes: all that there can be */
+#define DMS_MAX_PADDING		64	/* bytes */
+#define DMS_MAX_POLL_DELAY	1000	/* milliseconds */
 #define DMS_LOSS_UNIT		10000
 
 /* Payload is copied through the kernel's linear mapping of all memory. */
@@ -76,37 +81,33 @@ static inline struct dms_cb *dms_cb(struct sk_buff *skb)
 	return (struct dms_cb *)skb->cb;
 }
 
-#ifdef HAVE_RX_QUEUE_DEVMEM
+#define DMS_NO_BUFFER		((netmem_ref)0)
 
 /**
- * struct dms_mem - memory that a receive queue puts payload into
- * @pool: the dma-buf bound to the queue, NULL for pages
- * @page: partly used page, NULL if there is none; we hold one reference
- * @used: bytes of @page that are given out
+ * struct dms_posted - buffers that wait for payload, as on the ring of a NIC
+ * @buffers: the buffers, NULL where they are taken only when payload comes
+ * @size: how many there are places for
+ * @first: place of the one that is used next
+ * @count: how many are there
  */
-struct dms_mem {
-	struct net_devmem_pool *pool;
-	struct page *page;
-	unsigned int used;
+struct dms_posted {
+	netmem_ref *buffers;
+	unsigned int size;
+	unsigned int first;
+	unsigned int count;
 };
-
-/* A place for one piece of payload. */
-struct dms_piece {
-	struct page *page;
-	unsigned int offset;
-	unsigned int room;
-};
-
-#else
 
 /**
  * struct dms_mem - memory that a receive queue puts payload into
- * @pool: page pool, backed by pages or by a memory provider
- * @netmem: partly used buffer, 0 if there is none; we hold one reference
+ * @pool: where buffers come from: page pool, backed by pages or by a memory
+ *	provider; on 6.1 the dma-buf bound to the queue, NULL for pages
+ * @posted: buffers taken from there in advance
+ * @netmem: partly used buffer if there is one; we hold one reference
  * @used: bytes of @netmem that are given out
  */
 struct dms_mem {
-	struct page_pool *pool;
+	struct dms_pool *pool;
+	struct dms_posted posted;
 	netmem_ref netmem;
 	unsigned int used;
 };
@@ -117,8 +118,6 @@ struct dms_piece {
 	unsigned int offset;
 	unsigned int room;
 };
-
-#endif
 
 enum dms_rx_stat {
 	DMS_RX_PACKETS,
@@ -131,6 +130,8 @@ enum dms_rx_stat {
 	DMS_RX_LOSS_INJECTED,
 	DMS_RX_NOT_REACHABLE,
 	DMS_RX_CSUM_BAD,
+	DMS_RX_CSUM_COMPLETE,
+	DMS_RX_HEADER_OVERFLOW,
 	DMS_RX_STATS
 };
 
@@ -148,6 +149,7 @@ enum dms_tx_stat {
  * @port: port that the queue belongs to
  * @idx: index in that port
  * @napi: polls @ring
+ * @late: has @ring polled later, if packets shall wait
  * @mem: memory for payload, valid while the queue runs
  * @bound: dma-buf bound to the queue, where the core does not keep it
  * @ring: packets that the peer sent here; its lock guards the next three
@@ -161,12 +163,13 @@ struct dms_queue {
 	struct dms_port *port;
 	unsigned int idx;
 	struct napi_struct napi;
+	struct delayed_work late;
 	struct dms_mem mem;
 	struct net_devmem_pool *bound;
 
 	struct sk_buff_head ring ____cacheline_aligned_in_smp;
 	bool open;
-	u64 waiters;
+	DECLARE_BITMAP(waiters, DMS_MAX_QUEUES);
 	u64 ring_full;
 
 	struct u64_stats_sync rx_sync ____cacheline_aligned_in_smp;
@@ -214,13 +217,24 @@ struct dms_port {
 	struct dms_rule __rcu *rules[DMS_MAX_RULES];
 };
 
-/* main.c: module parameters that may change at any time */
+/* params.c */
 extern unsigned int dms_loss;
 extern unsigned int dms_linear_bytes;
 extern unsigned int dms_frag_size;
+extern unsigned int dms_copybreak;
+extern unsigned int dms_header_room;
+extern unsigned int dms_padding;
+extern unsigned int dms_fail_mem_alloc;
+extern unsigned int dms_fail_start;
+extern unsigned int dms_fail_stop;
 extern bool dms_dst_only;
 extern bool dms_ipv4_only;
 extern bool dms_careless;
+extern bool dms_prefill;
+extern bool dms_csum_complete;
+struct dms_config dms_initial_config(void);
+unsigned long dms_poll_delay(unsigned int queue);
+bool dms_fails(unsigned int *countdown);
 
 /* netdev.c */
 struct net_device *dms_netdev_create(struct device *parent, const char *name,
@@ -265,8 +279,24 @@ void dms_ring_close(struct dms_queue *q);
 /* rx.c */
 int dms_poll(struct napi_struct *napi, int budget);
 
+/* split.c */
+struct sk_buff *dms_split(struct dms_queue *q, struct sk_buff *from);
+
+/* checksum.c */
+int dms_csum_finish(struct sk_buff *skb);
+bool dms_csum_bad(const struct sk_buff *skb);
+void dms_csum_set(struct dms_queue *q, struct sk_buff *to,
+		  const struct sk_buff *from, bool bad);
+
+/* buffers.c */
+int dms_mem_take(struct dms_mem *mem, unsigned int size,
+		 struct dms_piece *piece);
+int dms_buffers_post(struct dms_mem *mem, unsigned int size);
+void dms_buffers_free(struct dms_mem *mem);
+
 /* queue.c */
 int dms_queues_create(struct dms_port *port);
+void dms_queues_settle(struct dms_port *port);
 int dms_queues_open(struct dms_port *port);
 void dms_queues_close(struct dms_port *port);
 int dms_queues_reconfigure(struct dms_port *port, const struct dms_config *cfg);
@@ -281,8 +311,9 @@ void dms_mem_detach(struct dms_mem *mem);
 void dms_mem_destroy(struct dms_mem *mem);
 bool dms_mem_unreadable(const struct dms_mem *mem);
 bool dms_mem_bound(const struct dms_port *port);
-int dms_mem_take(struct dms_mem *mem, unsigned int size,
-		 struct dms_piece *piece);
+netmem_ref dms_buffer_alloc(struct dms_mem *mem, gfp_t gfp);
+void dms_buffer_get(netmem_ref netmem);
+void dms_buffer_put(struct dms_mem *mem, netmem_ref netmem, bool polled);
 void *dms_piece_address(const struct dms_piece *piece);
 bool dms_piece_add(struct sk_buff *skb, const struct dms_piece *piece,
 		   unsigned int len);

@@ -1,117 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * devmemsim - module parameters, and the life of the pair of ports
+ * devmemsim - the life of the pair of ports
  */
 #include <linux/dma-mapping.h>
-#include <linux/log2.h>
 #include <linux/module.h>
 #include <linux/platform_device.h>
 #include <linux/rtnetlink.h>
 
 #include "devmemsim.h"
 
-unsigned int dms_loss;
-unsigned int dms_linear_bytes;
-unsigned int dms_frag_size = PAGE_SIZE;
-bool dms_dst_only;
-bool dms_ipv4_only;
-bool dms_careless;
-
-static unsigned int queues = 4;
-static unsigned int ring_size = DMS_DEFAULT_RING;
-static bool header_split;
-
 static struct platform_device *dms_pdev;
 static struct net_device *dms_ports[2];
-
-static int dms_set_range(const char *val, const struct kernel_param *kp,
-			 unsigned int min, unsigned int max)
-{
-	int err = param_set_uint_minmax(val, kp, min, max);
-
-	if (err)
-		pr_err(DMS_NAME ": %s must be a number from %u to %u\n",
-		       kp->name, min, max);
-	return err;
-}
-
-static int dms_set_queues(const char *val, const struct kernel_param *kp)
-{
-	return dms_set_range(val, kp, 1, DMS_MAX_QUEUES);
-}
-
-static int dms_set_ring_size(const char *val, const struct kernel_param *kp)
-{
-	return dms_set_range(val, kp, DMS_MIN_RING, DMS_MAX_RING);
-}
-
-static int dms_set_loss(const char *val, const struct kernel_param *kp)
-{
-	return dms_set_range(val, kp, 0, DMS_LOSS_UNIT);
-}
-
-static int dms_set_linear_bytes(const char *val, const struct kernel_param *kp)
-{
-	return dms_set_range(val, kp, 0, PAGE_SIZE / 2);
-}
-
-static int dms_set_frag_size(const char *val, const struct kernel_param *kp)
-{
-	unsigned int size;
-
-	if (kstrtouint(val, 0, &size) || !is_power_of_2(size) ||
-	    size < DMS_MIN_FRAG || size > PAGE_SIZE) {
-		pr_err(DMS_NAME ": frag_size must be a power of two from %u to %lu\n",
-		       DMS_MIN_FRAG, PAGE_SIZE);
-		return -EINVAL;
-	}
-	WRITE_ONCE(*(unsigned int *)kp->arg, size);
-	return 0;
-}
-
-static const struct kernel_param_ops dms_queues_param = {
-	.set = dms_set_queues,
-	.get = param_get_uint,
-};
-
-static const struct kernel_param_ops dms_ring_size_param = {
-	.set = dms_set_ring_size,
-	.get = param_get_uint,
-};
-
-static const struct kernel_param_ops dms_loss_param = {
-	.set = dms_set_loss,
-	.get = param_get_uint,
-};
-
-static const struct kernel_param_ops dms_linear_bytes_param = {
-	.set = dms_set_linear_bytes,
-	.get = param_get_uint,
-};
-
-static const struct kernel_param_ops dms_frag_size_param = {
-	.set = dms_set_frag_size,
-	.get = param_get_uint,
-};
-
-module_param_cb(queues, &dms_queues_param, &queues, 0444);
-MODULE_PARM_DESC(queues, "Queue pairs of each port, 1 to 64 (4)");
-module_param_cb(ring_size, &dms_ring_size_param, &ring_size, 0444);
-MODULE_PARM_DESC(ring_size, "Packets that a receive queue holds at load, 16 to 16384 (512)");
-module_param(header_split, bool, 0444);
-MODULE_PARM_DESC(header_split, "tcp-data-split at load (0)");
-module_param_cb(loss, &dms_loss_param, &dms_loss, 0644);
-MODULE_PARM_DESC(loss, "Packets with TCP payload dropped of each 10000 received, 0 to 10000 (0)");
-module_param_cb(linear_bytes, &dms_linear_bytes_param, &dms_linear_bytes, 0644);
-MODULE_PARM_DESC(linear_bytes, "Payload bytes left beside the headers despite header split, 0 to half a page (0)");
-module_param_cb(frag_size, &dms_frag_size_param, &dms_frag_size, 0644);
-MODULE_PARM_DESC(frag_size, "Bytes of a payload fragment, a power of two from 256 to the page size (page size)");
-module_param_named(dst_only, dms_dst_only, bool, 0644);
-MODULE_PARM_DESC(dst_only, "Refuse new rules that match a source address or port (0)");
-module_param_named(ipv4_only, dms_ipv4_only, bool, 0644);
-MODULE_PARM_DESC(ipv4_only, "Refuse new rules that match IPv6 (0)");
-module_param_named(careless, dms_careless, bool, 0644);
-MODULE_PARM_DESC(careless, "Hand up what unpatched kernels mistake: bad checksums, payload in head pages, all to GRO (0)");
 
 /*
  * The driver plays the DMA engine with memcpy(), so it has to know which
@@ -206,11 +105,7 @@ static void dms_pair_unregister(void)
 
 static int __init dms_init(void)
 {
-	const struct dms_config cfg = {
-		.queues = queues,
-		.ring_size = ring_size,
-		.hds = header_split,
-	};
+	const struct dms_config cfg = dms_initial_config();
 	int err;
 
 	dms_pdev = dms_parent_create();

@@ -35,6 +35,7 @@ int dms_mem_create(struct dms_port *port, unsigned int idx,
 		.queue_idx = idx,
 	};
 	struct page_pool *pool;
+	int err;
 
 	/* Without header split, the CPU would have to read the headers there. */
 	if (cfg->hds)
@@ -47,7 +48,13 @@ int dms_mem_create(struct dms_port *port, unsigned int idx,
 	*mem = (struct dms_mem) { .pool = pool };
 	if (dms_mem_unreadable(mem))
 		port->had_provider = true;
-	return 0;
+	if (!READ_ONCE(dms_prefill))
+		return 0;
+
+	err = dms_buffers_post(mem, cfg->ring_size);
+	if (err)
+		dms_mem_destroy(mem);
+	return err;
 }
 
 /**
@@ -68,8 +75,7 @@ void dms_mem_detach(struct dms_mem *mem)
  */
 void dms_mem_destroy(struct dms_mem *mem)
 {
-	if (mem->netmem)
-		page_pool_put_full_netmem(mem->pool, mem->netmem, false);
+	dms_buffers_free(mem);
 
 	/*
 	 * A pool that was never used still names a NAPI that runs with another
@@ -103,43 +109,36 @@ bool dms_mem_bound(const struct dms_port *port)
 	return false;
 }
 
-static int dms_mem_refill(struct dms_mem *mem)
+/**
+ * dms_buffer_alloc() - take a buffer from the pool
+ * @mem: memory of a polled queue, or of one that does not run yet
+ * @gfp: how
+ *
+ * Return: the buffer with one reference, 0 if there is none.
+ */
+netmem_ref dms_buffer_alloc(struct dms_mem *mem, gfp_t gfp)
 {
-	mem->netmem = page_pool_alloc_netmems(mem->pool,
-					      GFP_ATOMIC | __GFP_NOWARN);
-	mem->used = 0;
-	return mem->netmem ? 0 : -ENOBUFS;
+	return page_pool_alloc_netmems(mem->pool, gfp);
 }
 
 /**
- * dms_mem_take() - take room for one piece of payload
- * @mem: memory of the polled queue
- * @size: a power of two, at most the page size
- * @piece: the room, with a reference that belongs to the caller
+ * dms_buffer_get() - take one more reference
+ * @netmem: the buffer
  */
-int dms_mem_take(struct dms_mem *mem, unsigned int size,
-		 struct dms_piece *piece)
+void dms_buffer_get(netmem_ref netmem)
 {
-	/* The size may have changed since the last piece. */
-	mem->used = ALIGN(mem->used, size);
-	if (mem->netmem && mem->used + size > PAGE_SIZE) {
-		page_pool_put_full_netmem(mem->pool, mem->netmem, true);
-		mem->netmem = 0;
-	}
-	if (!mem->netmem && dms_mem_refill(mem))
-		return -ENOBUFS;
+	page_pool_ref_netmem(netmem);
+}
 
-	piece->netmem = mem->netmem;
-	piece->offset = mem->used;
-	piece->room = size;
-
-	/* The last piece of a buffer takes over our own reference. */
-	mem->used += size;
-	if (mem->used + size > PAGE_SIZE)
-		mem->netmem = 0;
-	else
-		page_pool_ref_netmem(mem->netmem);
-	return 0;
+/**
+ * dms_buffer_put() - give a reference back
+ * @mem: memory that the buffer is of
+ * @netmem: the buffer
+ * @polled: whether the caller polls the queue
+ */
+void dms_buffer_put(struct dms_mem *mem, netmem_ref netmem, bool polled)
+{
+	page_pool_put_full_netmem(mem->pool, netmem, polled);
 }
 
 /**
@@ -189,6 +188,8 @@ static int dms_queue_mem_alloc(struct net_device *dev,
 {
 	struct dms_port *port = netdev_priv(dev);
 
+	if (dms_fails(&dms_fail_mem_alloc))
+		return -ENOMEM;
 	return dms_mem_create(port, idx, &port->cfg, mem);
 }
 
@@ -202,6 +203,8 @@ static int dms_ndo_queue_start(struct net_device *dev,
 {
 	struct dms_port *port = netdev_priv(dev);
 
+	if (dms_fails(&dms_fail_start))
+		return -EIO;
 	dms_queue_start(&port->queues[idx], mem);
 	return 0;
 }
@@ -213,6 +216,8 @@ static int dms_ndo_queue_stop(struct net_device *dev, void *mem, int idx)
 	/* Older kernels ask even while the port is down. */
 	if (!port->running)
 		return -ENETDOWN;
+	if (dms_fails(&dms_fail_stop))
+		return -EIO;
 	dms_queue_stop(&port->queues[idx], mem);
 	return 0;
 }

@@ -22,8 +22,16 @@
 int dms_mem_create(struct dms_port *port, unsigned int idx,
 		   const struct dms_config *cfg, struct dms_mem *mem)
 {
+	int err;
+
 	*mem = (struct dms_mem) { .pool = port->queues[idx].bound };
-	return 0;
+	if (!READ_ONCE(dms_prefill))
+		return 0;
+
+	err = dms_buffers_post(mem, cfg->ring_size);
+	if (err)
+		dms_mem_destroy(mem);
+	return err;
 }
 
 /**
@@ -40,8 +48,7 @@ void dms_mem_detach(struct dms_mem *mem)
  */
 void dms_mem_destroy(struct dms_mem *mem)
 {
-	if (mem->page)
-		put_page(mem->page);
+	dms_buffers_free(mem);
 	memset(mem, 0, sizeof(*mem));
 }
 
@@ -68,45 +75,36 @@ bool dms_mem_bound(const struct dms_port *port)
 	return false;
 }
 
-static int dms_mem_refill(struct dms_mem *mem)
+/**
+ * dms_buffer_alloc() - take a chunk of the dma-buf, or a page
+ * @mem: memory of a polled queue, or of one that does not run yet
+ * @gfp: how, for a page
+ *
+ * Return: it with one reference, NULL if there is none.
+ */
+struct page *dms_buffer_alloc(struct dms_mem *mem, gfp_t gfp)
 {
-	if (mem->pool)
-		mem->page = net_devmem_alloc_page(mem->pool);
-	else
-		mem->page = alloc_page(GFP_ATOMIC | __GFP_NOWARN);
-	mem->used = 0;
-	return mem->page ? 0 : -ENOBUFS;
+	return mem->pool ? net_devmem_alloc_page(mem->pool) : alloc_page(gfp);
 }
 
 /**
- * dms_mem_take() - take room for one piece of payload
- * @mem: memory of the polled queue
- * @size: a power of two, at most the page size
- * @piece: the room, with a reference that belongs to the caller
+ * dms_buffer_get() - take one more reference
+ * @page: the chunk or page
  */
-int dms_mem_take(struct dms_mem *mem, unsigned int size,
-		 struct dms_piece *piece)
+void dms_buffer_get(struct page *page)
 {
-	/* The size may have changed since the last piece. */
-	mem->used = ALIGN(mem->used, size);
-	if (mem->page && mem->used + size > PAGE_SIZE) {
-		put_page(mem->page);
-		mem->page = NULL;
-	}
-	if (!mem->page && dms_mem_refill(mem))
-		return -ENOBUFS;
+	get_page(page);
+}
 
-	piece->page = mem->page;
-	piece->offset = mem->used;
-	piece->room = size;
-
-	/* The last piece of a page takes over our own reference. */
-	mem->used += size;
-	if (mem->used + size > PAGE_SIZE)
-		mem->page = NULL;
-	else
-		get_page(mem->page);
-	return 0;
+/**
+ * dms_buffer_put() - give a reference back
+ * @mem: memory that it is of
+ * @page: the chunk or page
+ * @polled: whether the caller polls the queue
+ */
+void dms_buffer_put(struct dms_mem *mem, struct page *page, bool polled)
+{
+	put_page(page);
 }
 
 /**
@@ -121,9 +119,9 @@ void *dms_piece_address(const struct dms_piece *piece)
 {
 	dma_addr_t addr;
 
-	if (!net_devmem_page(piece->page))
-		return page_address(piece->page) + piece->offset;
-	addr = net_devmem_dma_addr(piece->page);
+	if (!net_devmem_page(piece->netmem))
+		return page_address(piece->netmem) + piece->offset;
+	addr = net_devmem_dma_addr(piece->netmem);
 	if (!pfn_valid(PHYS_PFN(addr)))
 		return NULL;
 	return phys_to_virt(addr) + piece->offset;
@@ -140,14 +138,14 @@ void *dms_piece_address(const struct dms_piece *piece)
 bool dms_piece_add(struct sk_buff *skb, const struct dms_piece *piece,
 		   unsigned int len)
 {
-	bool device = net_devmem_page(piece->page);
+	bool device = net_devmem_page(piece->netmem);
 	int i = skb_shinfo(skb)->nr_frags;
 
 	if (device)
-		skb_add_rx_frag_devmem(skb, i, piece->page, piece->offset, len,
+		skb_add_rx_frag_devmem(skb, i, piece->netmem, piece->offset, len,
 				       piece->room);
 	else
-		skb_add_rx_frag(skb, i, piece->page, piece->offset, len,
+		skb_add_rx_frag(skb, i, piece->netmem, piece->offset, len,
 				piece->room);
 	return device;
 }
@@ -158,6 +156,44 @@ bool dms_piece_add(struct sk_buff *skb, const struct dms_piece *piece,
  */
 void dms_mem_mark(struct sk_buff *skb)
 {
+}
+
+/* The same steps as newer cores take, and back where one of them fails. */
+static int dms_queue_restart(struct dms_queue *q)
+{
+	struct dms_port *port = q->port;
+	struct dms_mem mem, old;
+	int err;
+
+	if (dms_fails(&dms_fail_mem_alloc))
+		return -ENOMEM;
+	err = dms_mem_create(port, q->idx, &port->cfg, &mem);
+	if (err)
+		return err;
+
+	if (dms_fails(&dms_fail_stop)) {
+		dms_mem_destroy(&mem);
+		return -EIO;
+	}
+	dms_queue_stop(q, &old);
+
+	err = dms_fails(&dms_fail_start) ? -EIO : 0;
+	if (err)
+		swap(mem, old);
+	dms_queue_start(q, &mem);
+	dms_mem_destroy(&old);
+	return err;
+}
+
+/* Back to pages, taken as they are needed: this cannot fail. */
+static void dms_queue_unbind(struct dms_queue *q)
+{
+	const struct dms_mem pages = {};
+	struct dms_mem mem;
+
+	dms_queue_stop(q, &mem);
+	dms_queue_start(q, &pages);
+	dms_mem_destroy(&mem);
 }
 
 /**
@@ -175,17 +211,20 @@ int dms_mem_bind(struct net_device *dev, u32 queue,
 {
 	struct dms_port *port = netdev_priv(dev);
 	struct dms_queue *q = &port->queues[queue];
-	struct dms_mem mem;
+	int err;
 
 	q->bound = pool;
 	if (!port->running || queue >= port->cfg.queues)
 		return 0;
 
-	dms_queue_stop(q, &mem);
-	dms_mem_destroy(&mem);
-	dms_mem_create(port, queue, &port->cfg, &mem);
-	dms_queue_start(q, &mem);
-	return 0;
+	if (!pool) {
+		dms_queue_unbind(q);
+		return 0;
+	}
+	err = dms_queue_restart(q);
+	if (err)
+		q->bound = NULL;
+	return err;
 }
 
 /**

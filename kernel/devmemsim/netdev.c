@@ -138,6 +138,7 @@ void dms_netdev_free(struct net_device *dev)
 	struct dms_queue *queues = port->queues;
 	struct dms_rss *rss = port->rss;
 
+	dms_queues_settle(port);
 	dms_rules_free(port);
 	free_netdev(dev);	/* takes the NAPIs out of the queues first */
 	kvfree(queues);

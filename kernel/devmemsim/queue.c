@@ -7,6 +7,17 @@
 
 #include "devmemsim.h"
 
+/* For packets that shall wait; a NAPI that is disabled meanwhile stays so. */
+static void dms_poll_late(struct work_struct *work)
+{
+	struct dms_queue *q = container_of(to_delayed_work(work),
+					   struct dms_queue, late);
+
+	local_bh_disable();
+	napi_schedule(&q->napi);
+	local_bh_enable();
+}
+
 /**
  * dms_queues_create() - make the queues of a new port
  * @port: port whose network device is not registered yet
@@ -25,11 +36,24 @@ int dms_queues_create(struct dms_port *port)
 		q->port = port;
 		q->idx = i;
 		skb_queue_head_init(&q->ring);
+		INIT_DELAYED_WORK(&q->late, dms_poll_late);
 		u64_stats_init(&q->rx_sync);
 		u64_stats_init(&q->tx_sync);
 		dms_napi_add(port->dev, &q->napi, dms_poll, i);
 	}
 	return 0;
+}
+
+/**
+ * dms_queues_settle() - wait until nothing is about to poll a queue
+ * @port: port that nobody transmits to any more
+ */
+void dms_queues_settle(struct dms_port *port)
+{
+	unsigned int i;
+
+	for (i = 0; port->queues && i < port->dev->num_rx_queues; i++)
+		cancel_delayed_work_sync(&port->queues[i].late);
 }
 
 /*

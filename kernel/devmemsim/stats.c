@@ -26,6 +26,8 @@ static const char * const dms_rx_names[DMS_RX_STATS] = {
 	[DMS_RX_LOSS_INJECTED]	= "loss_injected",
 	[DMS_RX_NOT_REACHABLE]	= "not_reachable",
 	[DMS_RX_CSUM_BAD]	= "csum_bad",
+	[DMS_RX_CSUM_COMPLETE]	= "csum_complete",
+	[DMS_RX_HEADER_OVERFLOW] = "header_overflow",
 };
 
 static const char * const dms_tx_names[DMS_TX_STATS] = {

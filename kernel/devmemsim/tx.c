@@ -26,7 +26,7 @@ static void dms_ring_stop_sender(struct dms_queue *q, struct net_device *dev,
 	struct dms_port *port = netdev_priv(dev);
 
 	netif_tx_stop_queue(netdev_get_tx_queue(dev, txq));
-	q->waiters |= BIT_ULL(txq);
+	__set_bit(txq, q->waiters);
 	dms_tx_add(&port->queues[txq], DMS_TX_STOPPED, 1);
 }
 
@@ -56,6 +56,17 @@ static bool dms_ring_push(struct dms_queue *q, struct sk_buff *skb,
 out:
 	spin_unlock(&q->ring.lock);
 	return taken;
+}
+
+/* The interrupt, so to speak. */
+static void dms_ring_kick(struct dms_queue *q)
+{
+	unsigned long delay = dms_poll_delay(q->idx);
+
+	if (delay)
+		schedule_delayed_work(&q->late, delay);
+	else
+		napi_schedule(&q->napi);
 }
 
 /**
@@ -99,7 +110,7 @@ netdev_tx_t dms_xmit(struct sk_buff *skb, struct net_device *dev)
 		dms_tx_add(txq, DMS_TX_REFUSED, 1);
 		goto drop;
 	}
-	napi_schedule(&q->napi);
+	dms_ring_kick(q);
 
 	u64_stats_update_begin(&txq->tx_sync);
 	u64_stats_inc(&txq->tx[DMS_TX_PACKETS]);
@@ -112,15 +123,20 @@ drop:
 	return NETDEV_TX_OK;
 }
 
-static void dms_wake_senders(struct dms_queue *q, u64 waiters)
+/* Under the ring's lock. */
+static void dms_take_waiters(struct dms_queue *q, unsigned long *waiters)
+{
+	bitmap_copy(waiters, q->waiters, DMS_MAX_QUEUES);
+	bitmap_zero(q->waiters, DMS_MAX_QUEUES);
+}
+
+static void dms_wake_senders(struct dms_queue *q, const unsigned long *waiters)
 {
 	struct net_device *dev = q->port->peer->dev;
 	unsigned int txq;
 
-	for (; waiters; waiters &= waiters - 1) {
-		txq = __ffs64(waiters);
+	for_each_set_bit(txq, waiters, DMS_MAX_QUEUES)
 		netif_tx_wake_queue(netdev_get_tx_queue(dev, txq));
-	}
 }
 
 /**
@@ -143,11 +159,11 @@ struct sk_buff *dms_ring_pop(struct dms_queue *q)
  */
 void dms_ring_wake(struct dms_queue *q)
 {
-	u64 waiters = 0;
+	DECLARE_BITMAP(waiters, DMS_MAX_QUEUES) = { 0 };
 
 	spin_lock(&q->ring.lock);
 	if (skb_queue_len(&q->ring) <= q->port->cfg.ring_size / 2)
-		swap(waiters, q->waiters);
+		dms_take_waiters(q, waiters);
 	spin_unlock(&q->ring.lock);
 	dms_wake_senders(q, waiters);
 }
@@ -169,14 +185,14 @@ void dms_ring_open(struct dms_queue *q)
  */
 void dms_ring_close(struct dms_queue *q)
 {
+	DECLARE_BITMAP(waiters, DMS_MAX_QUEUES);
 	struct sk_buff_head waiting;
-	u64 waiters = 0;
 
 	__skb_queue_head_init(&waiting);
 	spin_lock_bh(&q->ring.lock);
 	q->open = false;
 	skb_queue_splice_init(&q->ring, &waiting);
-	swap(waiters, q->waiters);
+	dms_take_waiters(q, waiters);
 	spin_unlock_bh(&q->ring.lock);
 
 	__skb_queue_purge(&waiting);

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Loads the software NIC and wires both of its ends: the guest's first process does it
-# before the command, and as `lab-nic` whoever removed the driver (rmmod devmemsim).
+# before the command, and as `lab-nic` whoever removed the driver (rmmod devmemsim),
+# with other parameters where some are given.
 set -eu
 
 . /run/lab/settings
@@ -16,6 +17,6 @@ wire_end() {
 
 # Unquoted: one word per module parameter.
 # shellcheck disable=SC2086
-insmod "$LAB_DRIVER" $LAB_DRIVER_PARAMETERS
+insmod "$LAB_DRIVER" ${*:-$LAB_DRIVER_PARAMETERS}
 wire_end rx "$DEVMEM_LAB_INTERFACE" "$DEVMEM_LAB_ADDRESS" "$DEVMEM_LAB_ADDRESS6"
 wire_end tx "$DEVMEM_LAB_PEER_INTERFACE" "$DEVMEM_LAB_PEER_ADDRESS" "$DEVMEM_LAB_PEER_ADDRESS6"

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * devmemsim - checksums: what the NIC says of those of a packet
+ *
+ * Either that it verified them, or, as a NIC does that knows no TCP, the sum of
+ * all that came (CHECKSUM_COMPLETE). The latter is for single segments: a NIC
+ * that merges them has to know TCP.
+ */
+#include <linux/if_ether.h>
+
+#include "devmemsim.h"
+
+static bool dms_csum_complete_for(const struct sk_buff *skb)
+{
+	return READ_ONCE(dms_csum_complete) && !skb_is_gso(skb);
+}
+
+/**
+ * dms_csum_finish() - fill in a checksum that the sender left to the device
+ * @skb: packet on its way; changed only where its sum is to be told
+ */
+int dms_csum_finish(struct sk_buff *skb)
+{
+	if (skb->ip_summed != CHECKSUM_PARTIAL || !dms_csum_complete_for(skb))
+		return 0;
+	return skb_checksum_help(skb);
+}
+
+/**
+ * dms_csum_bad() - tell whether a packet has a wrong checksum
+ * @skb: packet with TCP payload, as it was sent
+ *
+ * Almost all senders leave it to the device: nothing to verify.
+ */
+bool dms_csum_bad(const struct sk_buff *skb)
+{
+	return skb->ip_summed != CHECKSUM_PARTIAL && !dms_flow_csum_ok(skb);
+}
+
+/* All behind the Ethernet header, padding of zeroes included. */
+static __wsum dms_csum_sum(const struct sk_buff *skb)
+{
+	const struct dms_cb *cb = dms_cb((struct sk_buff *)skb);
+
+	return skb_checksum(skb, ETH_HLEN,
+			    cb->payload_off + cb->payload_len - ETH_HLEN, 0);
+}
+
+/**
+ * dms_csum_set() - say of a split packet what is known of its checksum
+ * @q: queue that it came on
+ * @to: the split packet
+ * @from: the packet as it was sent
+ * @bad: what dms_csum_bad() said of the latter
+ *
+ * A checksum that the sender left to the device stays open where the packet
+ * could still be forwarded; nobody could ever finish it where the payload is
+ * unreadable, and nothing was on a wire that could have damaged it.
+ */
+void dms_csum_set(struct dms_queue *q, struct sk_buff *to,
+		  const struct sk_buff *from, bool bad)
+{
+	if (dms_csum_complete_for(from)) {
+		to->ip_summed = CHECKSUM_COMPLETE;
+		to->csum = dms_csum_sum(from);
+		dms_rx_add(q, DMS_RX_CSUM_COMPLETE, 1);
+	} else if (from->ip_summed == CHECKSUM_PARTIAL &&
+		   skb_frags_readable(to)) {
+		to->ip_summed = CHECKSUM_PARTIAL;
+		to->csum_start = skb_headroom(to) +
+				 skb_checksum_start_offset(from);
+		to->csum_offset = from->csum_offset;
+	} else {
+		to->ip_summed = bad ? CHECKSUM_NONE : CHECKSUM_UNNECESSARY;
+	}
+}
