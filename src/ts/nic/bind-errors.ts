@@ -34,7 +34,7 @@ interface Explanation {
   hint: string;
 }
 
-const { EPERM, EEXIST, EBUSY, EINVAL, EOPNOTSUPP, ENOMEM, ERANGE } = constants.errno;
+const { EPERM, EEXIST, EBUSY, EINVAL, EIO, EOPNOTSUPP, ENOMEM, ERANGE } = constants.errno;
 
 /** The error for a refused binding: the kernel says no in one word, this looks why. */
 export async function explainBindError(netdev: NetdevNetlink, refusal: Refusal): Promise<Error> {
@@ -152,7 +152,12 @@ function explainErrno({ refusal, name, word }: Surroundings): Explanation | unde
     case ENOMEM:
       return {
         subject: `no memory to restart the queues of ${name}`,
-        hint: "Shrink the rings with 'ethtool -G', or free memory",
+        hint: `Drivers may fill a ring before it receives: allocate more than the rings hold, or shrink them with 'ethtool -G ${word} rx N'; else free memory`,
+      };
+    case EIO:
+      return {
+        subject: `the driver of ${name} could not stop or start a queue`,
+        hint: "The kernel starts it again as it was. Its log may say why it could not: 'dmesg'",
       };
     default:
       return undefined;
