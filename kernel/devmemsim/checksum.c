@@ -38,9 +38,9 @@ bool dms_csum_bad(const struct sk_buff *skb)
 }
 
 /* All behind the Ethernet header, padding of zeroes included. */
-static __wsum dms_csum_sum(const struct sk_buff *skb)
+static __wsum dms_csum_sum(struct sk_buff *skb)
 {
-	const struct dms_cb *cb = dms_cb((struct sk_buff *)skb);
+	const struct dms_cb *cb = dms_cb(skb);
 
 	return skb_checksum(skb, ETH_HLEN,
 			    cb->payload_off + cb->payload_len - ETH_HLEN, 0);
@@ -58,7 +58,7 @@ static __wsum dms_csum_sum(const struct sk_buff *skb)
  * unreadable, and nothing was on a wire that could have damaged it.
  */
 void dms_csum_set(struct dms_queue *q, struct sk_buff *to,
-		  const struct sk_buff *from, bool bad)
+		  struct sk_buff *from, bool bad)
 {
 	if (dms_csum_complete_for(from)) {
 		to->ip_summed = CHECKSUM_COMPLETE;

@@ -1,5 +1,6 @@
 /** `devmem-tcp doctor` where the devmem path works. */
 import { readFileSync } from 'node:fs';
+import { release } from 'node:os';
 
 import { bindRx, DmaBuf, type Finding, type Report } from 'devmem-tcp';
 import { expect, it } from 'vitest';
@@ -38,6 +39,12 @@ it('warns of packet sockets where the kernel takes net_iovs for pages', async ()
   // Kernels by name, as above.
   const harmless = process.env.DEVMEM_LAB_KERNEL !== 'debian-6.12';
   expect(find(report, 'kernel.packet-sockets')?.status).toBe(harmless ? 'ok' : 'warning');
+});
+
+it('finds all stable fixes in a 6.12 of today, and has no list for others', async () => {
+  const { report } = await doctor();
+  const expected = release().startsWith('6.12.') ? 'ok' : undefined;
+  expect(find(report, 'kernel.stable')?.status).toBe(expected);
 });
 
 it('is right about the interface that it is asked for', async () => {
