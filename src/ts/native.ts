@@ -247,6 +247,12 @@ export interface Receiver {
   endLanding(): number;
   /** Releases descriptors by number, in any order. Returns a negative errno where it failed. */
   release(numbers: Uint32Array, count: number): number | undefined;
+  /**
+   * Gives back bytes of a descriptor, of which none was before. All others of it have to be
+   * given back like that then, and the descriptor at last. False where it has no such bytes,
+   * or where fragments go back whole (Transport.divides).
+   */
+  releasePart(number: number, at: number, bytes: number): boolean;
   /** Fragments handed out and not released. */
   readonly held: number;
   /** Whether no other socket holds any of its pools' memory. */

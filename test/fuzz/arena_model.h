@@ -28,6 +28,8 @@ class ArenaModel {
   // Free pages in a row beyond which nobody looks for more.
   static constexpr uint64_t kWorthwhilePages = 4;
   static constexpr uint64_t kWorthwhile = kWorthwhilePages * kPage;
+  // What of a chunk is worth to go on in while another is free.
+  static constexpr uint64_t kPlentyPages = kChunkPages / 8;
 
   explicit ArenaModel(std::span<uint8_t> memory)
       : memory_(memory), pages_(memory.size() / kPage), chunk_used_(ChunkOf(pages_) + 1) {}
@@ -114,6 +116,28 @@ class ArenaModel {
     }
     used_pages_ -= freed;
     return freed;
+  }
+
+  // Of a piece, `size` bytes from its byte `at` on go. Returns how many pages became free,
+  // and puts what is left of the piece, which are up to two of their own, behind `rest`.
+  uint64_t RemovePart(const Piece& piece, uint32_t at, uint32_t size, std::vector<Piece>& rest) {
+    uint64_t before = used_pages_;
+    Remove(piece);
+    uint32_t end = at + size;
+    if (at > 0) rest.push_back({piece.socket, piece.offset, at, piece.stamp});
+    if (end < piece.size) {
+      rest.push_back({piece.socket, piece.offset + end, piece.size - end, piece.stamp});
+    }
+    for (size_t i = rest.size() - (at > 0) - (end < piece.size); i < rest.size(); i++) Add(rest[i]);
+    return before - used_pages_;
+  }
+
+  // Whether there is a chunk that nothing is in.
+  bool HasFreeChunk() const {
+    for (uint64_t page = 0; page < pages(); page += kChunkPages) {
+      if (FreeRun(page) == std::min(kChunkPages, pages() - page)) return true;
+    }
+    return false;
   }
 
   // Chunks that anything was ever in; and the most that there was anything in at once.

@@ -43,7 +43,7 @@ struct Step {
   uint8_t op;
   uint8_t socket;
   uint8_t pages;   // that it may take; from 160 on: any number
-  uint8_t kind;    // of size, and how many
+  uint8_t kind;    // of size, and how many, and how much of one
   uint16_t value;  // size, or which fragment
 };
 static_assert(sizeof(Head) == 4 && sizeof(Step) == 6);
@@ -59,6 +59,8 @@ enum Reached {
   kFewPages,
   kTailGone,
   kPageKept,
+  kDivided,
+  kHole,
   kChunksAgain,
   kOnePage,
   kPartialChunk,
@@ -75,6 +77,8 @@ constexpr const char* kNames[] = {"fragments of a lone stream side by side",
                                   "offers cut short by the pages allowed",
                                   "a page released that the next read would have gone on in",
                                   "fragments released from a page that others are in",
+                                  "fragments released in parts",
+                                  "pages that came free inside a fragment",
                                   "chunks used again",
                                   "memory of one page",
                                   "the last chunk, not whole, in use",
@@ -132,7 +136,8 @@ class Program {
         Offer(socket, pages);
         return;
       case Op::kRelease:
-        return ReleaseMany(socket, 1, step.value);
+        if (step.kind % 2 == 0) return ReleaseMany(socket, 1, step.value);
+        return ReleasePart(socket, step);
       case Op::kReleaseMany:
         return ReleaseMany(socket, 1 + step.kind % 32, step.value);
       case Op::kReleaseSome:
@@ -178,6 +183,10 @@ class Program {
       // A few pages, where there are as many. The last chunk may have fewer.
       uint64_t few = std::min(
           {pages, ArenaModel::kWorthwhilePages, model_.LongestRun(), model_.LastChunkPages()});
+      // A small rest never where another chunk is free.
+      if (model_.HasFreeChunk()) {
+        few = std::min({pages, ArenaModel::kPlentyPages, model_.LastChunkPages()});
+      }
       DEMAND(space.size() >= std::max(behind, few * kPage));
     }
     DEMAND(!space.empty() || pages == 0 || model_.free_pages() == 0);
@@ -222,8 +231,6 @@ class Program {
     Piece piece = {index, model_.OffsetOf(space), size, ++stamp_};
     CopyArena::Taken taken = arena_.Take(socket.tail, size);
     DEMAND(taken.offset == piece.offset);
-    DEMAND(taken.page == piece.offset / kPage);
-    DEMAND(taken.pages == ArenaModel::LastPage(piece) - piece.offset / kPage + 1);
     DEMAND(taken.fresh == model_.Add(piece));
     CountRead(socket, piece);
     // What is kept grows with the memory in use.
@@ -274,11 +281,30 @@ class Program {
     uint64_t first = piece.offset / kPage;
     uint64_t pages = ArenaModel::LastPage(piece) - first + 1;
     uint64_t freed = model_.Remove(piece);
-    DEMAND(arena_.Release(socket.tail, static_cast<uint32_t>(first),
-                          static_cast<uint32_t>(pages)) == freed);
+    DEMAND(arena_.Release(socket.tail, piece.offset, piece.size) == freed);
+    if (freed < pages) Reach().Count(kPageKept);
+    Released(socket);
+  }
+
+  // Bytes of one fragment: what is left of it counts as fragments of its own.
+  void ReleasePart(size_t index, const Step& step) {
+    Socket& socket = sockets_[index];
+    if (socket.pieces.empty()) return;
+    auto at = socket.pieces.begin() + static_cast<ptrdiff_t>(step.value % socket.pieces.size());
+    Piece piece = *at;
+    uint32_t start = piece.size * (step.pages % 16U) / 16;
+    uint32_t size = std::max<uint32_t>((piece.size - start) * (1 + step.kind / 2 % 16U) / 16, 1);
+    socket.pieces.erase(at);
+    uint64_t freed = model_.RemovePart(piece, start, size, socket.pieces);
+    DEMAND(arena_.Release(socket.tail, piece.offset + start, size) == freed);
+    if (size < piece.size) Reach().Count(kDivided);
+    if (freed > 0 && start > 0 && start + size < piece.size) Reach().Count(kHole);
+    Released(socket);
+  }
+
+  void Released(Socket& socket) {
     released_++;
     lone_ = false;
-    if (freed < pages) Reach().Count(kPageKept);
     if (socket.goes_on && model_.IsFree((socket.end - 1) / kPage)) {
       socket.goes_on = false;
       Reach().Count(kTailGone);

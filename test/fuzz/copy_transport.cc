@@ -12,6 +12,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "arena_memory.h"
@@ -61,7 +62,7 @@ struct Step {
   uint8_t op;
   uint8_t socket;
   uint8_t kind;    // of what is sent, or of error; how to read; how much to release
-  uint8_t scale;   // of the place that is read into
+  uint8_t scale;   // of the place that is read into; how much of a fragment to release
   uint16_t value;  // bytes, or which fragment
 };
 static_assert(sizeof(Head) == 10 && sizeof(Step) == 6);
@@ -83,6 +84,7 @@ enum Reached {
   kPlaceFull,
   kPlacedWhileFull,
   kLeftHolding,
+  kDivided,
   kScribbled,
   kOddMemory,
   kLimited
@@ -103,6 +105,7 @@ constexpr const char* kNames[] = {"stalls for want of memory",
                                   "such places filled up",
                                   "such reads while the pool has no page",
                                   "pools left with fragments held",
+                                  "fragments released in parts",
                                   "shared columns overwritten",
                                   "memory that is no whole pages",
                                   "limits below the memory"};
@@ -116,6 +119,8 @@ struct Fragment {
   Piece piece;
   SlotColumns* slot;
   uint32_t index;
+  bool divided = false;
+  std::vector<Piece> left = {};  // of a divided one
 };
 
 struct Socket {
@@ -248,6 +253,7 @@ class Program {
       case Op::kReadInto:
         return ReadInto(index, step);
       case Op::kRelease:
+        if (step.scale % 2 != 0) return Divide(index, step);
         return Release(index, 1 + step.kind % 64, step.value);
       case Op::kReleaseAll:
         return Release(index, SIZE_MAX, 0);
@@ -404,9 +410,7 @@ class Program {
       DEMAND(out.size(i) == piece.size);
       DEMAND(out.owner(i) == kPoolId);
       DEMAND(out.slot().sources[out.begin() + i] == kPoolId);
-      DEMAND(out.token(i) == piece.offset / kPage);
-      DEMAND(out.pages(i) == ArenaModel::LastPage(piece) - piece.offset / kPage + 1);
-      socket.fragments.push_back({piece, &out.slot(), out.begin() + i});
+      socket.fragments.push_back({piece, &out.slot(), out.begin() + i, false, {}});
     }
     out.Commit();
     Scribble(out.slot(), out.begin(), out.begin() + out.count(), head_.scribble);
@@ -432,13 +436,47 @@ class Program {
   }
 
   void Unpin(Socket& socket, std::span<const Fragment> run) {
-    uint64_t freed = 0;
-    for (const Fragment& each : run) freed += model_.Remove(each.piece);
-    shared_.model()[socket.holder].held -= freed * kPage;
-    if (socket.goes_on && model_.IsFree((socket.end - 1) / kPage)) socket.goes_on = false;
+    for (const Fragment& each : run) {
+      for (const Piece& part : each.left) {
+        auto at = static_cast<uint32_t>(part.offset - each.piece.offset);
+        DEMAND(socket.transport.UnpinPart(*each.slot, each.index, at, part.size));
+      }
+    }
     uint32_t count = static_cast<uint32_t>(run.size());
     DEMAND(socket.transport.Unpin(*run[0].slot, run[0].index, count) == count);
     DEMAND(socket.transport.Unpin(*run[0].slot, run[0].index, count) == 0);
+    DEMAND(!socket.transport.UnpinPart(*run[0].slot, run[0].index, 0, 1));
+    uint64_t freed = 0;
+    for (const Fragment& each : run) {
+      if (!each.divided) freed += model_.Remove(each.piece);
+      for (const Piece& part : each.left) freed += model_.Remove(part);
+    }
+    Freed(socket, freed);
+  }
+
+  void Freed(Socket& socket, uint64_t pages) {
+    shared_.model()[socket.holder].held -= pages * kPage;
+    if (socket.goes_on && model_.IsFree((socket.end - 1) / kPage)) socket.goes_on = false;
+  }
+
+  // Gives back some bytes of a fragment; the others follow with it.
+  void Divide(size_t index, const Step& step) {
+    Socket& socket = sockets_[index];
+    if (socket.fragments.empty()) return;
+    Fragment& fragment = socket.fragments[step.value % socket.fragments.size()];
+    if (fragment.divided) return;
+    const Piece piece = fragment.piece;
+    uint32_t at = static_cast<uint32_t>(uint64_t{piece.size} * (step.scale / 2) / 128);
+    uint32_t size =
+        std::max<uint32_t>(static_cast<uint32_t>(uint64_t{piece.size - at} * step.kind / 255), 1);
+    CopyTransport& transport = socket.transport;
+    for (auto [from, bytes] : {std::pair{0U, 0U}, {0U, piece.size + 1}, {piece.size, 1U}}) {
+      DEMAND(!transport.UnpinPart(*fragment.slot, fragment.index, from, bytes));
+    }
+    DEMAND(transport.UnpinPart(*fragment.slot, fragment.index, at, size));
+    fragment.divided = true;
+    Freed(socket, model_.RemovePart(piece, at, size, fragment.left));
+    if (size < piece.size) Reach().Count(kDivided);
   }
 
   // The pool is charged with the pages that are in use, each to the socket that it is of.

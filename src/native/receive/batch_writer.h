@@ -9,6 +9,8 @@ namespace devmem {
 inline constexpr uint32_t kSlotCapacity = 1024;
 inline constexpr uint32_t kLinearSource = 0;
 inline constexpr uint32_t kReleasedSource = 0xffffffff;
+// Parts of it were given back, and so will be the others, each by itself.
+inline constexpr uint32_t kDividedSource = 0xfffffffe;
 
 struct SlotColumns {
   // Shared with JavaScript, and never read here: a script may write anything to them.
@@ -18,7 +20,7 @@ struct SlotColumns {
   // This side's own.
   uint32_t* tokens = nullptr;
   uint32_t* pages = nullptr;
-  uint32_t* owners = nullptr;  // as `sources`, or kReleasedSource
+  uint32_t* owners = nullptr;  // as `sources`, or kReleasedSource, or kDividedSource
   uint32_t used = 0;           // descriptors handed out since the slot was last empty
   uint32_t live = 0;           // of those, the ones not released yet
 };

@@ -7,7 +7,7 @@ namespace devmem {
 CopyArena::CopyArena(std::span<uint8_t> memory, std::shared_ptr<void> owner)
     : memory_(memory),
       owner_(std::move(owner)),
-      pages_(std::min<uint64_t>(memory.size() >> kPageShift, uint64_t{1} << 32)) {}
+      pages_(std::min<uint64_t>(memory.size(), kMostMemory) >> kPageShift) {}
 
 // Fewer in the last chunk.
 uint32_t CopyArena::PagesOf(uint64_t chunk) const {
@@ -86,29 +86,41 @@ std::span<uint8_t> CopyArena::Space(const Tail& tail, uint64_t pages) {
   return memory_.subspan(space_, size);
 }
 
-CopyArena::Taken CopyArena::Take(Tail& tail, uint32_t size) {
-  uint64_t first = space_ >> kPageShift;
-  uint64_t last = (space_ + size - 1) >> kPageShift;
-  Taken taken = {space_, static_cast<uint32_t>(first), static_cast<uint32_t>(last - first + 1), 0};
-  Chunk& chunk = chunks_[first / kChunkPages];
-  for (uint64_t page = first; page <= last; page++) {
-    if (chunk.fragments[page % kChunkPages]++ == 0) taken.fresh++;
-    chunk.free.Remove(page % kChunkPages);
+// Calls back with each page of a stretch of one chunk, and the bytes of it there.
+template <typename Visit>
+void CopyArena::EachPage(uint64_t offset, uint32_t size, Visit visit) {
+  uint32_t page = static_cast<uint32_t>((offset >> kPageShift) % kChunkPages);
+  uint32_t room = static_cast<uint32_t>(kPage - offset % kPage);
+  for (; size > 0; page++, room = kPage) {
+    uint32_t bytes = std::min(size, room);
+    visit(page, static_cast<uint16_t>(bytes));
+    size -= bytes;
   }
+}
+
+CopyArena::Taken CopyArena::Take(Tail& tail, uint32_t size) {
+  Taken taken = {space_, 0};
+  Chunk& chunk = chunks_[ChunkOf(space_)];
+  EachPage(space_, size, [&](uint32_t page, uint16_t bytes) {
+    if (chunk.held[page] == 0) taken.fresh++;
+    chunk.held[page] += bytes;
+    chunk.free.Remove(page);
+  });
   tail = {space_ + size, size, true};
   return taken;
 }
 
-uint32_t CopyArena::Release(Tail& tail, uint32_t page, uint32_t pages) {
-  uint64_t index = page / kChunkPages;
+uint32_t CopyArena::Release(Tail& tail, uint64_t offset, uint32_t size) {
+  uint64_t index = ChunkOf(offset);
   Chunk& chunk = chunks_[index];
   uint32_t freed = 0;
-  for (uint32_t at = page % kChunkPages; at < page % kChunkPages + pages; at++) {
-    if (--chunk.fragments[at] > 0) continue;
-    chunk.free.Add(at);
+  EachPage(offset, size, [&](uint32_t page, uint16_t bytes) {
+    chunk.held[page] -= bytes;
+    if (chunk.held[page] > 0) return;
+    chunk.free.Add(page);
     freed++;
-    if (index * kChunkPages + at == (tail.end - 1) >> kPageShift) tail.live = false;
-  }
+    if (index * kChunkPages + page == (tail.end - 1) >> kPageShift) tail.live = false;
+  });
   if (freed > 0 && index != current_ && WhollyFree(index)) {
     free_.push_back(static_cast<uint32_t>(index));
   }

@@ -1,7 +1,8 @@
 // Host memory that the copy transport receives into, shared by all sockets of a binding.
 //
-// The memory is made of chunks of pages. A page belongs to one socket as long as any
-// fragment of its lies there, so that what a socket keeps, no other one pays for. Sockets
+// The memory is made of chunks of pages. A page belongs to one socket as long as any byte
+// that it holds lies there, so that what a socket keeps, no other one pays for. Of a
+// fragment, parts can be given back: what is kept of it keeps its own pages only. Sockets
 // fill the current chunk one after the other; free chunks are used last in, first out: the
 // one most likely still in the cache. What is kept here grows with the memory in use, not
 // with its size.
@@ -28,7 +29,12 @@ class CopyArena {
     bool live = false;
   };
 
-  // `memory`, which `owner` keeps mapped, has a page at least; 2^32 at most are used of it.
+  // The most that one fragment can have, in bytes: it lies in one chunk.
+  static constexpr uint32_t kMostBytes = PageSet::kPages << kPageShift;
+  // Bytes of the memory that are used at most.
+  static constexpr uint64_t kMostMemory = uint64_t{1} << 43;
+
+  // `memory`, which `owner` keeps mapped, has a page at least.
   CopyArena(std::span<uint8_t> memory, std::shared_ptr<void> owner);
 
   // Free memory in one piece for the socket to read into, in at most `pages` pages that
@@ -37,16 +43,15 @@ class CopyArena {
 
   struct Taken {
     uint64_t offset;  // bytes from the start
-    uint32_t page;    // of its first byte
-    uint32_t pages;   // that it lies in
-    uint32_t fresh;   // of those, the ones that were free before
+    uint32_t fresh;   // pages that it lies in and that were free before
   };
   // The first `size` bytes of the last Space(), one at least, are a fragment of the
   // socket's.
   Taken Take(Tail& tail, uint32_t size);
 
-  // A fragment of the socket's lies there no longer. Returns how many pages became free.
-  uint32_t Release(Tail& tail, uint32_t page, uint32_t pages);
+  // Bytes of a fragment of the socket's, each of which was not released before, are held
+  // no longer. Returns how many pages became free.
+  uint32_t Release(Tail& tail, uint64_t offset, uint32_t size);
 
  private:
   // A call that reads as much as there is costs the least: TCP answers each with an
@@ -59,13 +64,16 @@ class CopyArena {
 
   struct Chunk {
     PageSet free;
-    uint16_t fragments[kChunkPages] = {};  // in each page
+    uint16_t held[kChunkPages] = {};  // bytes of each page
   };
   struct Run {
     uint64_t page = 0;
     uint32_t pages = 0;
   };
 
+  static uint64_t ChunkOf(uint64_t offset) { return (offset >> kPageShift) / kChunkPages; }
+  template <typename Visit>
+  static void EachPage(uint64_t offset, uint32_t size, Visit visit);
   uint32_t PagesOf(uint64_t chunk) const;
   // The free pages from `page` on, within its chunk.
   uint32_t FreeFrom(uint64_t page) const;

@@ -4,14 +4,40 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <utility>
 
 #include "receive/batch_writer.h"
 
 namespace devmem {
 
+namespace {
+
+// Where a fragment lies, in the 64 bits that a descriptor has for what gives it back: 43 of
+// its offset, and 21 of its size, less one.
+struct Extent {
+  uint64_t offset;  // bytes
+  uint32_t size;    // bytes
+
+  static constexpr uint32_t kSizeBits = 21;
+  static_assert(CopyArena::kMostBytes <= 1 << kSizeBits);
+  static_assert(CopyArena::kMostMemory <= uint64_t{1} << (64 - kSizeBits));
+
+  static Extent Of(const SlotColumns& slot, uint32_t index) {
+    uint64_t bits = uint64_t{slot.tokens[index]} << 32 | slot.pages[index];
+    return {bits >> kSizeBits, static_cast<uint32_t>(bits % (1 << kSizeBits)) + 1};
+  }
+  void AddTo(BatchWriter& out, uint32_t source) const {
+    uint64_t bits = offset << kSizeBits | (size - 1);
+    out.Add(offset, size, static_cast<uint32_t>(bits >> 32), source, static_cast<uint32_t>(bits));
+  }
+};
+
+}  // namespace
+
 int CopyTransport::Join(Pool& pool) {
   if (pool_ == &pool) return -EEXIST;
   if (pool_ != nullptr || pool.arena() == nullptr) return -EINVAL;
+  if (pool.id() == kReleasedSource || pool.id() == kDividedSource) return -EINVAL;
   pool_ = &pool;
   pool.Join(account_);
   return 0;
@@ -77,20 +103,32 @@ bool CopyTransport::TookAll(uint32_t size, size_t asked, const FillOrder& order)
 void CopyTransport::Add(uint32_t size, BatchWriter& out) {
   CopyArena::Taken taken = pool_->arena()->Take(tail_, size);
   pool_->Charge(account_, uint64_t{taken.fresh} << CopyArena::kPageShift);
-  out.Add(taken.offset, size, taken.page, pool_->id(), taken.pages);
+  Extent{taken.offset, size}.AddTo(out, pool_->id());
 }
 
 uint32_t CopyTransport::Unpin(SlotColumns& slot, uint32_t index, uint32_t count) {
   uint32_t released = 0;
   uint64_t freed = 0;
   for (uint32_t i = index; i < index + count; i++) {
-    if (slot.owners[i] == kReleasedSource) continue;
-    slot.owners[i] = kReleasedSource;
-    freed += pool_->arena()->Release(tail_, slot.tokens[i], slot.pages[i]);
+    uint32_t owner = std::exchange(slot.owners[i], kReleasedSource);
+    if (owner == kReleasedSource) continue;
     released++;
+    if (owner == kDividedSource) continue;
+    Extent extent = Extent::Of(slot, i);
+    freed += pool_->arena()->Release(tail_, extent.offset, extent.size);
   }
   pool_->Discharge(account_, freed << CopyArena::kPageShift);
   return released;
+}
+
+bool CopyTransport::UnpinPart(SlotColumns& slot, uint32_t index, uint32_t at, uint32_t size) {
+  Extent extent = Extent::Of(slot, index);
+  if (slot.owners[index] == kReleasedSource || size == 0) return false;
+  if (at >= extent.size || size > extent.size - at) return false;
+  slot.owners[index] = kDividedSource;
+  uint64_t freed = pool_->arena()->Release(tail_, extent.offset + at, size);
+  pool_->Discharge(account_, freed << CopyArena::kPageShift);
+  return true;
 }
 
 }  // namespace devmem

@@ -20,6 +20,7 @@ class CopyTransport : public Transport {
   bool CanFillInto() const override { return true; }
   FillResult FillInto(int socket, std::span<uint8_t> space, const FillOrder& order) override;
   uint32_t Unpin(SlotColumns& slot, uint32_t index, uint32_t count) override;
+  bool UnpinPart(SlotColumns& slot, uint32_t index, uint32_t at, uint32_t size) override;
   // Memory that is free was given back.
   int Return(int) override { return 0; }
   bool Replenished() const override { return pool_->Replenished(account_); }

@@ -11,7 +11,9 @@
 //
 //   token   uint32   what gives the fragment back
 //   pages   uint32   pages that it holds of the memory
-//   owner   uint32   as source; kReleasedSource: given back
+//   owner   uint32   as source; kReleasedSource: given back; kDividedSource: in parts
+//
+// The copy transport has both of the former for where a fragment lies (copy_transport.cc).
 //
 // A batch is a run of neighbouring descriptors in one slot. All sockets of an
 // environment fill the same slot one after the other, so an idle socket owns

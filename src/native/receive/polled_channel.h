@@ -39,6 +39,9 @@ class PolledChannel : public Channel, private Poller::Listener {
   uint32_t Unpin(SlotColumns& slot, uint32_t index, uint32_t count) override {
     return transport_->Unpin(slot, index, count);
   }
+  bool UnpinPart(SlotColumns& slot, uint32_t index, uint32_t at, uint32_t size) override {
+    return transport_->UnpinPart(slot, index, at, size);
+  }
   int Return() override { return transport_->Return(socket_.get()); }
   int SetReceiveBuffer(int bytes) override;
   int SetLowWaterMark(uint32_t bytes, uint64_t ahead) override {

@@ -29,6 +29,7 @@ Napi::Function Receiver::Define(Napi::Env env) {
        InstanceMethod<&Receiver::EndLanding>("endLanding"),
        InstanceMethod<&Receiver::ReleaseRange>("releaseRange"),
        InstanceMethod<&Receiver::Release>("release"),
+       InstanceMethod<&Receiver::ReleasePart>("releasePart"),
        InstanceMethod<&Receiver::SetReceiveBuffer>("setReceiveBuffer"),
        InstanceMethod<&Receiver::SetLowWaterMark>("setLowWaterMark"),
        InstanceMethod<&Receiver::RefPoll>("ref"), InstanceMethod<&Receiver::UnrefPoll>("unref"),
@@ -166,6 +167,15 @@ Napi::Value Receiver::Release(const Napi::CallbackInfo& info) {
     i = next;
   }
   return ReturnCollected(env);
+}
+
+// releasePart(number, at, bytes) -> whether there were such bytes to give back by themselves
+Napi::Value Receiver::ReleasePart(const Napi::CallbackInfo& info) {
+  uint32_t index;
+  Slot* slot = ring_.Find(ToUint(info[0]), &index);
+  bool released = slot != nullptr && held_ > 0 &&
+                  channel_->UnpinPart(*slot, index, ToUint(info[1]), ToUint(info[2]));
+  return Napi::Boolean::New(info.Env(), released);
 }
 
 // Marks neighbouring descriptors of one slot as released; a second time does nothing.

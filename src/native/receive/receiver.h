@@ -40,6 +40,7 @@ class Receiver : public Napi::ObjectWrap<Receiver>, private Channel::Listener {
   Napi::Value EndLanding(const Napi::CallbackInfo& info);
   Napi::Value ReleaseRange(const Napi::CallbackInfo& info);
   Napi::Value Release(const Napi::CallbackInfo& info);
+  Napi::Value ReleasePart(const Napi::CallbackInfo& info);
   Napi::Value Held(const Napi::CallbackInfo& info);
   Napi::Value Alone(const Napi::CallbackInfo& info);
   Napi::Value SetReceiveBuffer(const Napi::CallbackInfo& info);

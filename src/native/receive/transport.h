@@ -57,6 +57,13 @@ class Transport {
   // Marks `count` descriptors from `index` on as released. Returns how many were not
   // before; the others are left alone.
   virtual uint32_t Unpin(SlotColumns& slot, uint32_t index, uint32_t count) = 0;
+  // Gives back `size` bytes of a descriptor from its byte `at` on, none of which was before.
+  // All others of it have to be given back like that then, and the descriptor at last.
+  // False where it has no such bytes, or the transport gives back whole ones only.
+  virtual bool UnpinPart(SlotColumns& slot, uint32_t index, uint32_t at, uint32_t size) {
+    (void)slot, (void)index, (void)at, (void)size;
+    return false;
+  }
   // Gives back what was unpinned since the last call. -errno of a failed return, or 0.
   virtual int Return(int socket) = 0;
 

@@ -10,7 +10,7 @@ import { runsOf } from '../receive/runs.js';
 /**
  * Exactly so many bytes of the stream, as they lie: a lease, as a batch is. Where it begins
  * or ends inside a fragment, its neighbour holds the rest of that one, which goes back when
- * both were released.
+ * both were released; on the copy transport each keeps the pages that it lies in, and no more.
  */
 export class Span implements Payload {
   /** Bytes of the stream in it, also after its release. */

@@ -136,6 +136,8 @@ export class Binding
   /** @internal */
   readonly severalPerSocket: boolean;
   /** @internal */
+  readonly divides: boolean;
+  /** @internal */
   readonly stallWarningMs: number;
   /**
    * @internal Memory that data waiting in sockets may take, in bytes: what neither held
@@ -154,6 +156,7 @@ export class Binding
     this.transport = transport.name;
     this.copies = transport.copies;
     this.severalPerSocket = transport.severalBindings;
+    this.divides = transport.divides;
     this.memory = pool.memory;
     this.id = id;
     this.interface = parts.interface;

@@ -12,6 +12,11 @@ export interface Lessor {
   releaseRange(first: number, count: number): void;
   /** One descriptor. `last`: nothing of its lease remains after it. */
   releaseOne(number: number, last: boolean): void;
+  /**
+   * Bytes of a descriptor, of which none was given back before: then all others of it are
+   * given back like that, and the descriptor at last. Undefined where only whole ones can be.
+   */
+  readonly releasePart?: ((number: number, at: number, bytes: number) => void) | undefined;
   /** The memory that device fragments with this id lie in. */
   memoryOf(dmabufId: number): DmaBuf | undefined;
 }
@@ -99,6 +104,15 @@ export class Lease {
     if (ones[index] === 1) return;
     ones[index] = 1;
     this.lessor.releaseOne(this.#first + index, --this.#left === 0);
+  }
+
+  /**
+   * Gives back bytes of its one descriptor, before that itself.
+   *
+   * @param at - of the descriptor's bytes the first of them
+   */
+  releasePart(at: number, bytes: number): void {
+    this.lessor.releasePart!(this.#first, at, bytes);
   }
 
   #breakUp(): Uint8Array {

@@ -3,9 +3,16 @@ import type { DmaBuf } from '../memory/dma-buf.js';
 import { CONNECTION_STAYS } from '../uncloneable.js';
 import { Batch } from './batch.js';
 import { Lease, type Lessor, NOBODY } from './lease.js';
+import { PartReturn } from './part-return.js';
 import { looseColumns } from './ring.js';
 
-/** Goes back once all of it was taken and each part was released. */
+// Smaller ones have no page that could go back before the rest.
+const WORTH_DIVIDING = 4096;
+
+/**
+ * Goes back once all of it was taken and each part was released: on the copy transport, where
+ * a fragment can have megabytes, what of it nobody holds any more before that.
+ */
 export class SharedFragment implements Lessor {
   readonly uncloneable = CONNECTION_STAYS;
   /** Who takes its parts back: itself, or nobody. */
@@ -16,19 +23,24 @@ export class SharedFragment implements Lessor {
   readonly #bytes: Uint8Array | undefined;
   readonly #offset: number;
   readonly #source: number;
+  // Where it goes back in parts.
+  readonly #parts: PartReturn | undefined;
   #taken = 0;
   // Parts that somebody holds.
-  #parts = 0;
+  #held = 0;
 
   /** @param whole - a batch of one fragment, of which nothing was handed out */
   constructor(whole: Batch) {
-    this.lessor = whole.lease.lessor === NOBODY ? NOBODY : this;
+    const { columns, base, lease } = whole;
+    this.lessor = lease.lessor === NOBODY ? NOBODY : this;
     this.#whole = whole;
-    const { columns, base } = whole;
     this.#size = columns.sizes[base]!;
     this.#source = columns.sources[base]!;
     this.#bytes = whole.mayBeLinear ? whole.bytes(0) : undefined;
     this.#offset = this.#bytes === undefined ? columns.offsets[base]! : 0;
+    if (lease.lessor.releasePart !== undefined && this.#size > WORTH_DIVIDING) {
+      this.#parts = new PartReturn(lease, this.#size);
+    }
   }
 
   /** Bytes of it that nobody has taken. */
@@ -47,16 +59,20 @@ export class SharedFragment implements Lessor {
    * @param bytes - one at least, and no more than are left
    */
   take(bytes: number): Batch {
-    const part = this.#part(bytes, this.lessor);
+    const parts = this.#parts;
+    const lessor = parts === undefined ? this.lessor : new Part(this, parts, this.#taken, bytes);
+    const part = this.#part(bytes, lessor);
     this.#taken += bytes;
-    this.#parts++;
+    this.#held++;
     return part;
   }
 
   /** Lessor */
   releaseRange(): void {
-    this.#parts--;
-    if (this.#parts === 0 && this.left === 0) this.#whole.releaseSoon();
+    this.#held--;
+    if (this.#held > 0 || this.left > 0) return;
+    this.#parts?.end();
+    this.#whole.releaseSoon();
   }
 
   /** Lessor */
@@ -75,5 +91,47 @@ export class SharedFragment implements Lessor {
     const offset = linear === undefined ? this.#offset + start : 0;
     const { columns, index } = looseColumns.add(offset, bytes, this.#source);
     return Batch.make(new Lease(lessor, 0, 1), columns, index, linear);
+  }
+}
+
+/** Takes one part of a fragment back, or parts of that. */
+class Part implements Lessor {
+  readonly #fragment: SharedFragment;
+  readonly #parts: PartReturn;
+  readonly #start: number;
+  readonly #bytes: number;
+  #divided = false;
+
+  constructor(fragment: SharedFragment, parts: PartReturn, start: number, bytes: number) {
+    this.#fragment = fragment;
+    this.#parts = parts;
+    this.#start = start;
+    this.#bytes = bytes;
+  }
+
+  get uncloneable(): symbol {
+    return CONNECTION_STAYS;
+  }
+
+  /** Lessor */
+  releaseRange(): void {
+    if (!this.#divided) this.#parts.add(this.#start, this.#bytes);
+    this.#fragment.releaseRange();
+  }
+
+  /** Lessor */
+  releaseOne(): void {
+    this.releaseRange();
+  }
+
+  /** Lessor */
+  releasePart(_number: number, at: number, bytes: number): void {
+    this.#divided = true;
+    this.#parts.add(this.#start + at, bytes);
+  }
+
+  /** Lessor */
+  memoryOf(): DmaBuf | undefined {
+    return this.#fragment.memoryOf();
   }
 }

@@ -46,6 +46,8 @@ export class FragmentStream implements Lessor, Supply, Waiter {
   /** Where the stream stands: what is read, is read here. */
   readonly cursor: Cursor;
   readonly counters = createCounters();
+  /** Lessor: where the transport can. */
+  readonly releasePart: ((number: number, at: number, bytes: number) => void) | undefined;
   readonly #ring: Ring;
   readonly #flags: Layout['flags'];
   readonly #bindings: Binding[] = [];
@@ -87,6 +89,12 @@ export class FragmentStream implements Lessor, Supply, Waiter {
     this.#returns = new ReturnQueue(this.#ring.capacity, (numbers, count) => {
       this.#returned(this.#receiver.release(numbers, count));
     });
+    if (first.divides) {
+      this.releasePart = (number, at, bytes) => {
+        this.#receiver.releasePart(number, at, bytes);
+        this.#freed();
+      };
+    }
     this.#bindings.push(first);
     for (const binding of others) this.addBinding(binding);
   }
@@ -350,6 +358,10 @@ export class FragmentStream implements Lessor, Supply, Waiter {
     }
     const missed = this.counters[TOKENS_MISSED]!;
     if (missed !== this.#missed) this.#tellMissed(missed);
+    this.#freed();
+  }
+
+  #freed(): void {
     for (const { pool } of this.#bindings) pool.released();
   }
 

@@ -7,6 +7,7 @@ export const cmsg: Transport = {
   copies: false,
   severalBindings: true,
   queuesInMemory: true,
+  divides: false,
   makeId() {
     throw new DevmemError('ERR_DEVMEM_UNSUPPORTED', 'Only the kernel numbers its bindings');
   },

@@ -13,6 +13,8 @@ export interface Transport {
   readonly severalBindings: boolean;
   /** Whether data that waits in sockets lies in the binding's memory. */
   readonly queuesInMemory: boolean;
+  /** Whether parts of a fragment can be given back by themselves. */
+  readonly divides: boolean;
   /** The binding's id, where no kernel gives one. */
   makeId(): number;
   /** The memory as this transport writes to it itself; undefined where the NIC does. */
