@@ -1,26 +1,29 @@
 // @ts-check
-// In the guest: bytes that have arrived, taken and copied to one place by a reader, against
-// memcpy of the same runs in C. Prints ns a byte of each as JSON.
+// In the guest: bytes that have arrived, taken, copied to one place and given back, each step
+// by itself, against memcpy of the same runs from the same memory in C. Prints ns a byte of
+// each, and runs in a sample, as JSON.
 //
-//   node bench/lab/gather.mjs SOURCE GATHER ROUNDS
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
+//   node bench/lab/gather.mjs SOURCE MEMCPY ROUNDS
 import { performance } from 'node:perf_hooks';
-import { text } from 'node:stream/consumers';
+import { setImmediate as immediate } from 'node:timers/promises';
 
 import { bindRx, connect, DmaBuf } from '../../dist/index.js';
-import { parseJson } from '../lib/json.mjs';
+import { gatherTo } from '../lib/gather.mjs';
+import { startMemcpy } from '../peer/memcpy.mjs';
 import { request, startSource } from '../peer/source.mjs';
 import { INTERFACE, PEER_ADDRESS, rxQueues } from './interface.mjs';
 
 const MiB = 2 ** 20;
 const SIZE = 128 * MiB;
-// Of each sample: what a batch or two hold.
+// Of each sample: what a few batches hold.
 const BYTES = 2 * MiB;
-const WARM_UPS = 20;
+// Until all of it is compiled.
+const WARM_UPS = 300;
 
-const [program = '', gather = '', rounds = ''] = process.argv.slice(2);
+const [program = '', memcpy = '', rounds = ''] = process.argv.slice(2);
 const memory = await DmaBuf.allocate({ type: 'udmabuf', size: SIZE });
+memory.map().fill(1);
+const copying = startMemcpy(memcpy, memory, BYTES);
 const binding = await bindRx({
   interface: INTERFACE,
   queues: rxQueues(),
@@ -31,31 +34,59 @@ const source = await startSource(program, PEER_ADDRESS, ['peer']);
 const socket = await connect({ binding, host: source.host, port: source.port });
 const reader = socket.reader();
 const target = new Uint8Array(BYTES).fill(1);
+const gather = gatherTo(memory, target);
 const all = WARM_UPS + Number(rounds);
-// Once more, for the runs.
-socket.writable.write(request((all + 1) * BYTES));
+socket.writable.write(request(2 * all * BYTES));
 
-/** @type {number[]} */
-const taken = [];
-for (let round = 0; round < all; round++) {
-  // Until all of it is there: what is timed waits for nothing.
-  await reader.peek(BYTES);
+/**
+ * @template T
+ * @param {() => T | Promise<T>} step
+ */
+async function timed(step) {
   const before = performance.now();
-  await reader.readInto(target);
-  const milliseconds = performance.now() - before;
-  if (round >= WARM_UPS) taken.push((milliseconds * 1e6) / BYTES);
+  const value = await step();
+  return { value, ns: (performance.now() - before) * 1e6 };
 }
 
-const span = await reader.take(BYTES);
-const runs = span.runs().filter(({ offset }) => offset !== undefined);
-const child = spawn(gather, [String(SIZE), rounds], { stdio: ['pipe', 'pipe', 'inherit'] });
-child.stdin.end(runs.map(({ offset, size }) => `${offset} ${size}\n`).join(''));
-const [output] = await Promise.all([text(child.stdout), once(child, 'exit')]);
-const bytes = runs.reduce((sum, { size }) => sum + size, 0);
-const copied = /** @type {number[]} */ (parseJson(output)).map((ns) => ns / bytes);
-span.release();
+/** @param {number} round */
+async function bySteps(round) {
+  // Until all of it is there: what is timed waits for nothing.
+  await reader.peek(BYTES);
+  const { value: span, ns: take } = await timed(() => reader.take(BYTES));
+  const runs = span.runs().filter(({ offset }) => offset !== undefined);
+  const sync = await timed(() => memory.cpuAccess(() => {}));
+  const first = round % 2 === 0 ? gather(span) : undefined;
+  const memcpyNs = await copying.copy(runs);
+  const gatherNs = first ?? gather(span);
+  const release = await timed(() => {
+    span.release();
+    return immediate();
+  });
+  return { take, gather: gatherNs, sync: sync.ns, release: release.ns, memcpy: memcpyNs, runs };
+}
+
+async function atOnce() {
+  await reader.peek(BYTES);
+  const { ns } = await timed(() => reader.readInto(target));
+  return ns;
+}
+
+/** @type {Record<'take' | 'gather' | 'sync' | 'release' | 'memcpy' | 'readInto', number[]>} */
+const samples = { take: [], gather: [], sync: [], release: [], memcpy: [], readInto: [] };
+/** @type {number[]} */
+const runs = [];
+for (let round = 0; round < all; round++) {
+  const { runs: those, ...steps } = await bySteps(round);
+  const times = { ...steps, readInto: await atOnce() };
+  if (round < WARM_UPS) continue;
+  for (const [name, ns] of Object.entries(times)) {
+    samples[/** @type {keyof typeof times} */ (name)].push(ns / BYTES);
+  }
+  runs.push(those.length);
+}
 await socket.close();
 await binding.close();
 await memory.close();
 await source.close();
-process.stdout.write(`${JSON.stringify({ taken, copied, runs: runs.length })}\n`);
+await copying.close();
+process.stdout.write(`${JSON.stringify({ ...samples, runs })}\n`);

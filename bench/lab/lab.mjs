@@ -7,6 +7,7 @@ import { ensureNcdevmem } from '../../kernel/lab/ncdevmem.mjs';
 import { createReporter } from '../../kernel/lab/report.mjs';
 import { compile } from '../lib/compile.mjs';
 import { median, pairedRatio } from '../lib/statistics.mjs';
+import { compileMemcpy } from '../peer/memcpy.mjs';
 import { compileSource } from '../peer/source.mjs';
 import { runInGuest } from './guest.mjs';
 
@@ -15,7 +16,10 @@ import { runInGuest } from './guest.mjs';
 /** @typedef {Record<string, Sample[]>} Samples */
 /** @typedef {{ kernel: string, results: { mtu: number, connections: number, samples: Samples }[] }} Streams */
 /** @typedef {{ devmem: number[], netSocket: number[] }} ColdStarts milliseconds */
-/** @typedef {{ taken: number[], copied: number[], runs: number }} Gathering ns a byte */
+/**
+ * ns a byte, and how many runs there were
+ * @typedef {Record<'take' | 'gather' | 'sync' | 'release' | 'memcpy' | 'readInto' | 'runs', number[]>} Gathering
+ */
 /** @typedef {{ ncdevmem: number[], batches: number[] }} Interop MiB/s */
 
 const MiB = 2 ** 20;
@@ -68,9 +72,8 @@ export async function lab({ quick, note }) {
     await runInGuest('cold.mjs', [programs.source, quick ? '3' : '7'])
   );
   note('to contiguous memory');
-  const gather = compile('gather', ['bench/lab/gather.c']);
   const gathering = /** @type {Gathering} */ (
-    await runInGuest('gather.mjs', [programs.source, gather, quick ? '20' : '100'])
+    await runInGuest('gather.mjs', [programs.source, compileMemcpy(), quick ? '20' : '200'])
   );
   note("the kernel's own ncdevmem");
   const program = await ensureNcdevmem(createReporter());
@@ -88,8 +91,7 @@ export async function lab({ quick, note }) {
       vsNcdevmem: pairedRatio(ncdevmem.batches, ncdevmem.ncdevmem),
       ncdevmemMiBps: median(ncdevmem.ncdevmem),
       ...settingFigures(streams),
-      gatherNsPerByte: median(gathering.taken),
-      gatherVsMemcpy: pairedRatio(gathering.taken, gathering.copied),
+      ...gatherFigures(gathering),
       coldStartMs: median(cold.devmem),
       coldStartMsNetSocket: median(cold.netSocket),
     },
@@ -115,6 +117,22 @@ const fragsPerReturnCall = ({ frags, returnCalls }) => frags / returnCalls;
 /** @param {Sample} sample */
 const callsPerMiB = ({ bytes, receiveCalls, returnCalls, waitCalls }) =>
   ((receiveCalls + returnCalls + waitCalls) * MiB) / bytes;
+
+/** @param {Gathering} samples */
+function gatherFigures({ take, gather, sync, release, memcpy, readInto, runs }) {
+  const both = take.map((ns, index) => ns + (gather[index] ?? NaN));
+  return {
+    gatherVsMemcpy: pairedRatio(both, memcpy),
+    gatherAloneVsMemcpy: pairedRatio(gather, memcpy),
+    takeNsPerByte: median(take),
+    gatherNsPerByte: median(gather),
+    gatherSyncNsPerByte: median(sync),
+    gatherReleaseNsPerByte: median(release),
+    memcpyNsPerByte: median(memcpy),
+    readIntoNsPerByte: median(readInto),
+    gatherRuns: median(runs),
+  };
+}
 
 /**
  * The figures that have targets.

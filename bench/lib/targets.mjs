@@ -33,7 +33,7 @@ export const TARGETS = [
     key: 'lab.gatherVsMemcpy',
     holds: 'atMost',
     limit: 1.1,
-    what: "ns a byte of reader.readInto() of what has arrived, of memcpy's in C",
+    what: "ns a byte of taking and copying what has arrived, of memcpy's of the same runs in C",
   },
   {
     key: 'lab.vsNcdevmem',

@@ -1,12 +1,14 @@
 // @ts-check
 /** Batches without a socket: full columns, and somebody who takes them back. */
 import { Batch } from '../../dist/receive/batch.js';
+import { SocketReader } from '../../dist/reader/reader.js';
 import { Cursor } from '../../dist/receive/cursor.js';
 import { Lease } from '../../dist/receive/lease.js';
 import { CONNECTION_STAYS } from '../../dist/uncloneable.js';
 
 /** @typedef {import('../../dist/receive/lease.js').Lessor} Lessor */
 /** @typedef {import('../../dist/receive/ring.js').Columns} Columns */
+/** @typedef {import('../../dist/index.js').DmaBuf} DmaBuf */
 /**
  * What makes batches, which the published types leave out.
  * @typedef {{ make(
@@ -30,6 +32,12 @@ const PAGE = 4096;
 class CountingLessor {
   uncloneable = CONNECTION_STAYS;
   returned = 0;
+  #memory;
+
+  /** @param {DmaBuf | undefined} memory that the fragments lie in */
+  constructor(memory) {
+    this.#memory = memory;
+  }
 
   /**
    * @param {number} _first
@@ -43,9 +51,8 @@ class CountingLessor {
     this.returned++;
   }
 
-  /** @returns {undefined} */
   memoryOf() {
-    return undefined;
+    return this.#memory;
   }
 }
 
@@ -53,7 +60,7 @@ class CountingLessor {
  * Makes batches one after the other in the same full slot, as native code does.
  */
 export class BatchSource {
-  lessor = new CountingLessor();
+  lessor;
   #size;
   #base = 0;
   /** @type {Columns} */
@@ -62,14 +69,29 @@ export class BatchSource {
   /**
    * @param {number} size fragments of each batch
    * @param {number} [start] offset of the first fragment, in bytes
+   * @param {DmaBuf} [memory]
    */
-  constructor(size, start = 0) {
+  constructor(size, start = 0, memory) {
     this.#size = size;
+    this.lessor = new CountingLessor(memory);
     this.#columns = {
       offsets: Float64Array.from({ length: CAPACITY }, (_, index) => start + index * PAGE),
       sizes: new Uint32Array(CAPACITY).fill(PAGE),
       sources: new Uint32Array(CAPACITY).fill(1),
     };
+  }
+
+  /**
+   * Has the fragments lie elsewhere.
+   *
+   * @param {number} bytes of each
+   * @param {(index: number) => number} place offset of one, in bytes
+   */
+  scatter(bytes, place) {
+    this.#columns.sizes.fill(bytes);
+    for (let index = 0; index < CAPACITY; index++) {
+      this.#columns.offsets[index] = place(index);
+    }
   }
 
   next() {
@@ -84,6 +106,31 @@ export class BatchSource {
     );
   }
 }
+
+/**
+ * The cursor of a stream that always has some batches ready.
+ *
+ * @param {BatchSource} source
+ * @param {number} batches
+ */
+export function endlessCursor(source, batches) {
+  const cursor = new Cursor({
+    wanted() {
+      while (cursor.ready < batches) cursor.push(source.next());
+    },
+    handedOut() {},
+    finished() {},
+  });
+  cursor.push(source.next());
+  return cursor;
+}
+
+/** @typedef {{ cursor: Cursor, bindings: { heldLimit: number }[] }} Stream */
+/** As this package makes one, which the published types leave out. */
+export const InternalReader =
+  /** @type {{ make: (stream: Stream, unlock: () => void) => SocketReader }} */ (
+    /** @type {unknown} */ (SocketReader)
+  );
 
 /**
  * The cursor of a stream that has a batch ready each time it is asked, so many in all.

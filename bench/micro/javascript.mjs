@@ -6,9 +6,8 @@
 import { performance } from 'node:perf_hooks';
 
 import { BatchIterator, FragmentIterator } from '../../dist/net/iterators.js';
-import { SocketReader } from '../../dist/reader/reader.js';
 import { alternate } from '../lib/alternate.mjs';
-import { BatchSource, readyCursor } from './hand-made.mjs';
+import { BatchSource, InternalReader, readyCursor } from './hand-made.mjs';
 
 const BATCH = 64;
 // Bytes of each fragment.
@@ -17,13 +16,6 @@ const FRAGMENT = 4096;
 const BATCHES = 4000;
 const BATCHES_AWAITED = 1500;
 const WARM_UP = 3;
-
-/** @typedef {{ cursor: import('../../dist/receive/cursor.js').Cursor, bindings: { heldLimit: number }[] }} Stream */
-/** As this package makes one, which the published types leave out. */
-const InternalReader =
-  /** @type {{ make: (stream: Stream, unlock: () => void) => SocketReader }} */ (
-    /** @type {unknown} */ (SocketReader)
-  );
 
 const rounds = Number(process.argv[2]);
 const source = new BatchSource(BATCH);

@@ -7,6 +7,7 @@ import { promisify } from 'node:util';
 import { compile } from '../lib/compile.mjs';
 import { parseJson } from '../lib/json.mjs';
 import { median, pairedRatio } from '../lib/statistics.mjs';
+import { compileMemcpy } from '../peer/memcpy.mjs';
 
 /** @typedef {Record<string, number[]>} Samples */
 /** @typedef {{ small: number, large: number, perFragment: number }} HeapUse */
@@ -38,6 +39,10 @@ export async function micro({ quick, note }) {
   note('C++');
   const native = /** @type {NativeSamples} */ (await run(compileNative(), [rounds]));
   const paths = await measurePaths(quick, note);
+  note('to one place');
+  const gathering = /** @type {Samples} */ (
+    await node([script('gather.mjs'), compileMemcpy(), quick ? 100 : 1000])
+  );
   return {
     figures: {
       ...javascriptFigures(javascript),
@@ -47,12 +52,13 @@ export async function micro({ quick, note }) {
       returnTokensNs: median(native.returnInOrder ?? []),
       returnTokensShuffledNs: median(native.returnShuffled ?? []),
       ...pathFigures(paths),
+      ...gatherFigures(gathering),
       allocationsPerFragment: native.allocations / native.allocationFragments,
       heapBytesPerFragment: heap.near.perFragment,
       heapBytesPerBatch: heap.near.small,
       heapBytesPerFragmentFar: heap.far.perFragment,
     },
-    samples: { javascript, native, heap, paths },
+    samples: { javascript, native, heap, paths, gathering },
   };
 }
 
@@ -67,6 +73,17 @@ function javascriptFigures(samples) {
     }
   }
   return figures;
+}
+
+/** @param {Samples} samples */
+function gatherFigures({ take = [], gather = [], memcpy = [] }) {
+  const both = take.map((ns, index) => ns + (gather[index] ?? NaN));
+  return {
+    gatherVsMemcpy: pairedRatio(both, memcpy),
+    takeNsPerByte: median(take),
+    gatherNsPerByte: median(gather),
+    memcpyNsPerByte: median(memcpy),
+  };
 }
 
 /** @param {Record<string, Samples>} paths */

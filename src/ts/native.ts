@@ -339,7 +339,7 @@ export interface Native {
   dontneedError(): number;
   /**
    * Copies descriptors `first` to `first + count` of the source, one behind the other, to
-   * `at` in the target. False, and nothing copied, where any is not inside.
+   * `at` in the target. False where one is not inside: those before it are copied.
    */
   gatherHost(
     offsets: Float64Array,
@@ -350,7 +350,7 @@ export interface Native {
     target: Mapping | Uint8Array,
     at: number,
   ): boolean;
-  /** As gatherHost(), on another thread, once it was found to be inside. */
+  /** As gatherHost(), on another thread, once all were found to be inside. */
   gatherHostAsync(
     offsets: Float64Array,
     sizes: Uint32Array,

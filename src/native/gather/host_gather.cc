@@ -21,90 +21,119 @@ struct Run {
   uint64_t size;
 };
 
-struct Job {
-  std::shared_ptr<MappedRegion> source;
-  std::vector<Run> runs;
-  uint8_t* target;
-  std::shared_ptr<MappedRegion> target_region;  // null for a script's own memory
+// Where to: a mapping, or an array. Another thread can write to what no script can take
+// away meanwhile, which is a mapping alone.
+struct Destination {
+  std::span<uint8_t> bytes;
+  std::shared_ptr<MappedRegion> region;  // null for a script's own memory
 };
 
-void Copy(const Job& job) {
-  uint8_t* to = job.target;
-  for (const Run& run : job.runs) {
-    // They may overlap where both are the same memory.
-    std::memmove(to, job.source->data() + run.offset, run.size);
-    to += run.size;
+// What a call asks for.
+struct Order {
+  std::span<const double> offsets;
+  std::span<const uint32_t> sizes;
+  std::shared_ptr<MappedRegion> source;
+  Destination target;  // from where it begins on
+};
+
+// Calls back with each run, neighbours merged, up to the first that is not inside source
+// and target. Returns whether all were. Each number is read once: another thread may write
+// to the columns.
+template <typename Visit>
+bool EachRun(const Order& order, Visit visit) {
+  const uint64_t end = order.source->size();
+  uint64_t room = order.target.bytes.size();
+  Run run = {0, 0};
+  for (size_t i = 0; i < order.offsets.size(); i++) {
+    double offset = order.offsets[i];
+    uint64_t size = order.sizes[i];
+    if (!(offset >= 0 && offset <= static_cast<double>(end))) return false;
+    // Signed, which is one instruction.
+    uint64_t at = static_cast<uint64_t>(static_cast<int64_t>(offset));
+    if (static_cast<double>(at) != offset || size > end - at || size > room) return false;
+    room -= size;
+    if (run.offset + run.size == at) {
+      run.size += size;
+      continue;
+    }
+    if (run.size > 0) visit(run);
+    run = {at, size};
   }
+  if (run.size > 0) visit(run);
+  return true;
 }
 
-// The first of [offsets, sizes, first, count] with neighbours merged, each inside the
-// source. Each number is read once: another thread may write to the columns.
-bool TakeRuns(const Napi::CallbackInfo& info, Job& job, uint64_t* bytes) {
+// Returns where it ends.
+uint8_t* CopyRun(const Run& run, const MappedRegion& source, uint8_t* to) {
+  // They may overlap where both are the same memory.
+  std::memmove(to, source.data() + run.offset, run.size);
+  return to + run.size;
+}
+
+Destination TakeTarget(const Napi::Value& value) {
+  if (Mapping* mapping = Mapping::From(value)) {
+    const std::shared_ptr<MappedRegion>& region = mapping->region();
+    return {{region->data(), region->size()}, region};
+  }
+  return {Elements<uint8_t>(value, napi_uint8_array), nullptr};
+}
+
+// (offsets, sizes, first, count, source mapping, target, at); nothing where one is not
+// what it has to be.
+std::optional<Order> TakeOrder(const Napi::CallbackInfo& info) {
   auto offsets = Elements<const double>(info[0], napi_float64_array);
   auto sizes = Elements<const uint32_t>(info[1], napi_uint32_array);
   uint64_t first = ToUint(info[2]);
   uint64_t count = ToUint(info[3]);
-  if (first + count > offsets.size() || first + count > sizes.size()) return false;
-  const double end = static_cast<double>(job.source->size());
-  for (uint64_t i = first; i < first + count; i++) {
-    double offset = offsets[i];
-    uint32_t size = sizes[i];
-    if (!(offset >= 0 && offset + size <= end && offset == std::floor(offset))) return false;
-    uint64_t at = static_cast<uint64_t>(offset);
-    *bytes += size;
-    if (!job.runs.empty() && job.runs.back().offset + job.runs.back().size == at) {
-      job.runs.back().size += size;
-    } else {
-      job.runs.push_back({at, size});
-    }
-  }
-  return true;
-}
-
-// Where to: a mapping, or an array. Another thread can write to what no script can take
-// away meanwhile, which is a mapping alone.
-std::span<uint8_t> TakeTarget(const Napi::Value& value, Job& job) {
-  if (Mapping* mapping = Mapping::From(value)) {
-    job.target_region = mapping->region();
-    return {job.target_region->data(), job.target_region->size()};
-  }
-  return Elements<uint8_t>(value, napi_uint8_array);
-}
-
-// (offsets, sizes, first, count, source mapping, target, at); nothing where anything is
-// not inside what it has to be.
-std::optional<Job> TakeJob(const Napi::CallbackInfo& info) {
   Mapping* source = Mapping::From(info[4]);
-  if (source == nullptr) return std::nullopt;
-  Job job;
-  job.source = source->region();
-  uint64_t bytes = 0;
-  std::span<uint8_t> target = TakeTarget(info[5], job);
+  Destination target = TakeTarget(info[5]);
   double at = ToDouble(info[6]);
-  bool inside = TakeRuns(info, job, &bytes) && at >= 0 && at == std::floor(at) &&
-                at + static_cast<double>(bytes) <= static_cast<double>(target.size());
+  bool inside = first + count <= offsets.size() && first + count <= sizes.size() &&
+                source != nullptr && at >= 0 && at == std::floor(at) &&
+                at <= static_cast<double>(target.bytes.size());
   if (!inside) return std::nullopt;
-  job.target = target.data() + static_cast<uint64_t>(at);
-  return job;
+  target.bytes = target.bytes.subspan(static_cast<uint64_t>(at));
+  return Order{offsets.subspan(first, count), sizes.subspan(first, count), source->region(),
+               std::move(target)};
 }
 
 // gatherHost(offsets, sizes, first, count, source, target, at) -> whether all was inside,
-// and copied
+// and copied: what comes before the first that was not, is
 Napi::Value Gather(const Napi::CallbackInfo& info) {
-  std::optional<Job> job = TakeJob(info);
-  if (job) Copy(*job);
-  return Napi::Boolean::New(info.Env(), job.has_value());
+  std::optional<Order> order = TakeOrder(info);
+  if (!order) return Napi::Boolean::New(info.Env(), false);
+  uint8_t* to = order->target.bytes.data();
+  bool inside = EachRun(*order, [&](const Run& run) { to = CopyRun(run, *order->source, to); });
+  return Napi::Boolean::New(info.Env(), inside);
 }
 
-// gatherHostAsync(…) -> Promise<whether it was>; into a mapping, on another thread
+// What another thread copies, which has nothing of JavaScript's.
+struct Job {
+  std::shared_ptr<MappedRegion> source;
+  std::shared_ptr<MappedRegion> target;
+  uint8_t* to;
+  std::vector<Run> runs;
+};
+
+void Copy(const Job& job) {
+  uint8_t* to = job.to;
+  for (const Run& run : job.runs) to = CopyRun(run, *job.source, to);
+}
+
+// gatherHostAsync(…) -> Promise<true>, or false where not all was inside, and nothing is
+// copied; into a mapping, on another thread
 Napi::Value GatherAsync(const Napi::CallbackInfo& info) {
-  std::optional<Job> job = TakeJob(info);
-  if (!job || job->target_region == nullptr) return Napi::Boolean::New(info.Env(), false);
-  auto shared = std::make_shared<Job>(std::move(*job));
+  std::optional<Order> order = TakeOrder(info);
+  if (!order || order->target.region == nullptr) return Napi::Boolean::New(info.Env(), false);
+  auto job = std::make_shared<Job>(
+      Job{order->source, order->target.region, order->target.bytes.data(), {}});
+  job->runs.reserve(order->offsets.size());
+  bool inside = EachRun(*order, [&](const Run& run) { job->runs.push_back(run); });
+  if (!inside) return Napi::Boolean::New(info.Env(), false);
   return CallAsync(
       info.Env(), "devmem-tcp:gather",
-      [shared]() {
-        Copy(*shared);
+      [job]() {
+        Copy(*job);
         return true;
       },
       [](Napi::Env env, bool done) { return Napi::Boolean::New(env, done); });

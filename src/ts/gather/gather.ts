@@ -1,6 +1,6 @@
 /** Copying what a batch holds to one place, by the engine for where that lies. */
 import type { Batch } from '../receive/batch.js';
-import { type Columns, LINEAR_SOURCE } from '../receive/ring.js';
+import { LINEAR_SOURCE } from '../receive/ring.js';
 import type { Done, Target } from './engine.js';
 import type { Engines } from './engines.js';
 
@@ -20,11 +20,11 @@ interface Stretch {
  *   until then
  */
 export function gather(batch: Batch, target: Target, at: number, engines: Engines): Done {
-  const { columns, base, length } = batch;
+  const { base, length } = batch;
   const pending: Promise<void>[] = [];
   let to = at;
   for (let first = base; first < base + length;) {
-    const stretch = stretchFrom(columns, first, base + length);
+    const stretch = stretchFrom(batch, first);
     try {
       const done = copy(batch, stretch, target, to, engines);
       if (done !== undefined) pending.push(done);
@@ -39,14 +39,16 @@ export function gather(batch: Batch, target: Target, at: number, engines: Engine
   return pending.length === 0 ? undefined : allOf(pending);
 }
 
-function stretchFrom({ sizes, sources }: Columns, first: number, end: number): Stretch {
+function stretchFrom(batch: Batch, first: number): Stretch {
+  const { base, length } = batch;
+  const { sources } = batch.columns;
   const source = sources[first]!;
-  let bytes = sizes[first]!;
+  const end = base + length;
   let next = first + 1;
-  while (source !== LINEAR_SOURCE && next < end && sources[next] === source) {
-    bytes += sizes[next++]!;
-  }
-  return { first, count: next - first, bytes };
+  while (source !== LINEAR_SOURCE && next < end && sources[next] === source) next++;
+  const count = next - first;
+  const bytes = count === length ? batch.total : batch.bytesFrom(first - base, next - base);
+  return { first, count, bytes };
 }
 
 function copy(

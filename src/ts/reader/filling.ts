@@ -105,7 +105,7 @@ export class Filling {
 
   #copy(batch: Batch): void {
     const done = gather(batch, this.#place.target, this.#end, this.#engines);
-    this.#count(batch.bytesFrom(0));
+    this.#count(batch.total);
     if (done === undefined) batch.releaseSoon();
     else this.#watch(batch, done);
   }

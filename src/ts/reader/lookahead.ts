@@ -12,7 +12,7 @@ export function copyAhead(cursor: Cursor, skip: number, target: Uint8Array): num
   let before = skip;
   let at = 0;
   cursor.look((batch) => {
-    const bytes = before === 0 ? Infinity : batch.bytesFrom(0);
+    const bytes = before === 0 ? Infinity : batch.total;
     if (before < bytes) at += copyOut(batch, before, target, at);
     before = Math.max(before - bytes, 0);
     return at < target.length;

@@ -150,8 +150,7 @@ export class SocketReader implements Disposable {
     let left = bytes;
     const take = (): true | undefined => {
       for (let batch; left > 0 && (batch = this.#cursor.takeUpTo(left)) !== undefined;) {
-        const size = batch.bytesFrom(0);
-        left -= this.#requests.took(size, size);
+        left -= this.#requests.took(batch.total, batch.total);
         batch.releaseSoon();
       }
       return left === 0 ? true : undefined;

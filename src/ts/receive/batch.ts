@@ -10,6 +10,8 @@ import type { DeviceCallback, LinearCallback, Payload, Run } from './payload.js'
 import { type Columns, LINEAR_SOURCE } from './ring.js';
 import { runsOf } from './runs.js';
 
+const UNCOUNTED = -1;
+
 /**
  * Fragments that arrived together, in stream order: the fast way to read, with
  * no object made per fragment.
@@ -24,6 +26,8 @@ export class Batch implements Payload {
   readonly #base: number;
   readonly #columns: Columns;
   readonly #linear: Uint8Array | undefined;
+  // Of all its fragments, once counted.
+  #bytes = UNCOUNTED;
 
   private constructor(
     maker: symbol,
@@ -60,7 +64,7 @@ export class Batch implements Payload {
   /** Bytes of the stream in this batch. */
   get byteLength(): number {
     this.#check();
-    return this.bytesFrom(0);
+    return this.total;
   }
 
   /** Bytes of the batch that came linear: `forEach` hands them to its second callback. */
@@ -220,6 +224,12 @@ export class Batch implements Payload {
     return this.#linear !== undefined;
   }
 
+  /** @internal Bytes of all its fragments, counted once. Not checked for a release. */
+  get total(): number {
+    if (this.#bytes === UNCOUNTED) this.#bytes = this.bytesFrom(0);
+    return this.#bytes;
+  }
+
   /** @internal Bytes of the fragments from `start` up to `end`. */
   bytesFrom(start: number, end = this.length): number {
     const { sizes } = this.#columns;
@@ -242,10 +252,19 @@ export class Batch implements Payload {
   /**
    * @internal Cuts off the fragments from `index` on, of which none was handed out yet.
    *
+   * @param bytes - of those before
    * @returns them, as a batch of their own
    */
-  split(index: number): Batch {
-    return Batch.make(this.lease.split(index), this.#columns, this.#base + index, this.#linear);
+  split(index: number, bytes = this.bytesFrom(0, index)): Batch {
+    const rest = Batch.make(
+      this.lease.split(index),
+      this.#columns,
+      this.#base + index,
+      this.#linear,
+    );
+    if (this.#bytes !== UNCOUNTED) rest.#bytes = this.#bytes - bytes;
+    this.#bytes = bytes;
+    return rest;
   }
 
   #linearBytes(at: number): Uint8Array {

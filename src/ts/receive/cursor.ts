@@ -84,7 +84,8 @@ export class Cursor {
     if (this.#counted === 0) this.#countedBytes = 0;
     while (this.#counted < batches.length) {
       const start = this.#counted === 0 ? this.#index : 0;
-      this.#countedBytes += batches[this.#counted++]!.bytesFrom(start);
+      const batch = batches[this.#counted++]!;
+      this.#countedBytes += start === 0 ? batch.total : batch.bytesFrom(start);
     }
     return (this.#counted === 0 ? 0 : this.#countedBytes) + (this.#front?.left ?? 0);
   }
@@ -148,17 +149,17 @@ export class Cursor {
     if (front !== undefined) return front.left <= bytes ? this.#takeFront() : this.#share(bytes);
     const batch = this.#whole();
     if (batch === undefined) return undefined;
-    const { index, into } = batch.find(bytes);
-    if (index === batch.length) {
-      this.#uncount(bytes - into, 1);
+    if (batch.total <= bytes) {
+      this.#uncount(batch.total, 1);
       this.#advance(batch);
       return batch;
     }
+    const { index, into } = batch.find(bytes);
     if (index === 0) {
       this.#cut(batch);
       return this.#share(bytes);
     }
-    this.#batches[0] = batch.split(index);
+    this.#batches[0] = batch.split(index, bytes - into);
     this.#uncount(bytes - into, 0);
     this.#supply.handedOut(batch);
     return batch;
@@ -170,7 +171,7 @@ export class Cursor {
     const taken: Batch[] = [];
     for (let left = bytes; left > 0;) {
       const batch = this.takeUpTo(left)!;
-      left -= batch.bytesFrom(0);
+      left -= batch.total;
       taken.push(batch);
     }
     return taken;
