@@ -27,6 +27,7 @@
             "src/native/receive/cmsg_transport.cc",
             "src/native/receive/copy_arena.cc",
             "src/native/receive/copy_transport.cc",
+            "src/native/receive/dropping.cc",
             "src/native/receive/frag_ring.cc",
             "src/native/receive/landing.cc",
             "src/native/receive/layout.cc",
@@ -34,6 +35,7 @@
             "src/native/receive/polled_channel.cc",
             "src/native/receive/pool.cc",
             "src/native/receive/pool_handle.cc",
+            "src/native/receive/receive_buffer.cc",
             "src/native/receive/receiver.cc",
             "src/native/receive/records.cc",
             "src/native/receive/scratch.cc",
@@ -42,6 +44,7 @@
             "src/native/support/env_data.cc",
             "src/native/support/owned_fd.cc",
             "src/native/support/poller.cc",
+            "src/native/support/turn.cc",
             "src/native/support/wakeup.cc",
             "src/native/system/ethtool.cc",
             "src/native/system/fd_passing.cc",
@@ -50,7 +53,13 @@
             "src/native/system/netlink_monitor.cc",
             "src/native/system/netlink_socket.cc",
             "src/native/system/sockets.cc",
-            "src/native/system/unix_sockets.cc"
+            "src/native/system/unix_sockets.cc",
+            "src/native/zcrx/channel.cc",
+            "src/native/zcrx/ifq.cc",
+            "src/native/zcrx/queue.cc",
+            "src/native/zcrx/queue_handle.cc",
+            "src/native/zcrx/refill_ring.cc",
+            "src/native/zcrx/ring.cc"
           ]
         }, {
           "type": "none"

@@ -20,6 +20,7 @@
 #include "system/netlink_socket.h"
 #include "system/sockets.h"
 #include "system/unix_sockets.h"
+#include "zcrx/queue_handle.h"
 
 namespace devmem {
 
@@ -70,6 +71,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   DefineFdPassing(env, exports);
   DefineNetlinkMonitor(env, exports);
   DefineUnixSockets(env, exports);
+  DefineZcrx(env, exports);
   return exports;
 }
 

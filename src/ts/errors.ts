@@ -35,6 +35,8 @@ export const DEVMEM_ERRORS = {
     "CUDA is missing, or refused: `call`, `cudaError` and `hint` of the error say what and why. Install NVIDIA's driver with the open kernel modules, or use memory of another type.",
   ERR_DEVMEM_BAD_RECORD:
     "The kernel delivered a fragment outside the socket's memory, or a control message that makes no sense, and the connection was closed. Steer the connection to the queues of its own bindings, or give it the other binding too (a list, or addBinding()); if that is so, report it with the kernel version.",
+  ERR_DEVMEM_UNBOUND:
+    "The binding of a connection of the transport 'zcrx' was closed before the connection, whose data only the binding's ring could give. Close connections first.",
   ERR_DEVMEM_PLAN_BLOCKED:
     'An interface cannot be set up as it is; the message lists what is in the way. Mend that, or choose another interface or other queues.',
   ERR_DEVMEM_QUEUES_TAKEN:

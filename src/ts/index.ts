@@ -39,7 +39,7 @@ export {
 } from './net/server.js';
 export { type BatchesOptions, DevmemSocket, type SocketStats } from './net/socket.js';
 export type { SocketOptions } from './net/socket-options.js';
-export type { BindRxOptions, Mode } from './nic/bind-options.js';
+export type { BindRxOptions, DeviceTransport, Mode } from './nic/bind-options.js';
 export { bindRx } from './nic/bind-rx.js';
 export type { Allowance } from './nic/broker/policy.js';
 export type { BrokerOptions, InheritedSocket } from './nic/broker/options.js';

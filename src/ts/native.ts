@@ -202,6 +202,42 @@ export interface Layout {
 /** A binding's memory, as its sockets share it; src/native/receive/pool.h tells the rest. */
 export type Pool = object;
 
+/** What the kernel's io_uring can do of zero-copy receive (io_uring/query.h). */
+export interface ZcrxAbilities {
+  /** Areas that are dma-bufs. */
+  dmabufAreas: boolean;
+  /** Taking what was given back although the NIC needs none (ZCRX_CTRL_FLUSH_RQ). */
+  flushes: boolean;
+  /** Buffers of a given size. */
+  bufferSizes: boolean;
+  /** Telling when the memory runs dry. */
+  events: boolean;
+}
+
+/** An rx queue whose buffers io_uring provides; src/native/zcrx/queue.h tells the rest. */
+export interface ZcrxQueue {
+  /** Makes the ring. Returns 0 or a negative errno of io_uring_setup. */
+  open(): number;
+  /**
+   * Takes the queue. Returns 0 or a negative errno of io_uring_register.
+   *
+   * @param fd - the dma-buf's; not needed after the call
+   * @param size - bytes, of all of it
+   * @param bufferSize - bytes; 0: a page
+   * @param events - whether to tell when the memory runs dry
+   */
+  register(
+    interfaceIndex: number,
+    queue: number,
+    fd: number,
+    size: number,
+    bufferSize: number,
+    events: boolean,
+  ): number;
+  /** Gives the queue up; the kernel does that a little later. */
+  close(): void;
+}
+
 /**
  * One wake's worth of news from a socket. What follows `count` is left out where there
  * is none of it.
@@ -403,7 +439,7 @@ export interface Native {
   readonly NetlinkSocket: new () => NetlinkSocket;
   /**
    * `readout` and `counters` below lie in SharedArrayBuffers. With a mapping, the pool is
-   * one that the copy transport fills.
+   * one that the copy transport fills, with a queue, one that io_uring does.
    */
   readonly Pool: new (
     id: number,
@@ -411,8 +447,11 @@ export interface Native {
     pageSize: number,
     limit: number,
     readout: Float64Array,
-    mapping: Mapping | undefined,
+    filler: Mapping | ZcrxQueue | undefined,
   ) => Pool;
+  /** What the kernel can do, or a negative errno. */
+  queryZcrx(): ZcrxAbilities | number;
+  readonly ZcrxQueue: new (onMemoryDry: () => void) => ZcrxQueue;
   readonly Receiver: new (pool: Pool, counters: Float64Array, onBatch: OnBatch) => Receiver;
 }
 

@@ -8,7 +8,7 @@ const EBADMSG = -74;
 
 describe('a failed recvmsg', () => {
   it('with EFAULT may be a short control buffer and more, before Linux 6.12.58', () => {
-    const error = receiveError(EFAULT, '6.12.57+deb13-amd64');
+    const error = receiveError(EFAULT, 'recvmsg', '6.12.57+deb13-amd64');
     expect(error).toMatchObject({ code: 'EFAULT', errno: EFAULT, syscall: 'recvmsg' });
     for (const meant of ['ETOOSMALL', 'ENOMEM', 'ENODEV', 'Boot 6.12.58 or newer']) {
       expect(error.message).toContain(meant);
@@ -18,18 +18,18 @@ describe('a failed recvmsg', () => {
   it.for(['6.12.58', '6.12.117+deb12-cloud-amd64', '7.3.4', '6.1.192', '6.12.0-55.el10.x86_64'])(
     'with EFAULT is that on Linux %s',
     (kernel) => {
-      expect(receiveError(EFAULT, kernel)).not.toHaveProperty('hint');
+      expect(receiveError(EFAULT, 'recvmsg', kernel)).not.toHaveProperty('hint');
     },
   );
 
   it('with any other error is that, on any kernel', () => {
-    const error = receiveError(ECONNRESET, '6.12.1');
+    const error = receiveError(ECONNRESET, 'recvmsg', '6.12.1');
     expect(error).toMatchObject({ code: 'ECONNRESET', syscall: 'recvmsg' });
     expect(error).not.toHaveProperty('hint');
   });
 
   it('that delivered a wrong record is one of ours', () => {
-    expect(receiveError(EBADMSG)).toMatchObject({ code: 'ERR_DEVMEM_BAD_RECORD' });
-    expect(receiveError(EBADMSG).message).toContain('addBinding()');
+    expect(receiveError(EBADMSG, 'recvmsg')).toMatchObject({ code: 'ERR_DEVMEM_BAD_RECORD' });
+    expect(receiveError(EBADMSG, 'recvmsg').message).toContain('addBinding()');
   });
 });

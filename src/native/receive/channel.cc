@@ -8,6 +8,7 @@
 namespace devmem {
 
 std::unique_ptr<Channel> MakeChannel(Napi::Env env, const Pool& pool, Counters& counters) {
+  if (pool.channels() != nullptr) return pool.channels()->MakeChannel(env, counters);
   EnvData& data = *EnvData::Of(env);
   std::unique_ptr<Transport> transport;
   if (pool.arena() != nullptr) {

@@ -77,8 +77,15 @@ class Channel {
   virtual int SetLowWaterMark(uint32_t bytes, uint64_t ahead) = 0;
 };
 
-// The channel for sockets that receive into such a pool: the one place that knows all
-// transports.
+// What waits for many sockets at once, as a pool has it.
+class ChannelSource {
+ public:
+  virtual ~ChannelSource() = default;
+  virtual std::unique_ptr<Channel> MakeChannel(Napi::Env env, Counters& counters) = 0;
+};
+
+// The channel for sockets that receive into such a pool: the pool's own source makes it;
+// without one, the socket is polled.
 std::unique_ptr<Channel> MakeChannel(Napi::Env env, const Pool& pool, Counters& counters);
 
 }  // namespace devmem

@@ -10,7 +10,7 @@ namespace devmem {
 // second list has to agree with it.
 #define DEVMEM_COUNTERS(COUNTER)                                                            \
   COUNTER(wakes, "wakes")                    /* the event loop found the socket readable */ \
-  COUNTER(receive_calls, "receiveCalls")     /* recvmsg or recv calls */                    \
+  COUNTER(receive_calls, "receiveCalls")     /* recvmsg or recv calls, or requests */       \
   COUNTER(batches, "batches")                /* handed to JavaScript */                     \
   COUNTER(frags, "fragments")                /* in them */                                  \
   COUNTER(device_bytes, "deviceBytes")       /* that the NIC wrote to the dma-buf */        \

@@ -6,7 +6,9 @@
 #include <cerrno>
 #include <utility>
 
+#include "receive/dropping.h"
 #include "receive/frag_ring.h"
+#include "receive/receive_buffer.h"
 
 namespace devmem {
 
@@ -55,13 +57,8 @@ int PolledChannel::Discard() {
   return poller_.Start();
 }
 
-// The kernel doubles what it is told (net/core/sock.c __sock_set_rcvbuf), so half is asked
-// for; beyond net.core.rmem_max only with CAP_NET_ADMIN.
 int PolledChannel::SetReceiveBuffer(int bytes) {
-  int half = bytes / 2;
-  int status = setsockopt(socket_.get(), SOL_SOCKET, SO_RCVBUFFORCE, &half, sizeof half);
-  if (status < 0) status = setsockopt(socket_.get(), SOL_SOCKET, SO_RCVBUF, &half, sizeof half);
-  return status < 0 ? -errno : 0;
+  return SetReceiveBufferOf(socket_.get(), bytes);
 }
 
 void PolledChannel::Close(bool held) {
@@ -86,7 +83,9 @@ void PolledChannel::OnReady(bool failed) {
 
 bool PolledChannel::ReadAndDeliver() {
   Arrival arrival;
-  FillResult result = discarding_ ? Drop() : landing_.active() ? ReadInto(arrival) : Read(arrival);
+  FillResult result = discarding_         ? DropReceived(socket_.get(), counters_)
+                      : landing_.active() ? ReadInto(arrival)
+                                          : Read(arrival);
   // What the error is, reading has told; if none, there is such an entry.
   if (std::exchange(failed_, false)) DropErrorQueue(socket_.get());
   Deliver(result, arrival);
@@ -117,25 +116,6 @@ FillResult PolledChannel::ReadInto(Arrival& arrival) {
     landing_.Advance(result.bytes);
   }
   arrival.landed = space.empty() || landing_.full();
-  return result;
-}
-
-// MSG_TRUNC has TCP drop bytes where it would copy them, unreadable ones without a token
-// (net/ipv4/tcp.c tcp_recvmsg_locked).
-FillResult PolledChannel::Drop() {
-  FillResult result;
-  while (result.bytes < kDiscardBudget) {
-    counters_.receive_calls++;
-    ssize_t dropped = recv(socket_.get(), nullptr, kDiscardBudget, MSG_TRUNC | MSG_DONTWAIT);
-    if (dropped < 0 && errno == EINTR) continue;
-    if (dropped <= 0) {
-      result.end = dropped == 0;
-      result.drained = dropped < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
-      if (!result.end && !result.drained) result.error = -errno;
-      break;
-    }
-    result.bytes += static_cast<uint64_t>(dropped);
-  }
   return result;
 }
 

@@ -49,8 +49,6 @@ class PolledChannel : public Channel, private Poller::Listener {
   }
 
  private:
-  // What one wake may drop before other sockets have their turn, in bytes.
-  static constexpr uint64_t kDiscardBudget = 16 << 20;
   // How often a socket is read in one wake while each read takes all that it may. What
   // waits for longest is the coldest: better one socket's queue to its end than a part of
   // each.
@@ -61,7 +59,6 @@ class PolledChannel : public Channel, private Poller::Listener {
   bool ReadAndDeliver();
   FillResult Read(Arrival& arrival);
   FillResult ReadInto(Arrival& arrival);
-  FillResult Drop();
   void Deliver(const FillResult& result, Arrival& arrival);
 
   std::unique_ptr<Transport> transport_;

@@ -39,6 +39,8 @@ struct Account {
 // Whose turn a read is: somebody waits for it, or it is ahead of all who do.
 enum class Demand { kWaiting, kAhead };
 
+class ChannelSource;
+
 class Pool {
  public:
   struct Terms {
@@ -70,6 +72,10 @@ class Pool {
   // The memory that the copy transport fills, or null where the NIC fills it.
   CopyArena* arena() const { return arena_.get(); }
   void SetArena(std::unique_ptr<CopyArena> arena) { arena_ = std::move(arena); }
+
+  // What waits for the sockets, or null where each waits for itself.
+  ChannelSource* channels() const { return channels_.get(); }
+  void SetChannels(std::shared_ptr<ChannelSource> channels) { channels_ = std::move(channels); }
 
   void Join(Account& account);
   void Leave(Account& account);
@@ -122,6 +128,7 @@ class Pool {
   Seating seating_;
   uint64_t reserved_;  // ReservedBy(seating_)
   std::unique_ptr<CopyArena> arena_;
+  std::shared_ptr<ChannelSource> channels_;
 };
 
 }  // namespace devmem

@@ -56,7 +56,7 @@ function checkTransport(name: string, binding: Binding): void {
   if (binding.severalPerSocket) return;
   throw invalidArgValue(
     name,
-    "a binding of the devmem path (mode: 'devmem'), as all of several have to be: the copy transport receives into one memory alone",
+    "a binding of the transport 'cmsg', as all of several have to be: with 'zcrx' and 'copy' a socket receives into one memory alone",
     binding,
   );
 }

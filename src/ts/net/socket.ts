@@ -92,7 +92,7 @@ export class DevmemSocket extends EventEmitter implements AsyncIterable<Fragment
     return new DevmemSocket(MAKER, socket, stream, options);
   }
 
-  /** How fragments arrive: `'cmsg'` (devmem) or `'copy'`. */
+  /** How fragments arrive: `'cmsg'` or `'zcrx'` (device memory), or `'copy'`. */
   get transport(): TransportName {
     return this.binding.transport;
   }

@@ -13,6 +13,8 @@ export interface Refusal {
   queues: readonly number[];
   /** Asked for, in bytes. */
   rxPageSize: number | undefined;
+  /** What was refused; default: `'netdev bind-rx'`. */
+  syscall?: string;
   /** Negative. */
   errno: number;
   kernelMessage: string | undefined;
@@ -52,7 +54,7 @@ export async function explainBindError(netdev: NetdevNetlink, refusal: Refusal):
     explainHeaderSplit(surroundings) ??
     explainPageSize(surroundings) ??
     explainErrno(surroundings);
-  return systemError(explanation?.errno ?? refusal.errno, 'netdev bind-rx', {
+  return systemError(explanation?.errno ?? refusal.errno, refusal.syscall ?? 'netdev bind-rx', {
     subject: explanation?.subject ?? `${surroundings.name}, queues ${refusal.queues.join(', ')}`,
     hint: explanation?.hint,
     kernelMessage: refusal.kernelMessage,
@@ -80,9 +82,15 @@ function explainMissingQueue(surroundings: Surroundings): Explanation | undefine
 }
 
 function explainBoundQueue({ refusal, name, rxQueues }: Surroundings): Explanation | undefined {
-  const bound = rxQueues.filter(
-    (queue) => queue.dmabufId !== undefined && refusal.queues.includes(queue.id),
-  );
+  const taken = rxQueues.filter((queue) => refusal.queues.includes(queue.id));
+  const rings = taken.filter((queue) => queue.otherUser === 'io_uring');
+  if (rings.length > 0) {
+    return {
+      subject: `rx queue ${rings.map(({ id }) => id).join(', ')} of ${name} is io_uring's (zero-copy receive)`,
+      hint: 'Choose other queues, or end the process that has the ring',
+    };
+  }
+  const bound = taken.filter((queue) => queue.dmabufId !== undefined);
   if (bound.length === 0) return undefined;
   const list = bound.map((queue) => `${queue.id} (binding ${queue.dmabufId})`).join(', ');
   return {

@@ -6,6 +6,7 @@ import {
   checkOneOf,
   DevmemError,
   invalidArgType,
+  invalidArgValue,
   outOfRange,
 } from '../errors.js';
 import { DmaBuf } from '../memory/dma-buf.js';
@@ -20,6 +21,17 @@ import { checkInterface, checkQueues } from './interface-arguments.js';
  */
 export type Mode = 'auto' | 'devmem' | 'copy';
 
+/**
+ * How payload comes into device memory:
+ *
+ * - `cmsg`: by recvmsg and control messages (net/core/devmem.c), on every kernel that has
+ *   the devmem path.
+ * - `zcrx`: by io_uring's zero-copy receive (io_uring/zcrx.c), Linux 6.19 and newer. Takes
+ *   one queue, and CAP_NET_ADMIN in the first user namespace.
+ * - `auto`: `cmsg`.
+ */
+export type DeviceTransport = 'auto' | 'cmsg' | 'zcrx';
+
 export interface BindRxOptions {
   /**
    * The network interface to receive on, e.g. `'eth1'`, by its own name or an
@@ -32,13 +44,15 @@ export interface BindRxOptions {
   memory: DmaBuf;
   /** Default `'auto'`. */
   mode?: Mode;
+  /** Default `'auto'`. Makes no difference for what is copied. */
+  transport?: DeviceTransport;
   /**
    * Path of a broker's socket (`devmem-tcp broker`): it binds in place of this process,
    * which then needs no CAP_NET_ADMIN. The binding lasts as long as both do.
    */
   broker?: string;
   /**
-   * Bytes of the pages that the NIC fills: a power of two, 4096 or more, and no more
+   * Bytes of the pages that the NIC fills (io_uring: `rx_buf_len`): a power of two, 4096 or more, and no more
    * than the alignment of the memory's pieces allows. Larger ones cost the NIC less,
    * and a short fragment more. Needs Linux 7 (net/core/netdev-genl.c
    * NETDEV_A_DMABUF_RX_PAGE_SIZE) and a driver that supports it. Default: 4096.
@@ -70,6 +84,7 @@ export interface CheckedOptions {
   queues: readonly number[];
   memory: DmaBuf;
   mode: Mode;
+  transport: 'cmsg' | 'zcrx';
   broker: string | undefined;
   rxPageSize: number | undefined;
   heldLimit: number | undefined;
@@ -96,19 +111,47 @@ export function checkOptions(options: BindRxOptions): CheckedOptions {
     checkInterface(options.interface);
   }
   if (options.signal !== undefined) checkAbortSignal('options.signal', options.signal);
+  const transport = checkOneOf('options.transport', options.transport ?? 'auto', [
+    'auto',
+    'cmsg',
+    'zcrx',
+  ]);
   const queues = options.queues ?? [];
   if (needed || options.queues !== undefined) checkQueues(options.queues);
+  if (transport === 'zcrx') checkZcrx(options);
   return {
     interface: options.interface,
     queues: [...queues],
     memory,
     mode,
+    transport: transport === 'zcrx' ? 'zcrx' : 'cmsg',
     broker: options.broker,
     rxPageSize,
     heldLimit,
     stallWarningMs,
     signal: options.signal,
   };
+}
+
+// The kernel gives a dma-buf to one queue alone, and only whole: two queues over the same
+// memory would be two allocators over it.
+function checkZcrx({ mode, queues, broker }: BindRxOptions): void {
+  if (mode === 'copy') {
+    throw invalidArgValue('options.transport', "'auto' or left out in mode 'copy'", 'zcrx');
+  }
+  if (broker !== undefined) {
+    throw invalidArgValue(
+      'options.broker',
+      "left out with transport 'zcrx': a ring that another process registers cannot be used here",
+      broker,
+    );
+  }
+  if (queues === undefined || queues.length <= 1) return;
+  throw invalidArgValue(
+    'options.queues',
+    "one queue with transport 'zcrx', whose queues each take a memory of their own, whole: call bindRx() for each, or use transport 'cmsg'",
+    queues,
+  );
 }
 
 function checkMemory(memory: unknown): DmaBuf {

@@ -5,14 +5,16 @@ import { Binding, type KernelSide } from '../receive/binding.js';
 import { MemoryPool } from '../receive/pool.js';
 import { cmsg } from '../receive/transports/cmsg.js';
 import { copy } from '../receive/transports/copy.js';
+import { zcrx } from '../receive/transports/zcrx.js';
 import { type BindRxOptions, type CheckedOptions, checkOptions, PAGE } from './bind-options.js';
 import { bindByBroker } from './broker/client.js';
 import { findNic } from './devices.js';
 import { allowsCopying, tellFallback } from './fallback.js';
-import { bindQueues, type KernelBinding } from './kernel-binding.js';
+import { type BindingRequest, bindQueues, type KernelBinding } from './kernel-binding.js';
 import { watchLink } from './link-monitor.js';
 import { checkCopyMemory, checkDevmemMemory } from './memory-checks.js';
 import { NetdevNetlink } from './netlink/netdev.js';
+import { bindZcrx } from './zcrx/binding.js';
 
 /**
  * Binds memory to receive queues: from then on the NIC puts TCP payload of those
@@ -22,13 +24,17 @@ import { NetdevNetlink } from './netlink/netdev.js';
  * (`tcp-data-split`, `hds-thresh 0`), a driver with queue management and a kernel with
  * CONFIG_NET_DEVMEM (net/core/devmem.c).
  *
+ * With `transport: 'zcrx'` io_uring provides the queue's memory in place of that path, and
+ * the kernel needs CONFIG_IO_URING_ZCRX (io_uring/zcrx.c) instead: docs/zcrx.md.
+ *
  * @throws TypeError, RangeError for unusable arguments, whatever the mode
  * @throws DevmemError ERR_DEVMEM_MEMORY_IN_USE, whatever the mode, while another
  *   binding, or anything received through one, uses the memory
  * @throws SystemError ENODEV (no such interface) and ERANGE (no such queue), unless the
  *   mode is 'copy'; in mode 'devmem' EPERM, EEXIST (queue bound, XDP attached), EBUSY
  *   (AF_XDP), EOPNOTSUPP (no NIC, its driver, rxPageSize), ENODATA or EINVAL (header
- *   split off), ENOENT (kernel); ENOENT, ECONNREFUSED or EACCES of connect(2) to the broker
+ *   split off), ENOENT (kernel); with transport 'zcrx' EPERM and ENOSYS (io_uring disabled or
+ *   filtered), ENOMEM (locked memory), EOPNOTSUPP (kernel); ENOENT, ECONNREFUSED or EACCES of connect(2) to the broker
  * @throws DevmemError ERR_DEVMEM_WRONG_MEMORY; in mode 'devmem'
  *   ERR_DEVMEM_MEMORY_TOO_SMALL, ERR_DEVMEM_BROKER_REFUSED, ERR_DEVMEM_BROKER_LOST, ERR_DEVMEM_BAD_MESSAGE
  * @throws the signal's reason
@@ -74,7 +80,7 @@ function bindCopy(pool: MemoryPool, checked: CheckedOptions, fallback: Error | u
 }
 
 async function bindDevmem(pool: MemoryPool, checked: CheckedOptions): Promise<Binding> {
-  const { memory, queues, interface: asked, broker, rxPageSize, signal } = checked;
+  const { memory, queues, interface: asked, rxPageSize, signal } = checked;
   if (asked === undefined || queues.length === 0) {
     throw new DevmemError(
       'ERR_DEVMEM_UNSUPPORTED',
@@ -90,10 +96,7 @@ async function bindDevmem(pool: MemoryPool, checked: CheckedOptions): Promise<Bi
   });
   let kernel: KernelBinding | undefined;
   try {
-    kernel =
-      broker === undefined
-        ? await bindQueues(request, memory.fd)
-        : await bindByBroker(broker, request, memory.fd, signal);
+    kernel = await bindKernel(checked, request);
     // From here on fragments come. Whoever gives the binding to sockets at once must not
     // be late, so that nothing is waited for any more.
     throwIfAborted(signal);
@@ -104,6 +107,13 @@ async function bindDevmem(pool: MemoryPool, checked: CheckedOptions): Promise<Bi
     await kernel?.unbind();
     throw error;
   }
+}
+
+function bindKernel(checked: CheckedOptions, request: BindingRequest): Promise<KernelBinding> {
+  const { transport, memory, broker, signal } = checked;
+  if (transport === 'zcrx') return bindZcrx(request, memory.fd);
+  if (broker !== undefined) return bindByBroker(broker, request, memory.fd, signal);
+  return bindQueues(request, memory.fd);
 }
 
 /** The object for what the kernel has bound. */
@@ -117,16 +127,17 @@ function bindingOf(
   const { memory, queues, rxPageSize, heldLimit, stallWarningMs } = checked;
   const page = rxPageSize ?? PAGE;
   const binding = Binding.make({
-    transport: cmsg,
+    transport: kernel.queue === undefined ? cmsg : zcrx,
     pool,
     id: kernel.id,
+    queue: kernel.queue,
     interface: name,
     queues,
     rxPageSize: page,
     heldLimit: heldLimit ?? Math.floor(memory.size / 2 / page) * page,
     stallWarningMs,
     ringBytes: kernel.ringBytes,
-    kernel: kernelSide(kernel, unwatch),
+    kernel: kernelSide(kernel, queues, unwatch),
   });
   kernel.onLost((reason) => {
     binding.lose(reason);
@@ -134,16 +145,32 @@ function bindingOf(
   return binding;
 }
 
-function kernelSide(kernel: KernelBinding, unwatch: () => void): KernelSide {
+function kernelSide(
+  kernel: KernelBinding,
+  queues: readonly number[],
+  unwatch: () => void,
+): KernelSide {
+  const { interfaceIndex, id } = kernel;
+  const byRing = kernel.queue !== undefined;
   return {
-    interfaceIndex: kernel.interfaceIndex,
+    interfaceIndex,
     async rxQueues() {
       using netdev = await NetdevNetlink.open();
-      return await netdev.rxQueues(kernel.interfaceIndex);
+      const all = await netdev.rxQueues(interfaceIndex);
+      return all.filter((queue) =>
+        byRing
+          ? queue.otherUser === 'io_uring' && queues.includes(queue.id)
+          : queue.dmabufId === id,
+      );
     },
     async pagePools() {
       using netdev = await NetdevNetlink.open();
-      return await netdev.pagePools();
+      const all = await netdev.pagePools();
+      return all.filter((pool) =>
+        byRing
+          ? pool.otherUser === 'io_uring' && pool.interfaceIndex === interfaceIndex
+          : pool.dmabufId === id,
+      );
     },
     unbind() {
       unwatch();

@@ -1,5 +1,6 @@
 /** Asking the kernel for a binding: with the privilege that it takes, here or in a broker. */
 import { DevmemError, systemError } from '../errors.js';
+import type { ZcrxQueue } from '../native.js';
 import { PAGE } from './bind-options.js';
 import { explainBindError } from './bind-errors.js';
 import { findNic } from './devices.js';
@@ -19,6 +20,8 @@ export interface BindingRequest {
 /** A binding that the kernel made. */
 export interface KernelBinding {
   id: number;
+  /** The rx queue, where io_uring provides its memory. */
+  queue?: ZcrxQueue;
   interfaceIndex: number;
   /** Memory that the receive rings keep filled, in bytes. */
   ringBytes: number;
@@ -58,7 +61,7 @@ export async function bindQueues(asked: BindingRequest, fd: number): Promise<Ker
 }
 
 /** Bytes that the queues' rings keep filled. Memory below that could never receive. */
-async function checkRings(request: BindingRequest): Promise<number> {
+export async function checkRings(request: BindingRequest): Promise<number> {
   const { interface: name, queues, size } = request;
   const entries = (await getRings(name).catch(() => undefined))?.rx ?? 0;
   const ringBytes = entries * queues.length * (request.rxPageSize ?? PAGE);

@@ -6,6 +6,7 @@ import { inspect } from 'node:util';
 import { checkMaker, MAKER } from '../construction.js';
 import type { DmaBuf } from '../memory/dma-buf.js';
 import { portrait } from '../portrait.js';
+import type { ZcrxQueue } from '../native.js';
 import type { MemoryPool } from './pool.js';
 import type { Transport, TransportName } from './transports/transport.js';
 
@@ -27,6 +28,8 @@ export interface PagePool {
   inflight: number;
   /** The binding whose memory it hands out, if any. */
   dmabufId: number | undefined;
+  /** Whose memory it hands out else, as far as the kernel tells (since Linux 6.15). */
+  otherUser: 'io_uring' | undefined;
   /** Whether its queue is gone and it waits for the last page to come back. */
   detached: boolean;
 }
@@ -64,6 +67,7 @@ export interface BindingLostMessage {
 /** @internal The kernel's side of a binding. */
 export interface KernelSide {
   interfaceIndex: number;
+  /** Those of this binding. */
   rxQueues(): Promise<RxQueue[]>;
   pagePools(): Promise<PagePool[]>;
   /** Undoes the binding. */
@@ -88,6 +92,8 @@ export interface BindingParts {
   rxPageSize?: number | undefined;
   /** Why an 'auto' binding does not use devmem. */
   fallback?: Error | undefined;
+  /** The rx queue, where io_uring provides its memory. */
+  queue?: ZcrxQueue | undefined;
   /** Undefined where no kernel has bound anything. */
   kernel?: KernelSide | undefined;
 }
@@ -100,7 +106,9 @@ export type Bindings = Binding | readonly Binding[];
  * into). Made by `bindRx`, given to `createServer` and `connect`.
  *
  * Closing it unbinds the queues. Fragments held by then stay valid; sockets go
- * on and receive linear data.
+ * on and receive linear data, but for those of the transport `zcrx`, which fail with
+ * ERR_DEVMEM_UNBOUND once they have handed out what had come: what the kernel still has for
+ * them, only the ring could have given.
  *
  * Events: `'interface'` with an InterfaceMessage when the interface goes up, down or
  * away; `'lost'` with the reason when the queues were unbound although nobody closed
@@ -116,8 +124,8 @@ export class Binding
   readonly copies: boolean;
   readonly memory: DmaBuf;
   /**
-   * The id of this binding, as in its fragments' `dmabufId`: the kernel's, or on the copy
-   * transport one that no binding of the kernel's has.
+   * The id of this binding, as in its fragments' `dmabufId`: the kernel's, or, where that
+   * has none (transports `copy` and `zcrx`), one that no binding of the kernel's has.
    */
   readonly id: number;
   readonly interface: string | undefined;
@@ -135,6 +143,8 @@ export class Binding
   readonly pool: MemoryPool;
   /** @internal */
   readonly severalPerSocket: boolean;
+  /** @internal What reads its sockets, in errors. */
+  readonly readsBy: string;
   /** @internal */
   readonly divides: boolean;
   /** @internal */
@@ -151,12 +161,13 @@ export class Binding
     checkMaker(maker, 'Binding', 'bindRx()');
     super();
     const { transport, pool, id, heldLimit: limit, rxPageSize: pageSize = PAGE } = parts;
-    pool.open({ transport, id, pageSize, limit });
+    pool.open({ transport, id, pageSize, limit, queue: parts.queue });
     this.pool = pool;
     this.transport = transport.name;
     this.copies = transport.copies;
     this.severalPerSocket = transport.severalBindings;
     this.divides = transport.divides;
+    this.readsBy = transport.readsBy;
     this.memory = pool.memory;
     this.id = id;
     this.interface = parts.interface;
@@ -195,17 +206,16 @@ export class Binding
    * the copy transport, and while the interface is down.
    */
   async rxQueues(): Promise<RxQueue[]> {
-    const queues = (await this.#kernel?.rxQueues()) ?? [];
-    return queues.filter((queue) => queue.dmabufId === this.id);
+    return this.closed ? [] : ((await this.#kernel?.rxQueues()) ?? []);
   }
 
   /**
    * The page pools that hand out this memory. After close() those that still wait for
-   * fragments to come back, `detached`; none on the copy transport.
+   * fragments to come back, `detached`; none on the copy transport. Of the transport `zcrx`,
+   * all of the interface's that are io_uring's: the kernel does not tell them apart.
    */
   async pagePools(): Promise<PagePool[]> {
-    const pools = (await this.#kernel?.pagePools()) ?? [];
-    return pools.filter((pool) => pool.dmabufId === this.id);
+    return (await this.#kernel?.pagePools()) ?? [];
   }
 
   /** @internal The interface's state changed. */

@@ -2,7 +2,7 @@
 import { DevmemError } from '../errors.js';
 import type { DmaBuf } from '../memory/dma-buf.js';
 import { reserve, settle } from '../memory/ownership.js';
-import { type Layout, native, type Pool } from '../native.js';
+import { type Layout, native, type Pool, type ZcrxQueue } from '../native.js';
 import { sharedDoubles } from './stats.js';
 import type { Transport } from './transports/transport.js';
 
@@ -24,6 +24,8 @@ export interface PoolTerms {
   pageSize: number;
   /** Bytes that may be held before reading stops. */
   limit: number;
+  /** The rx queue, where io_uring provides its memory. */
+  queue: ZcrxQueue | undefined;
 }
 
 // A page that came free is not worth a wake by itself; waiting for more than this would
@@ -66,13 +68,13 @@ export class MemoryPool {
    *
    * @throws DevmemError ERR_DEVMEM_CLOSED where the memory was closed meanwhile
    */
-  open({ transport, id, pageSize, limit }: PoolTerms): void {
+  open({ transport, id, pageSize, limit, queue }: PoolTerms): void {
     if (this.memory.closed) {
       throw new DevmemError('ERR_DEVMEM_CLOSED', 'options.memory was closed while it was bound');
     }
     const { Pool: NativePool } = native();
-    const mapping = transport.mapping(this.memory);
-    this.#native = new NativePool(id, this.memory.size, pageSize, limit, this.#readout, mapping);
+    const filler = queue ?? transport.mapping(this.memory);
+    this.#native = new NativePool(id, this.memory.size, pageSize, limit, this.#readout, filler);
     this.#limit = limit;
   }
 

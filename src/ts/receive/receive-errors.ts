@@ -7,23 +7,30 @@ import { parseVersion, stableNumber } from '../kernel-version.js';
 const EFAULT = -14;
 // Error 74: a record that cannot be true (src/native/receive/records.h).
 const EBADMSG = -74;
+// Error 125: the ring of the binding is gone (src/native/zcrx/queue.h).
+const ECANCELED = -125;
 
 /**
- * The error for a failed recvmsg.
+ * The error for a failed receive.
  *
  * @param errno - negative error number
+ * @param by - what received: `recvmsg`, or as a transport calls it
  * @param kernel - release of the kernel that failed
  */
-export function receiveError(errno: number, kernel = release()): Error {
+export function receiveError(errno: number, by: string, kernel = release()): Error {
+  if (errno === ECANCELED) return new DevmemError('ERR_DEVMEM_UNBOUND', UNBOUND);
   if (errno === EBADMSG) {
-    return new DevmemError('ERR_DEVMEM_BAD_RECORD', BAD_RECORD);
+    return new DevmemError('ERR_DEVMEM_BAD_RECORD', `${by} ${BAD_RECORD}`);
   }
   const hint = errno === EFAULT && hidesErrors(kernel) ? ANY_REFUSAL : undefined;
-  return systemError(errno, 'recvmsg', { hint });
+  return systemError(errno, by, { hint });
 }
 
+const UNBOUND =
+  "The binding was closed, and with it the ring that alone could give this connection's data: with the transport 'zcrx' close the connections first";
+
 const BAD_RECORD =
-  "recvmsg delivered a fragment that is not in this socket's memory, or a record that makes no sense, and the connection was closed. The former happens when the connection's packets reach a queue of a binding that the socket does not know: steer them to its own, or give it the other one too, as one of `binding: [first, other]` or with addBinding()";
+  "delivered a fragment that is not in this socket's memory, or a record that makes no sense, and the connection was closed. The former happens when the connection's packets reach a queue of a binding that the socket does not know: steer them to its own, or give it the other one too, as one of `binding: [first, other]` or with addBinding()";
 
 // net/ipv4/tcp.c, tcp_recvmsg_locked(): what tcp_recvmsg_dmabuf() says is replaced there.
 const ANY_REFUSAL =

@@ -4,7 +4,7 @@ import { isSupported, native } from '../native.js';
 export interface ReceiveStats {
   /** Times the event loop found the socket readable. */
   wakes: number;
-  /** recvmsg or recv calls. */
+  /** recvmsg or recv calls, or requests of io_uring. */
   receiveCalls: number;
   batches: number;
   fragments: number;
@@ -20,7 +20,7 @@ export interface ReceiveStats {
   tokensReturned: number;
   /** Fragments given back that the kernel did not know: 0 unless something is wrong. */
   tokensMissed: number;
-  /** SO_DEVMEM_DONTNEED calls. */
+  /** SO_DEVMEM_DONTNEED calls; of io_uring the calls to take what found no place in its ring. */
   returnCalls: number;
   /** Of those, the ones that failed. */
   returnErrors: number;

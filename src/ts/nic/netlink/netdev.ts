@@ -33,6 +33,7 @@ const NETDEV_A_PAGE_POOL_IFINDEX = 2;
 const NETDEV_A_PAGE_POOL_INFLIGHT = 4;
 const NETDEV_A_PAGE_POOL_DETACH_TIME = 6;
 const NETDEV_A_PAGE_POOL_DMABUF = 7;
+const NETDEV_A_PAGE_POOL_IO_URING = 8;
 
 const NO_FAMILY_HINT =
   'Binding needs Linux 6.12 or newer (CONFIG_NET_DEVMEM), or a kernel with the patches in kernel/patches';
@@ -122,6 +123,7 @@ export class NetdevNetlink implements Disposable {
       interfaceIndex: each.number(NETDEV_A_PAGE_POOL_IFINDEX),
       inflight: each.number(NETDEV_A_PAGE_POOL_INFLIGHT) ?? 0,
       dmabufId: each.number(NETDEV_A_PAGE_POOL_DMABUF),
+      otherUser: each.has(NETDEV_A_PAGE_POOL_IO_URING) ? 'io_uring' : undefined,
       detached: each.has(NETDEV_A_PAGE_POOL_DETACH_TIME),
     }));
   }

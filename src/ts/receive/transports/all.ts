@@ -1,6 +1,7 @@
 import { cmsg } from './cmsg.js';
 import { copy } from './copy.js';
 import type { Transport, TransportName } from './transport.js';
+import { zcrx } from './zcrx.js';
 
 /** What each transport can do. */
-export const TRANSPORTS: Readonly<Record<TransportName, Transport>> = { cmsg, copy };
+export const TRANSPORTS: Readonly<Record<TransportName, Transport>> = { cmsg, zcrx, copy };

@@ -6,6 +6,8 @@ export const cmsg: Transport = {
   name: 'cmsg',
   copies: false,
   severalBindings: true,
+  outlivesBinding: true,
+  readsBy: 'recvmsg',
   queuesInMemory: true,
   divides: false,
   makeId() {

@@ -2,8 +2,11 @@
 import type { DmaBuf } from '../../memory/dma-buf.js';
 import type { Mapping } from '../../native.js';
 
-/** How fragments arrive: by the kernel's devmem path, or copied to host memory. */
-export type TransportName = 'cmsg' | 'copy';
+/**
+ * How fragments arrive: by the kernel's devmem path (`cmsg`), by io_uring's zero-copy
+ * receive (`zcrx`), or copied to host memory.
+ */
+export type TransportName = 'cmsg' | 'zcrx' | 'copy';
 
 export interface Transport {
   readonly name: TransportName;
@@ -11,6 +14,10 @@ export interface Transport {
   readonly copies: boolean;
   /** Whether a socket can receive into several bindings' memory. */
   readonly severalBindings: boolean;
+  /** Whether a socket goes on, with linear data, when its binding is closed. */
+  readonly outlivesBinding: boolean;
+  /** What reads a socket, in errors. */
+  readonly readsBy: string;
   /** Whether data that waits in sockets lies in the binding's memory. */
   readonly queuesInMemory: boolean;
   /** Whether parts of a fragment can be given back by themselves. */
