@@ -340,6 +340,16 @@ describe('bad usage', () => {
     [['send', '--connect', 'h', '--file', '-', '--connections', '2'], 'one connection only'],
     [['recv', '--mode', 'fast'], 'auto, devmem, copy'],
     [['recv', '--mode', 'devmem'], 'needs --interface and --queues'],
+    [['recv', '--transport', 'uring'], 'auto, cmsg, zcrx'],
+    [['recv', '--transport', 'zcrx'], 'needs --interface and --queues'],
+    [
+      ['recv', '--transport', 'zcrx', '--interface', 'lo', '--queues', '1,2'],
+      '--transport zcrx takes one queue',
+    ],
+    [
+      ['recv', '--transport', 'zcrx', '--interface', 'lo', '--queues', '1', '--broker', '/b'],
+      '--transport zcrx and --broker exclude each other',
+    ],
     [['recv', '--interface', 'lo'], 'belong together'],
     [['recv', '--interface', 'lo', '--queues', '3-1'], "not '3-1'"],
     [['recv', '--memory', 'disk'], 'udmabuf'],

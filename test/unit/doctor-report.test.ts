@@ -122,6 +122,38 @@ const FAULTS: [what: string, id: string, changes: Partial<Machine>][] = [
   ],
 ];
 
+describe('io_uring', () => {
+  const found = async (changes: Partial<Machine>): Promise<Finding | undefined> => {
+    const report = await examine(machine(changes), {});
+    expect(report.ready).toBe(true);
+    return report.findings.find(({ id }) => id === 'kernel.zcrx');
+  };
+
+  it('is told of where it can receive', async () => {
+    expect(await found({})).toMatchObject({
+      status: 'ok',
+      title: "io_uring can receive into dma-bufs, too (transport 'zcrx')",
+    });
+    expect((await found({}))?.why).toBeUndefined();
+  });
+
+  it('is limited to 4 GiB by kernels that count in 32 bits', async () => {
+    const finding = await found({ release: '7.3.2-amd64' });
+    expect(finding?.why).toContain('4 GiB at most');
+  });
+
+  it('is not needed where it cannot, and the reason told', async () => {
+    const refusal = { message: 'io_uring is disabled', hint: undefined };
+    const finding = await found({ zcrx: () => refusal });
+    expect(finding).toMatchObject({ status: 'ok', why: 'io_uring is disabled.' });
+    expect(finding?.title).toContain("'cmsg' does without");
+  });
+
+  it('is not spoken of where nothing is known', async () => {
+    expect(await found({ zcrx: () => undefined })).toBeUndefined();
+  });
+});
+
 describe('a machine is not ready where', () => {
   it.for(FAULTS)('%s', async ([, id, changes]) => {
     const report = await examine(machine(changes), {});

@@ -90,6 +90,7 @@ void ZcrxQueueHandle::Close(const Napi::CallbackInfo&) {
 }
 
 void ZcrxQueueHandle::OnMemoryDry() {
+  Napi::HandleScope scope(Env());
   CallFromLoop(Env(), *context_, Value(), on_memory_dry_.Value(), {});
 }
 

@@ -12,6 +12,7 @@ import { getRings, type Rings } from '../nic/netlink/ethtool.js';
 import { type Feature, getFeature } from '../nic/netlink/features.js';
 import { NetdevNetlink, type RxQueue } from '../nic/netlink/netdev.js';
 import { type Link, listLinks } from '../nic/netlink/link.js';
+import { zcrxAbilities } from '../nic/zcrx/abilities.js';
 import { Files } from './files.js';
 
 /** Nothing here throws; undefined is an answer that could not be had. */
@@ -25,6 +26,8 @@ export interface Machine {
   canBindRx(): Promise<boolean | undefined>;
   /** The negative errno with which it refuses a malformed SO_DEVMEM_DONTNEED. */
   dontneedError(): number | undefined;
+  /** Why io_uring cannot receive into dma-bufs; null where it can. */
+  zcrx(): { message: string; hint: string | undefined } | null | undefined;
   /** What allocating each type of memory said. */
   memory(): Promise<MemoryProbe[] | undefined>;
   links(): Promise<Link[] | undefined>;
@@ -45,6 +48,7 @@ export function thisMachine(): Machine {
     unsupported: unsupported(),
     canBindRx,
     dontneedError: () => (isSupported() ? native().dontneedError() : undefined),
+    zcrx,
     memory: () => attempt(probeMemory),
     links: () => attempt(listLinks),
     rxQueues: (index) =>
@@ -57,6 +61,16 @@ export function thisMachine(): Machine {
     driver: (name) => attempt(() => driverName(name)),
     listens,
   };
+}
+
+function zcrx(): ReturnType<Machine['zcrx']> {
+  if (!isSupported()) return undefined;
+  try {
+    zcrxAbilities();
+    return null;
+  } catch (error) {
+    return isSystemError(error) ? { message: error.message, hint: error.hint } : undefined;
+  }
 }
 
 async function canBindRx(): Promise<boolean | undefined> {

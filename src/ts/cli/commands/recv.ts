@@ -30,6 +30,8 @@ export const command: Command = {
   --queues LIST          receive queues to bind, e.g. 2,3 or 8-11
   --mode MODE            auto (default): devmem where it can be had, else copy;
                          devmem; copy
+  --transport NAME       how it comes into device memory: auto (default), cmsg
+                         (the same), or zcrx (io_uring, Linux 6.19; one queue)
   --no-prepare           do not set the interface up: it was done before
   --prepare              set it up (the default where --interface is given):
                          header split, other traffic off the queues, rules that
@@ -78,6 +80,7 @@ async function receive(asked: Receive, meter: Meter, stopper: Stopper): Promise<
   await using binding = await bindRx({
     memory,
     mode: fallback === undefined ? asked.mode : 'copy',
+    transport: fallback === undefined ? asked.transport : 'auto',
     ...(asked.interface !== undefined && { interface: asked.interface }),
     ...(asked.queues !== undefined && { queues: asked.queues }),
     ...(asked.broker !== undefined && { broker: asked.broker }),

@@ -1,5 +1,11 @@
 /** The options of `recv`. */
-import type { AllocateOptions, HugePageSize, MemoryType, Mode } from '../../index.js';
+import type {
+  AllocateOptions,
+  DeviceTransport,
+  HugePageSize,
+  MemoryType,
+  Mode,
+} from '../../index.js';
 import { type parseOptions, UsageError } from '../command.js';
 import {
   DEFAULT_PORT,
@@ -25,6 +31,7 @@ export const RECEIVE_OPTIONS = {
   interface: { type: 'string' },
   queues: { type: 'string' },
   mode: { type: 'string' },
+  transport: { type: 'string' },
   prepare: { type: 'boolean', default: false },
   'no-prepare': { type: 'boolean', default: false },
   broker: { type: 'string' },
@@ -39,6 +46,7 @@ export const RECEIVE_OPTIONS = {
 type Values = ReturnType<typeof parseOptions<typeof RECEIVE_OPTIONS>>['values'];
 
 const MODES = ['auto', 'devmem', 'copy'] as const satisfies Mode[];
+const TRANSPORTS = ['auto', 'cmsg', 'zcrx'] as const satisfies DeviceTransport[];
 const MEMORY_TYPES = [
   'auto',
   'udmabuf',
@@ -60,6 +68,7 @@ export interface Receive extends Run {
   interface: string | undefined;
   queues: number[] | undefined;
   mode: Mode;
+  transport: DeviceTransport;
   /** Whether to set the interface up first. */
   prepare: boolean;
   /** The socket of a broker that is to bind. */
@@ -91,6 +100,7 @@ export function readReceiveOptions(values: Values): Receive {
     queues: given(values.queues, (text) => parseQueues('--queues', text)),
     // Nothing to bind: what 'auto' would come to.
     mode: values.interface === undefined ? 'copy' : mode,
+    transport: readTransport(values, mode),
     prepare: readPrepare(values, mode, where),
     broker: readBroker(values, mode),
     memory: parseMemory(values.memory ?? 'auto', given(values.size, parseMemorySize)),
@@ -154,6 +164,21 @@ function readPrepare(values: Values, mode: Mode, { listen }: Pick<Run, 'listen'>
     );
   }
   return true;
+}
+
+function readTransport(values: Values, mode: Mode): DeviceTransport {
+  const transport = oneOf('--transport', values.transport ?? 'auto', TRANSPORTS);
+  if (transport !== 'zcrx') return transport;
+  if (mode === 'copy' || values.interface === undefined) {
+    throw new UsageError('--transport zcrx needs --interface and --queues, and no --mode copy');
+  }
+  if (values.broker !== undefined) {
+    throw new UsageError('--transport zcrx and --broker exclude each other');
+  }
+  if (given(values.queues, (text) => parseQueues('--queues', text))?.length !== 1) {
+    throw new UsageError('--transport zcrx takes one queue');
+  }
+  return transport;
 }
 
 function readBroker(values: Values, mode: Mode): string | undefined {

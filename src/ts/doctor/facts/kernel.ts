@@ -11,6 +11,8 @@ export interface KernelFacts {
   unsupported: Unsupported | undefined;
   canBindRx: boolean | undefined;
   dontneedError: number | undefined;
+  /** Why io_uring cannot receive into dma-bufs; null where it can. */
+  zcrx: ReturnType<Machine['zcrx']>;
   config: KernelConfig | undefined;
   /** Whether urgent data in device memory is harmless; undefined: it does not tell. */
   urgentFixed: boolean | undefined;
@@ -37,6 +39,7 @@ export async function kernelFacts(machine: Machine): Promise<KernelFacts> {
     unsupported,
     canBindRx: await machine.canBindRx(),
     dontneedError: machine.dontneedError(),
+    zcrx: machine.zcrx(),
     config: readConfig(files, release),
     urgentFixed: hasSymbol(symbols, URGENT_FIX),
     packetSocketsFixed: hasSymbol(symbols, PACKET_FIX),
