@@ -30,7 +30,7 @@ const fuzz = path.join(root, 'test', 'fuzz');
 
 /**
  * @typedef {object} Target
- * @property {string[]} sources under test
+ * @property {string[]} sources under test, from src/native/receive on
  * @property {string[]} [beside] sources that those need, which have targets of their own
  * @property {string[]} calls system calls that the harness stands in for
  * @property {number} longest bytes of the longest input that still reaches something new
@@ -55,6 +55,7 @@ const TARGETS = {
     calls: ['recv'],
     longest: 400,
   },
+  refill_ring: { sources: ['../zcrx/refill_ring'], calls: [], longest: 120, plain: 2000 },
 };
 
 const FLAGS = [
@@ -78,7 +79,7 @@ const underTest = (source) => path.join(native, 'receive', `${source}.cc`);
  */
 function compileTarget(name, target, clang, folder) {
   const objects = [...target.sources, ...(target.beside ?? [])].map((source) => {
-    const object = path.join(folder, `${source}.o`);
+    const object = path.join(folder, `${path.basename(source)}.o`);
     const instrument = [`-fsanitize=fuzzer-no-link,${SANITIZERS}`, ...PROFILE];
     compile(clang, [...FLAGS, ...instrument, '-c', underTest(source), '-o', object]);
     return object;
