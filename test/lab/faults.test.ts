@@ -5,7 +5,6 @@ import { fileURLToPath } from 'node:url';
 
 import {
   type Binding,
-  bindRx,
   createServer,
   type DeviceFragment,
   DmaBuf,
@@ -23,6 +22,7 @@ import {
 } from './support/guest.js';
 import { poolsLeftAfterClose } from './support/page-pools.js';
 import { patternReader, type Received, receiveStreams, startSender } from './support/transfer.js';
+import { bindingIsRing, bindRx, READS_BY } from './support/transport.js';
 
 const MiB = 2 ** 20;
 const VICTIM = fileURLToPath(new URL('support/victim.mjs', import.meta.url));
@@ -77,12 +77,16 @@ function expectWhole(received: Received, bytes: number): void {
 describe('a stream', () => {
   const bytes = 48 * MiB;
 
-  it('goes on as linear data when the binding is closed under it', async () => {
-    const received = await receiveWith(bytes, 8 * MiB, () => binding.close());
-    expectWhole(received, bytes);
-    expect(received.stats.deviceBytes).toBeGreaterThanOrEqual(8 * MiB);
-    expect(received.stats.linearBytes).toBeGreaterThan(0);
-  });
+  // By io_uring it ends: test/lab/zcrx.
+  it.skipIf(bindingIsRing)(
+    'goes on as linear data when the binding is closed under it',
+    async () => {
+      const received = await receiveWith(bytes, 8 * MiB, () => binding.close());
+      expectWhole(received, bytes);
+      expect(received.stats.deviceBytes).toBeGreaterThanOrEqual(8 * MiB);
+      expect(received.stats.linearBytes).toBeGreaterThan(0);
+    },
+  );
 
   it('outlives the interface going down and up, still into the dma-buf', async () => {
     const received = await receiveWith(bytes, 8 * MiB, () => {
@@ -197,7 +201,7 @@ describe('a receiver', () => {
     const resetter = spawn('peer', [process.execPath, RESETTER, ADDRESS.IPv4, String(port)]);
     await Promise.all([failed, once(resetter, 'exit')]);
     expect(failures).toHaveLength(1);
-    expect(failures[0]).toMatchObject({ code: 'ECONNRESET', syscall: 'recvmsg' });
+    expect(failures[0]).toMatchObject({ code: 'ECONNRESET', syscall: READS_BY });
     expect(held.length).toBeGreaterThan(0);
     for (const { offset, size } of held) {
       expect(memory.read(offset, size).every((byte) => byte === 7)).toBe(true);

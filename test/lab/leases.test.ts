@@ -2,7 +2,7 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { EventEmitter, once } from 'node:events';
 
-import { type Batch, type Binding, bindRx, createServer, DmaBuf } from 'devmem-tcp';
+import { type Batch, type Binding, createServer, DmaBuf } from 'devmem-tcp';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 
 import { Pattern } from '../../dist/cli/transfer/pattern.js';
@@ -10,6 +10,7 @@ import { ownDescriptors } from '../support/inherited.js';
 import { ADDRESS, INTERFACE, statistic, steerToQueues } from './support/guest.js';
 import { poolsLeftAfterClose } from './support/page-pools.js';
 import { startSender } from './support/transfer.js';
+import { bindRx } from './support/transport.js';
 
 const MiB = 2 ** 20;
 

@@ -3,12 +3,13 @@ import { fork } from 'node:child_process';
 import { on, once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 
-import { bindRx, createServer, DmaBuf } from 'devmem-tcp';
+import { createServer, DmaBuf } from 'devmem-tcp';
 import { expect, it } from 'vitest';
 
 import { expectNothingInherited, ownDescriptors } from '../support/inherited.js';
 import { ADDRESS, INTERFACE, steerPort, steerToQueues } from './support/guest.js';
 import { startSender } from './support/transfer.js';
+import { bindRx } from './support/transport.js';
 
 const MiB = 2 ** 20;
 const CLUSTER = fileURLToPath(new URL('support/cluster.mjs', import.meta.url));

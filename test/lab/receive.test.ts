@@ -1,5 +1,5 @@
 /** Whole streams on the kernel's devmem path, every byte looked at in the dma-buf. */
-import { type Binding, bindRx, DmaBuf } from 'devmem-tcp';
+import { type Binding, DmaBuf } from 'devmem-tcp';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 
 import {
@@ -14,6 +14,7 @@ import {
 } from './support/guest.js';
 import { poolsLeftAfterClose } from './support/page-pools.js';
 import { type Received, receiveStreams } from './support/transfer.js';
+import { bindRx, oneQueue } from './support/transport.js';
 
 const MiB = 2 ** 20;
 
@@ -21,12 +22,14 @@ let memory: DmaBuf;
 
 beforeAll(async () => {
   memory = await DmaBuf.allocate({ type: 'udmabuf', size: 64 * MiB });
+  return oneQueue ? steerToQueues(1, 1) : undefined;
 });
 
 afterAll(() => memory.close());
 
 function bindAllQueues(): Promise<Binding> {
-  return bindRx({ interface: INTERFACE, queues: rxQueues(), memory, mode: 'devmem' });
+  const queues = oneQueue ? [1] : rxQueues();
+  return bindRx({ interface: INTERFACE, queues, memory, mode: 'devmem' });
 }
 
 /** What holds for every stream: complete, right, in device memory, and given back. */
@@ -75,7 +78,7 @@ describe.each<Family>(['IPv4', 'IPv6'])('over %s', (family) => {
   });
 });
 
-it('serves 8 connections at once on two bound queues', async () => {
+it.skipIf(oneQueue)('serves 8 connections at once on two bound queues', async () => {
   const restoreSteering = steerToQueues(2, 2);
   try {
     await using binding = await bindRx({

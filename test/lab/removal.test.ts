@@ -6,7 +6,7 @@ import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 
-import { type Batch, type Binding, bindRx, createServer, DmaBuf } from 'devmem-tcp';
+import { type Batch, type Binding, createServer, DmaBuf } from 'devmem-tcp';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 
 import { Pattern } from '../../dist/cli/transfer/pattern.js';
@@ -14,6 +14,7 @@ import { becomes } from './support/bound.js';
 import { ADDRESS, INTERFACE, run, steerToQueues } from './support/guest.js';
 import { poolsLeft, poolsLeftAfterClose } from './support/page-pools.js';
 import { receiveStreams, startSender } from './support/transfer.js';
+import { bindRx } from './support/transport.js';
 
 const MiB = 2 ** 20;
 const VICTIM = fileURLToPath(new URL('support/victim.mjs', import.meta.url));

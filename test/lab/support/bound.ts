@@ -1,8 +1,9 @@
 /** What most files of tests begin with: a binding; and what it tells. */
-import { type Binding, bindRx, DmaBuf, type InterfaceMessage } from 'devmem-tcp';
+import { type Binding, DmaBuf, type InterfaceMessage } from 'devmem-tcp';
 import { afterAll, beforeAll, beforeEach } from 'vitest';
 
 import { INTERFACE, steerToQueues } from './guest.js';
+import { bindRx } from './transport.js';
 
 const BYTES = 16 * 2 ** 20;
 

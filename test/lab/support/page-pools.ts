@@ -9,10 +9,17 @@ import { run } from './guest.js';
 
 const PATIENCE_MS = 10_000;
 
+// Of io_uring the kernel does not say whose a pool is.
+function isOf(pool: PagePool, bindingId: number | undefined): boolean {
+  const bound = pool.dmabufId !== undefined || pool.otherUser !== undefined;
+  return bindingId === undefined || pool.otherUser !== undefined
+    ? bound
+    : pool.dmabufId === bindingId;
+}
+
 async function poolsOf(bindingId?: number): Promise<PagePool[]> {
   using netdev = await NetdevNetlink.open();
-  const pools = (await netdev.pagePools()).filter((pool) => pool.dmabufId !== undefined);
-  return pools.filter((pool) => bindingId === undefined || pool.dmabufId === bindingId);
+  return (await netdev.pagePools()).filter((pool) => isOf(pool, bindingId));
 }
 
 /**
