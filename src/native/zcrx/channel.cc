@@ -116,6 +116,7 @@ void ZcrxChannel::DropPieces() {
 // The kernel is not believed: an offset outside the memory must not reach JavaScript.
 void ZcrxChannel::OnData(uint64_t offset, uint32_t size) {
   if (offset >= pool_->size() || size > pool_->size() - offset) return Fail(-EBADMSG);
+  woken_ = true;
   came_ += size;
   barren_ = 0;
   if (discarding_) return queue_->GiveBack(UnitOf(offset));
@@ -126,6 +127,7 @@ void ZcrxChannel::OnData(uint64_t offset, uint32_t size) {
 }
 
 void ZcrxChannel::OnReceiveEnded(int result) {
+  woken_ = true;
   request_ = Request::kNone;
   switch (-result) {
     case 0:
@@ -148,6 +150,7 @@ void ZcrxChannel::OnReceiveEnded(int result) {
 }
 
 void ZcrxChannel::OnPolled(int result) {
+  woken_ = true;
   request_ = Request::kNone;
   polled_ = result > 0;
   if (result < 0 && result != -ECANCELED) Fail(result);
@@ -165,7 +168,7 @@ void ZcrxChannel::Fail(int error) {
 void ZcrxChannel::Advance() {
   if (closed_) return;
   Napi::HandleScope scope(env_);
-  counters_.wakes++;
+  if (std::exchange(woken_, false)) counters_.wakes++;
   // The request has read all there was, and waits.
   low_water_mark_.AfterRead(socket_.get(), std::exchange(unmarked_, 0), true);
   while (Step()) continue;

@@ -106,6 +106,7 @@ class ZcrxChannel : public Channel {
   bool readable_ = false;  // what comes next is not in the area: it is read as usual
   bool polled_ = false;    // there is something to be read
   bool discarding_ = false;
+  bool woken_ = false;  // by a completion, since it last had its turn
   bool wanted_ = false;
   bool referenced_ = true;
   bool holding_ = false;  // the loop
