@@ -155,6 +155,11 @@ const PROGRAMS: Program[] = [
     words: 'workerData: memory.fd',
   },
   {
+    document: 'docs/zcrx.md',
+    words: "transport: 'zcrx'",
+    after: 'await binding.close(); await memory.close();',
+  },
+  {
     document: 'docs/nic.md',
     words: 'await using prepared = await prepareInterface({',
     mayLack: 'ERR_DEVMEM_PLAN_BLOCKED',
