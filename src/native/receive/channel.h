@@ -68,7 +68,7 @@ class Channel {
 
   // Giving back: see Transport.
   virtual uint32_t Unpin(SlotColumns& slot, uint32_t index, uint32_t count) = 0;
-  virtual bool UnpinPart(SlotColumns& slot, uint32_t index, uint32_t at, uint32_t size) = 0;
+  virtual bool UnpinPart(SlotColumns&, uint32_t, uint32_t, uint32_t) { return false; }
   virtual int Return() = 0;
 
   // 0 or -errno of SO_RCVBUF, in bytes as the kernel accounts them.
