@@ -21,8 +21,8 @@ export default defineConfig({
   test: {
     pool: 'forks',
     projects: [
-      project('unit', { maxWorkers }),
-      // Some compile a library before.
+      project('unit', { maxWorkers, testTimeout: 30_000 }),
+      // Where a machine is busy, milliseconds become seconds; some compile a library before.
       project('host', { maxWorkers, testTimeout: 60_000, hookTimeout: 60_000 }),
       // One interface pair for all: one file at a time. Emulation takes its time.
       project('lab', { testTimeout: 300_000, hookTimeout: 120_000, fileParallelism: false }),
