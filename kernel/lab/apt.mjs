@@ -112,13 +112,14 @@ function hostMirrors() {
  * @param {readonly string[]} suites e.g. `['bookworm-security', 'trixie-backports']`
  * @param {Mirrors} mirrors
  * @param {string} keyring
+ * @param {'deb' | 'deb-src'} [type] packages, or their sources
  * @returns {string} a deb822 sources file
  */
-export function renderSources(suites, mirrors, keyring) {
+export function renderSources(suites, mirrors, keyring, type = 'deb') {
   return suites
     .map((suite) =>
       [
-        'Types: deb',
+        `Types: ${type}`,
         `URIs: ${suite.endsWith('-security') ? mirrors.security : mirrors.main}`,
         `Suites: ${suite}`,
         'Components: main',
@@ -154,14 +155,19 @@ export class PrivateApt {
   #options;
   #folder;
   #suites;
+  #type;
 
   /**
-   * @param {{ folder: string, suites: readonly string[], architecture: string }} options
-   *   folder: where its state lives; suites: what it sees; architecture: Debian's name
+   * @param {object} options
+   * @param {string} options.folder where its state lives
+   * @param {readonly string[]} options.suites what it sees
+   * @param {string} options.architecture Debian's name
+   * @param {'deb' | 'deb-src'} [options.type] packages, or their sources
    */
-  constructor({ folder, suites, architecture }) {
+  constructor({ folder, suites, architecture, type = 'deb' }) {
     this.#folder = folder;
     this.#suites = suites;
+    this.#type = type;
     const settings = {
       'Dir::Etc::SourceList': join(folder, 'debian.sources'),
       'Dir::Etc::SourceParts': '-',
@@ -193,7 +199,7 @@ export class PrivateApt {
 
     let problem = '';
     const tries = [hostMirrors(), DEFAULT_MIRRORS].map((mirrors) =>
-      renderSources(this.#suites, mirrors, keyring),
+      renderSources(this.#suites, mirrors, keyring, this.#type),
     );
     for (const sources of new Set(tries)) {
       writeFileSync(join(this.#folder, 'debian.sources'), sources);
@@ -243,5 +249,20 @@ export class PrivateApt {
       await runTool('dpkg-deb', ['-x', join(downloads, file), into]);
     }
     await runTool('rm', ['-r', downloads]);
+  }
+
+  /**
+   * Downloads and verifies the source of a package.
+   *
+   * @param {string} name
+   * @param {string} into a folder that exists
+   * @returns {Promise<string>} its upstream part, an archive
+   */
+  async source(name, into) {
+    const options = [...this.#options, '-q', '--download-only'];
+    await runTool('apt-get', [...options, 'source', name], { cwd: into });
+    const archive = readdirSync(into).find((file) => /\.orig\.tar\.\w+$/.test(file));
+    if (archive === undefined) throw new LabError(`the source of ${name} has no upstream part`);
+    return join(into, archive);
   }
 }

@@ -81,6 +81,15 @@ const NEEDS = {
     { what: 'PyYAML', there: pythonPackage('yaml'), packages: ['python3-yaml'] },
     { what: 'jsonschema', there: pythonPackage('jsonschema'), packages: ['python3-jsonschema'] },
   ],
+  crossBuild: [
+    { what: 'clang', there: tool('clang++'), packages: ['clang'] },
+    { what: 'lld', there: tool('ld.lld'), packages: ['lld'] },
+    { what: 'readelf', there: tool('readelf'), packages: ['binutils'] },
+  ],
+  libcxxBuild: [
+    { what: 'CMake', there: tool('cmake'), packages: ['cmake'] },
+    { what: 'Ninja', there: tool('ninja'), packages: ['ninja-build'] },
+  ],
   sparse: [{ what: 'sparse', there: tool('sparse'), packages: ['sparse'] }],
   checkpatch: [{ what: 'perl', there: tool('perl'), packages: ['perl'] }],
 };

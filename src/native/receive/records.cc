@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cerrno>
 #include <cstddef>
 #include <cstring>
@@ -29,10 +28,10 @@ T Load(const uint8_t* at) {
 // Whether a device record's header is there, compared as two words.
 bool HasDeviceHeader(const uint8_t* at) {
   constexpr uint64_t kLength = CMSG_LEN(sizeof(uapi::DmabufCmsg));
-  constexpr auto kLevelAndType =
-      std::bit_cast<uint64_t>(std::array{SOL_SOCKET, uapi::kSoDevmemDmabuf});
+  constexpr std::array kLevelAndType{SOL_SOCKET, uapi::kSoDevmemDmabuf};
   static_assert(CMSG_LEN(0) == 2 * sizeof(uint64_t));
-  return Load<uint64_t>(at) == kLength && Load<uint64_t>(at + sizeof kLength) == kLevelAndType;
+  return Load<uint64_t>(at) == kLength &&
+         std::memcmp(at + sizeof kLength, kLevelAndType.data(), sizeof kLevelAndType) == 0;
 }
 
 // The record of the message at `message`, read field by field: a copy of all of it

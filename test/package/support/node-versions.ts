@@ -32,8 +32,24 @@ export async function nodeBinary(major: number): Promise<NodeBinary> {
   return status === 0 ? { file } : { reason: `Node ${major} does not run here: ${stderr}` };
 }
 
-async function download(major: number, file: string): Promise<void> {
-  const name = `node-linux-${process.arch}`;
+/**
+ * A Node binary of another architecture, or why there is none.
+ *
+ * @param major - e.g. 22
+ * @param arch - as Node calls it, e.g. `arm64`
+ */
+export async function foreignNode(major: number, arch: string): Promise<NodeBinary> {
+  const file = path.join(CACHE, `${major}-${arch}`, 'bin', 'node');
+  try {
+    if (!existsSync(file)) await download(major, file, arch);
+    return { file };
+  } catch (error) {
+    return { reason: `Node ${major} for ${arch} is not in ${CACHE}: ${complaint(error)}` };
+  }
+}
+
+async function download(major: number, file: string, arch: string = process.arch): Promise<void> {
+  const name = `node-linux-${arch}`;
   await install(`${name}@${major}`, path.join(name, 'bin', 'node'), file);
 }
 
@@ -69,7 +85,8 @@ async function install(spec: string, part: string, place: string): Promise<void>
   const folder = mkdtempSync(path.join(CACHE, 'download-'));
   try {
     const patience = ['--fetch-retries', '1', '--fetch-retry-mintimeout', '1000'];
-    const args = ['install', '--prefix', folder, '--ignore-scripts', ...patience];
+    // By force, what is for other architectures too.
+    const args = ['install', '--prefix', folder, '--ignore-scripts', '--force', ...patience];
     await npm([...args, spec], { cwd: folder });
     renameSync(path.join(folder, 'node_modules', part), place);
   } finally {
