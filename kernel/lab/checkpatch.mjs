@@ -52,7 +52,12 @@ export async function runCheckpatch(files, reporter) {
   for (const run of runs) {
     // The files need not lie in a kernel source, nor is the kernel's history here; and
     // what is added to old kernels has no entry in their MAINTAINERS.
-    const alone = ['--no-tree', '--ignore', 'UNKNOWN_COMMIT_ID,FILE_PATH_CHANGES'];
+    // Whoever posts a patch signs it off.
+    const alone = [
+      '--no-tree',
+      '--no-signoff',
+      ...['--ignore', 'UNKNOWN_COMMIT_ID,FILE_PATH_CHANGES'],
+    ];
     const args = [script, '--strict', '--quiet', ...alone, ...run];
     // Outside any repository: it takes patches that Git tracks for source files.
     const child = spawn('perl', args, {
