@@ -13,7 +13,13 @@ import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const results = `${root}test-results`;
-const KERNELS = Object.freeze(['debian-6.12', 'debian-7', 'patched-6.1', 'patched-6.12']);
+const KERNELS = Object.freeze([
+  'debian-6.12',
+  'debian-7',
+  'patched-6.1',
+  'patched-6.12',
+  'patched-7',
+]);
 
 /** @typedef {{ passed: number, failed: number, skipped: number }} Count */
 

@@ -75,6 +75,7 @@ export const KERNEL_LINES = Object.freeze({
 export const KERNEL_SOURCES = Object.freeze({
   'linux-6.1': { package: 'linux-source-6.1', suites: ['bookworm-security', 'bookworm'] },
   'linux-6.12': { package: 'linux-source-6.12', suites: ['bookworm-security', 'bookworm'] },
+  'linux-7': { package: 'linux-source-7.3', suites: ['trixie-backports'] },
 });
 
 /**
@@ -144,6 +145,20 @@ export const KERNEL_RECIPES = Object.freeze({
     source: 'linux-6.12',
     fragments: ['base.config', 'linux-6.12.config', 'debug.config'],
     patches: 'linux-6.12',
+    guest: DEBUG_GUEST,
+  },
+  'patched-7': {
+    about: '7.3 with kernel/patches/linux-7, built here (minutes, once)',
+    source: 'linux-7',
+    fragments: ['base.config', 'linux-7.config'],
+    patches: 'linux-7',
+    guest: STOCK_GUEST,
+  },
+  'debug-7': {
+    about: 'patched-7 with KASAN, lockdep and other checks (minutes, once)',
+    source: 'linux-7',
+    fragments: ['base.config', 'debug.config', 'linux-7.config'],
+    patches: 'linux-7',
     guest: DEBUG_GUEST,
   },
 });
