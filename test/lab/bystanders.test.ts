@@ -9,20 +9,31 @@ import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
+import { createServer } from 'devmem-tcp';
 import { afterEach, describe, expect, it } from 'vitest';
 
+import { deferred } from '../support/deferred.js';
 import { bindForEachTest } from './support/bound.js';
-import { ADDRESS, type Family, INTERFACE, run, statistic } from './support/guest.js';
-import { mended, sayIfUnmended } from './support/mended.js';
+import {
+  ADDRESS,
+  type Family,
+  INTERFACE,
+  PEER_INTERFACE,
+  run,
+  statistic,
+} from './support/guest.js';
+import { has, mended, sayIfUnmended, sharesNetIovs } from './support/mended.js';
 import { poolsLeftAfterClose } from './support/page-pools.js';
-import { receiveStreams } from './support/transfer.js';
+import { type Received, patternReader, receiveStreams, startSender } from './support/transfer.js';
 
 const KiB = 2 ** 10;
+const MiB = 2 ** 20;
 /** Of Ethernet, IPv6 and TCP with all its options. */
 const LONGEST_HEADERS = 14 + 40 + 60;
 const GROUP = '7';
 const NETFILTER = fileURLToPath(new URL('support/netfilter.py', import.meta.url));
 const RAW_IP = fileURLToPath(new URL('support/raw_ip.py', import.meta.url));
+const OVS = fileURLToPath(new URL('support/ovs.py', import.meta.url));
 const PEERS = fileURLToPath(new URL('support/peers.py', import.meta.url));
 
 sayIfUnmended('NFQUEUE without super-packets, and fragmentation');
@@ -46,7 +57,7 @@ function addRule(verdict: string): void {
 async function watch(
   watcher: readonly string[],
   action: () => Promise<void>,
-): Promise<{ seen: number; longest: number }> {
+): Promise<{ seen: number; longest: number; lost?: number }> {
   const program = spawn('python3', watcher, { stdio: ['pipe', 'pipe', 'inherit'] });
   try {
     const lines = createInterface({ input: program.stdout });
@@ -55,7 +66,7 @@ async function watch(
     const last = once(lines, 'line');
     program.stdin.end();
     const [line] = (await last) as [string];
-    return JSON.parse(line) as { seen: number; longest: number };
+    return JSON.parse(line) as { seen: number; longest: number; lost?: number };
   } finally {
     program.kill('SIGKILL');
   }
@@ -216,3 +227,86 @@ it('a router of IPv6, which fragments nothing, refuses what is too big', async (
   expect(countBeyond('tx_bytes')).toBeLessThan(SEGMENT_BYTES);
   await expectWholeStream('IPv6', 512 * KiB);
 });
+
+/** Has the peer know where an address is though nobody answers for it, for this test. */
+function fixNeighbour(address: string): void {
+  const mac = readFileSync(`/sys/class/net/${INTERFACE}/address`, 'utf8').trim();
+  const entry = [address, 'dev', PEER_INTERFACE];
+  run('peer', 'ip', 'neigh', 'replace', ...entry, 'lladdr', mac);
+  undo.push(() => run('peer', 'ip', 'neigh', 'del', ...entry));
+}
+
+it.runIf(mended && has('ovs_dp_process_packet'))(
+  'Open vSwitch asks nobody about what nobody can read',
+  async () => {
+    fixNeighbour(ADDRESS.IPv4);
+    const before = statistic('rx_split_packets');
+    const { seen, longest, lost } = await watch([OVS, INTERFACE], async () => {
+      run('peer', 'python3', PEERS, 'segments', ADDRESS.IPv4, '4321');
+      run('peer', 'bash', '-c', `printf %300s > /dev/udp/${ADDRESS.IPv4}/9`);
+      while (statistic('rx_split_packets') < before + SEGMENTS) await delay(50);
+    });
+    expect(seen).toBeGreaterThan(0);
+    expect(longest).toBeLessThan(SEGMENT_BYTES);
+    expect(lost).toBeGreaterThanOrEqual(SEGMENTS);
+    await expectWholeStream('IPv4', 512 * KiB);
+  },
+);
+
+/** Has everything that comes sent on by a device that lets it wait for a second, until called. */
+function mirrorToSlowDevice(): () => void {
+  run('ip', 'link', 'add', 'slow', 'type', 'dummy');
+  run('ip', 'link', 'set', 'slow', 'up');
+  run('tc', 'qdisc', 'add', 'dev', 'slow', 'root', 'netem', 'delay', '1s', 'limit', '100000');
+  run('tc', 'qdisc', 'add', 'dev', INTERFACE, 'ingress');
+  const mirror = ['action', 'mirred', 'egress', 'mirror', 'dev', 'slow'];
+  run('tc', 'filter', 'add', 'dev', INTERFACE, 'ingress', 'matchall', ...mirror);
+  return () => {
+    run('tc', 'qdisc', 'del', 'dev', INTERFACE, 'ingress');
+    run('ip', 'link', 'del', 'slow');
+  };
+}
+
+/** Packets that the slow device still has, and all that it has had. */
+function slowPackets(): { waiting: number; sent: number } {
+  const told = run('tc', '-s', 'qdisc', 'show', 'dev', 'slow');
+  const read = (pattern: RegExp): number => Number(pattern.exec(told)![1]);
+  return { waiting: read(/backlog \S+ (\d+)p/), sent: read(/Sent \d+ bytes (\d+) pkt/) };
+}
+
+// Neighbours do not believe each other over more than one hop.
+const REWRITE = {
+  IPv4: 'meta l4proto tcp ip ttl set 42',
+  IPv6: 'meta l4proto tcp ip6 hoplimit set 42',
+} as const;
+
+it.runIf(sharesNetIovs).each<Family>(['IPv4', 'IPv6'])(
+  'the NIC gets nothing back that TCP has, whoever had it too, over %s',
+  async (family) => {
+    const bytes = 64 * KiB;
+    const stopMirroring = mirrorToSlowDevice();
+    undo.push(() => run('nft', 'delete', 'table', 'inet', 'rewriter'));
+    // A packet that others have too gets a head of its own for that.
+    const chain = 'chain early { type filter hook prerouting priority 0; ';
+    run('nft', `table inet rewriter { ${chain} ${REWRITE[family]}; }; }`);
+
+    const reading = deferred();
+    const received = deferred<Received>();
+    await using server = createServer({ binding: bound.binding }, async (socket) => {
+      await reading.promise;
+      received.resolve(await patternReader(socket));
+    });
+    const host = ADDRESS[family];
+    const { port } = await server.listen({ host });
+    const sender = startSender(host, port, bytes);
+    while (slowPackets().sent < 3 || slowPackets().waiting > 0) await delay(50);
+    stopMirroring();
+    // All of the memory comes by once more while the first stream waits to be read.
+    const [others] = await receiveStreams(bound.binding, family, 24 * MiB);
+    expect(others).toMatchObject({ firstWrong: -1, bytes: 24 * MiB });
+    reading.resolve();
+    expect(await received.promise).toMatchObject({ firstWrong: -1, bytes });
+    sender.kill('SIGKILL');
+    expect(await poolsLeftAfterClose(bound.binding)).toBe(0);
+  },
+);

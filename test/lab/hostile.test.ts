@@ -10,8 +10,15 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 
 import { bindForEachTest } from './support/bound.js';
-import { ADDRESS, type Family, INTERFACE, run, steerToQueues } from './support/guest.js';
-import { mended, sayIfUnmended, sharesNetIovs } from './support/mended.js';
+import {
+  ADDRESS,
+  type Family,
+  INTERFACE,
+  run,
+  setParameter,
+  steerToQueues,
+} from './support/guest.js';
+import { has, mended, mendedForReaders, sayIfUnmended, sharesNetIovs } from './support/mended.js';
 import { poolsLeftAfterClose } from './support/page-pools.js';
 import { receiveStreams, startSender } from './support/transfer.js';
 
@@ -19,18 +26,30 @@ const MiB = 2 ** 20;
 const BYTES = 4 * MiB;
 const HOSTILE = fileURLToPath(new URL('support/hostile.py', import.meta.url));
 const PEERS = fileURLToPath(new URL('support/peers.py', import.meta.url));
-/** Actions that take a peer of their own kind. */
-const SPECIAL = new Set(['md5', 'mptcp']);
+/** Of actions that take a peer of their own kind: which kind of peers.py. */
+const PEER_KINDS: Readonly<Record<string, string>> = {
+  md5: 'md5',
+  ao: 'ao',
+  mptcp: 'mptcp',
+  ktls_records: 'tls_records',
+  sockmap_blocked: 'when_asked',
+};
+/** Tokens that peeks may give out, and bytes of the kernel's memory that these may take. */
+const PEEKED_TOKENS = 65535;
+const PEEKED_TOKENS_BYTES = 4 * MiB;
 /** Milliseconds that an action may take. */
 const PATIENCE = 180_000;
 
 sayIfUnmended('packet sockets, sockmap, TCP-MD5, MPTCP, tokens that a thread guesses');
 
+const hasTcpAo = has('tcp_parse_ao');
+
 const bound = bindForEachTest([1]);
 
 function startPeer(action: string, host: string, port: number): ChildProcess {
-  if (!SPECIAL.has(action)) return startSender(host, port, BYTES, 'ignore');
-  const args = ['python3', PEERS, action, host, String(port)];
+  const kind = PEER_KINDS[action];
+  if (kind === undefined) return startSender(host, port, BYTES, 'ignore');
+  const args = ['python3', PEERS, kind, host, String(port)];
   return spawn('peer', args, { stdio: ['ignore', 'ignore', 'inherit'] });
 }
 
@@ -92,8 +111,36 @@ describe.each<Family>(['IPv4', 'IPv6'])('over %s', (family) => {
     await expectUndisturbed(family);
   });
 
+  it.runIf(mendedForReaders)('who waits for payload that sockmap cannot have gets it', async () => {
+    expect(await outcomeOf('sockmap_blocked', ADDRESS[family])).toBe(true);
+    await expectUndisturbed(family);
+  });
+
+  it.runIf(mendedForReaders)('who peeks on and on gets no more tokens some day', async () => {
+    const [tokens, error, well, taken] = (await outcomeOf('peek_on', ADDRESS[family])) as unknown[];
+    expect({ tokens, error, well }).toEqual({ tokens: PEEKED_TOKENS, error: 'EBUSY', well: true });
+    expect(taken).toBeLessThan(PEEKED_TOKENS_BYTES);
+    await expectUndisturbed(family);
+  });
+
+  it.runIf(mended)('TLS gives up records of which it can read the header alone', async () => {
+    const restore = setParameter('linear_bytes', 64);
+    try {
+      const answers = ['EFAULT', 'EBADMSG'];
+      expect(answers).toContain(await outcomeOf('ktls_records', ADDRESS[family]));
+    } finally {
+      restore();
+    }
+    await expectUndisturbed(family);
+  });
+
   it.runIf(mended)('no payload is taken of which a TCP-MD5 hash is required', async () => {
     expect(await outcomeOf('md5', ADDRESS[family])).toBe('EAGAIN');
+    await expectUndisturbed(family);
+  });
+
+  it.runIf(mended && hasTcpAo)('nor of which a TCP-AO hash is required', async () => {
+    expect(await outcomeOf('ao', ADDRESS[family])).toBe('EAGAIN');
     await expectUndisturbed(family);
   });
 

@@ -39,7 +39,7 @@ const ENVIRONMENT = {
 const DEBUGFS = '/sys/kernel/debug';
 const canFail = existsSync(`${DEBUGFS}/failslab`);
 if (!canFail) {
-  const kernels = "'--kernel debug-6.1' and '--kernel debug-6.12'";
+  const kernels = "'--kernel debug-6.1', debug-6.12 and debug-7";
   console.warn(`skipped: allocations that fail, which this kernel has none of. ${kernels} do`);
 }
 

@@ -94,12 +94,12 @@ def number(kind, value):
 
 
 class Netdev:
-    """A socket of the family "netdev": closing it ends what it bound."""
+    """A socket of a generic netlink family: closing one of "netdev" ends what it bound."""
 
-    def __init__(self):
+    def __init__(self, family="netdev"):
         self.end = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_GENERIC)
         self.end.bind((0, 0))
-        name = attribute(CTRL_ATTR_FAMILY_NAME, b"netdev\0")
+        name = attribute(CTRL_ATTR_FAMILY_NAME, family.encode() + b"\0")
         self.end.send(self.message(GENL_ID_CTRL, CTRL_CMD_GETFAMILY, name))
         answer = self.end.recv(1 << 16)
         at = 20

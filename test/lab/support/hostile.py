@@ -16,8 +16,8 @@ import tempfile
 import threading
 import time
 
-from devmem import attempt, give_back, libc, receive
-from peers import IPPROTO_MPTCP, family_of, require_md5
+from devmem import MSG_SOCK_DEVMEM, attempt, give_back, libc, parse, receive
+from peers import IPPROTO_MPTCP, family_of, require_ao, require_md5
 
 TCP_ULP = 31
 TCP_ZEROCOPY_RECEIVE = 35
@@ -41,6 +41,12 @@ BPF_SK_SKB_STREAM_VERDICT = 5
 BPF_XDP = 37
 XDP_FLAGS_SKB_MODE = 2
 SYS_BPF = 321
+SYS_RECVMSG = 47
+
+
+PEEK_DEVMEM = MSG_SOCK_DEVMEM | socket.MSG_PEEK
+# As many as nobody is to get by peeking.
+ENOUGH_TOKENS = 200_000
 
 
 def wait_for(end):
@@ -90,11 +96,44 @@ def zerocopy(connection):
     return mapped + max(copied, 0)
 
 
-def ktls(connection):
+def use_kernel_tls(connection):
     connection.setsockopt(socket.IPPROTO_TCP, TCP_ULP, b"tls")
     # TLS 1.2, AES-GCM-128, with zeroes for all secrets
     connection.setsockopt(SOL_TLS, TLS_RX, struct.pack("HH", 0x0303, 51) + bytes(36))
-    return attempt(lambda: len(connection.recv(4096)))
+
+
+def ktls(connection):
+    use_kernel_tls(connection)
+    return read(connection)
+
+
+def ktls_records(connection):
+    """The same, of records that the receive buffer is too small for."""
+    return ktls(connection)
+
+
+def peek_on(connection):
+    """How many tokens peeks gave out before they failed, how, and whether all is well after.
+
+    What the kernel's own bookkeeping took of memory is the fourth, in bytes.
+    """
+    tokens = []
+    before = slab_bytes()
+    outcome = 0
+    while len(tokens) < ENOUGH_TOKENS and not isinstance(outcome, str):
+        outcome = attempt(lambda: connection.recvmsg(1 << 16, 1 << 14, PEEK_DEVMEM))
+        if not isinstance(outcome, str):
+            tokens += [token for _, _, token in parse(outcome)[1]]
+    taken = slab_bytes() - before
+    returned = sum(give_back(connection, first, 1024) for first in range(1, 1 << 16, 1024))
+    count, _ = receive(connection)
+    return [len(tokens), outcome, returned == len(tokens) and count > 0, taken]
+
+
+def slab_bytes():
+    with open("/proc/meminfo") as file:
+        values = dict(line.split(":") for line in file)
+    return int(values["Slab"].split()[0]) * 1024
 
 
 def forged_tokens(connection):
@@ -214,7 +253,7 @@ def load_program(kind, answer):
     return bpf(BPF_PROG_LOAD, struct.pack("IIQQ", kind, 2, *addresses), bytes(96))
 
 
-def sockmap(connection):
+def add_to_sockmap(connection):
     """Has a program pass everything to whoever reads the socket."""
     sockets = bpf(BPF_MAP_CREATE, struct.pack("IIII", BPF_MAP_TYPE_SOCKMAP, 4, 4, 1), bytes(56))
     program = load_program(BPF_PROG_TYPE_SK_SKB, 1)
@@ -224,9 +263,35 @@ def sockmap(connection):
     value = ctypes.create_string_buffer(struct.pack("I", connection.fileno()))
     entry = (sockets, ctypes.addressof(key), ctypes.addressof(value), 0)
     bpf(BPF_MAP_UPDATE_ELEM, struct.pack("I4xQQQ", *entry))
+
+
+def sockmap(connection):
+    add_to_sockmap(connection)
     wait_for(connection)
     connection.setblocking(False)
     return attempt(lambda: len(connection.recv(4096)))
+
+
+def waits_in(thread, call):
+    with open(f"/proc/self/task/{thread.native_id}/syscall") as file:
+        return file.read().startswith(f"{call} ")
+
+
+def sockmap_blocked(connection):
+    """Whether payload came to a reader who waited for it before there was any."""
+    add_to_sockmap(connection)
+    # Else one who is never woken would wait for ever.
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("qq", 60, 0))
+    outcome = []
+    reader = threading.Thread(
+        target=lambda: outcome.append(attempt(lambda: receive(connection)[0] > 0))
+    )
+    reader.start()
+    while not waits_in(reader, SYS_RECVMSG):
+        time.sleep(0.05)
+    connection.send(b".")
+    reader.join()
+    return outcome[0]
 
 
 def counter(table, name):
@@ -237,12 +302,16 @@ def counter(table, name):
     return int(values[names.index(name)])
 
 
-def md5(connection):
+def md5(connection, failures="TCPMD5Failure"):
     """Whether segments with payload were refused, and what could be read of them."""
-    while counter("TcpExt", "TCPMD5Failure") == 0:
+    while counter("TcpExt", failures) == 0:
         time.sleep(0.05)
     connection.setblocking(False)
     return attempt(lambda: len(connection.recv(4096)))
+
+
+def ao(connection):
+    return md5(connection, failures="TCPAOBad")
 
 
 def mptcp(connection):
@@ -266,9 +335,13 @@ ACTIONS = {
         splice,
         sendfile,
         zerocopy,
+        peek_on,
         ktls,
+        ktls_records,
         sockmap,
+        sockmap_blocked,
         md5,
+        ao,
         mptcp,
         forged_tokens,
         thieving_thread,
@@ -278,6 +351,10 @@ ACTIONS = {
 }
 
 PEER = {socket.AF_INET: "192.0.2.2", socket.AF_INET6: "2001:db8::2"}
+
+REQUIREMENTS = {"md5": require_md5, "ao": require_ao}
+# Of which nothing gets as far as the socket, or nothing before they ask for it.
+WITHOUT_DATA = {"md5", "ao", "sockmap_blocked"}
 
 CAPTURES = {each.__name__: each for each in (packet_socket, packet_ring)}
 
@@ -292,8 +369,10 @@ def main(host, action):
         return
     protocol = IPPROTO_MPTCP if action == "mptcp" else 0
     server = socket.socket(family_of(host), socket.SOCK_STREAM, protocol)
-    if action == "md5":
-        require_md5(server, PEER[server.family])
+    if action in REQUIREMENTS:
+        REQUIREMENTS[action](server, PEER[server.family])
+    if action == "ktls_records":
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     server.bind((host, 0))
     server.listen()
     port = server.getsockname()[1]
@@ -303,8 +382,7 @@ def main(host, action):
         end.bind(("dms0", ETH_P_ALL))
     say({"port": port})
     connection, _ = server.accept()
-    # Nothing gets as far as the socket where hashes are required.
-    if action != "md5":
+    if action not in WITHOUT_DATA:
         wait_for(connection)
     if action in CAPTURES:
         say({"outcome": headers_alone(capture, port)})

@@ -10,7 +10,8 @@ import sys
 
 IPPROTO_MPTCP = 262
 TCP_MD5SIG = 14
-MD5_KEY = b"known to both"
+TCP_AO_ADD_KEY = 38
+KEY = b"known to both"
 
 
 def socket_address(host):
@@ -23,8 +24,19 @@ def socket_address(host):
 
 def require_md5(end, peer):
     """Has segments from and to an address carry hashes."""
-    key = struct.pack("=128sBBHi80s", socket_address(peer), 0, 0, len(MD5_KEY), 0, MD5_KEY)
+    key = struct.pack("=128sBBHi80s", socket_address(peer), 0, 0, len(KEY), 0, KEY)
     end.setsockopt(socket.IPPROTO_TCP, TCP_MD5SIG, key)
+
+
+def require_ao(end, peer):
+    """The same by TCP-AO."""
+    prefix = 32 if end.family == socket.AF_INET else 128
+    key = struct.pack(
+        "=128s64siIHBBBBBB80s",
+        *(socket_address(peer), b"hmac(sha1)", 0, 0, 0),
+        *(prefix, 1, 1, 12, 0, len(KEY), KEY),
+    )
+    end.setsockopt(socket.IPPROTO_TCP, TCP_AO_ADD_KEY, key + bytes(-len(key) % 8))
 
 
 def stream(end):
@@ -36,11 +48,30 @@ def family_of(host):
     return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
-def md5(host, port):
+def md5(host, port, require=require_md5):
     end = socket.socket(family_of(host))
-    require_md5(end, host)
+    require(end, host)
     end.connect((host, port))
     stream(end)
+
+
+def ao(host, port):
+    md5(host, port, require=require_ao)
+
+
+def when_asked(host, port):
+    """Sends nothing until the receiver does."""
+    end = socket.create_connection((host, port))
+    end.recv(1)
+    stream(end)
+
+
+def tls_records(host, port):
+    """Records of application data, as long as they may be, that decrypt to nothing."""
+    end = socket.create_connection((host, port))
+    record = struct.pack("!BHH", 23, 0x0303, 16384) + bytes(16384)
+    while True:
+        end.sendall(record)
 
 
 def mptcp(host, port):
@@ -83,7 +114,10 @@ def damaged(host, port):
     segments(host, port, damage=0x5555)
 
 
-KINDS = {each.__name__: each for each in (md5, mptcp, segments, damaged)}
+KINDS = {
+    each.__name__: each
+    for each in (md5, ao, mptcp, when_asked, tls_records, segments, damaged)
+}
 
 if __name__ == "__main__":
     kind, host, port = sys.argv[1:]

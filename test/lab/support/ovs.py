@@ -1,0 +1,107 @@
+"""`ovs.py INTERFACE`: makes an interface a port of an Open vSwitch that knows no flow.
+
+Every packet is an upcall then. Prints a line of JSON once it is ready. At the end of
+stdin, when the switch is gone again, it prints another: the upcalls that came, the bytes
+of the longest packet among them, and how many the kernel could not send.
+"""
+
+import json
+import select
+import socket
+import struct
+import sys
+
+from devmem import Netdev, attribute
+
+NLM_F_ACK = 4
+NLMSG_ERROR = 2
+NEW, DELETE, GET = 1, 2, 3
+MISS = 1
+DP_NAME, DP_UPCALL_PID, DP_STATS, DP_USER_FEATURES = 1, 2, 3, 5
+VPORT_TYPE, VPORT_NAME, VPORT_UPCALL_PID = 2, 3, 5
+PACKET = 1
+# Messages share the fragments of packets; their last attribute is not padded.
+UNALIGNED = 1
+NETDEV = 1
+SWITCH = b"switch\0"
+
+
+def number(kind, value):
+    return attribute(kind, struct.pack("I", value))
+
+
+def attributes(content):
+    at = 0
+    while at + 4 <= len(content):
+        length, kind = struct.unpack_from("HH", content, at)
+        yield kind & 0x3FFF, content[at + 4 : at + length]
+        at += (length + 3) & ~3
+
+
+class Family:
+    def __init__(self, name):
+        netdev = Netdev(name)
+        self.end = netdev.end
+        self.id = netdev.family
+
+    def ask(self, command, switch, *content):
+        """The attributes of the answer, if there is one beside the acknowledgement."""
+        body = struct.pack("BBHI", command, 1, 0, switch) + b"".join(content)
+        header = struct.pack("IHHII", 16 + len(body), self.id, 1 | NLM_F_ACK, 0, 0)
+        self.end.send(header + body)
+        answer = {}
+        while True:
+            data = self.end.recv(1 << 16)
+            kind = struct.unpack_from("H", data, 4)[0]
+            if kind != NLMSG_ERROR:
+                answer = dict(attributes(data[24:]))
+                continue
+            error = -struct.unpack_from("i", data, 16)[0]
+            if error != 0:
+                raise OSError(error, f"Open vSwitch, command {command}")
+            return answer
+
+
+class Switch:
+    def __init__(self, interface):
+        self.upcalls = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 16)
+        self.upcalls.bind((0, 0))
+        port = self.upcalls.getsockname()[0]
+        self.switches = Family("ovs_datapath")
+        content = number(DP_UPCALL_PID, port) + number(DP_USER_FEATURES, UNALIGNED)
+        self.switches.ask(NEW, 0, attribute(DP_NAME, SWITCH), content)
+        self.index = socket.if_nametoindex(SWITCH[:-1].decode())
+        content = number(VPORT_TYPE, NETDEV) + attribute(VPORT_NAME, interface.encode() + b"\0")
+        Family("ovs_vport").ask(NEW, self.index, content, number(VPORT_UPCALL_PID, port))
+
+    def packet(self):
+        """The packet of the next upcall."""
+        return dict(attributes(self.upcalls.recv(1 << 18)[24:]))[PACKET]
+
+    def lost(self):
+        stats = self.switches.ask(GET, self.index)[DP_STATS]
+        return struct.unpack_from("QQQ", stats)[2]
+
+    def delete(self):
+        self.switches.ask(DELETE, self.index)
+
+
+def main(interface):
+    switch = Switch(interface)
+    try:
+        print(json.dumps("ready"), flush=True)
+        seen = longest = 0
+        while True:
+            readable, _, _ = select.select([switch.upcalls, sys.stdin], [], [])
+            if switch.upcalls in readable:
+                seen += 1
+                longest = max(longest, len(switch.packet()))
+            elif not sys.stdin.readline():
+                break
+        lost = switch.lost()
+    finally:
+        switch.delete()
+    print(json.dumps({"seen": seen, "longest": longest, "lost": lost}), flush=True)
+
+
+main(*sys.argv[1:])
