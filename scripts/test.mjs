@@ -19,6 +19,9 @@ const KERNEL_FACING = Object.freeze([
   ...['leases', 'receive', 'urgent'],
 ]);
 
+/** What is tested by io_uring, too: what is particular to it, and what is any transport's. */
+const BY_ZCRX = Object.freeze(['zcrx', 'faults', 'leases', 'receive', 'removal']);
+
 /** What starts many processes, which takes most of the time. */
 const OF_PROCESSES = Object.freeze([
   ...['broker', 'doctor', 'endings', 'interop', 'nic', 'nic-failures', 'readme', 'recv'],
@@ -27,12 +30,13 @@ const OF_PROCESSES = Object.freeze([
 /**
  * The guest's kernels, and what of test/lab runs there: `files` alone, or all but `others`.
  * `npm run test:lab -- --kernel NAME` runs all on any, those built from source included.
- * @type {{ kernel: string, part?: string, files?: readonly string[], others?: readonly string[] }[]}
+ * @type {{ kernel: string, part?: string, transport?: string, files?: readonly string[], others?: readonly string[] }[]}
  */
 const LAB = [
   { kernel: 'debian-6.12', part: 'processes', files: OF_PROCESSES },
   { kernel: 'debian-6.12', others: OF_PROCESSES },
   { kernel: 'debian-7', files: KERNEL_FACING },
+  { kernel: 'debian-7', part: 'zcrx', transport: 'zcrx', files: BY_ZCRX },
 ];
 
 /** What runs at a time beside each other: a guest uses little more than one core. */
@@ -109,11 +113,12 @@ function labFiles(names) {
 }
 
 /** @param {typeof LAB[number]} run */
-async function labSuite({ kernel, part, files = [], others = [] }) {
+async function labSuite({ kernel, part, transport, files = [], others = [] }) {
   const name = part === undefined ? `lab on ${kernel}` : `lab on ${kernel}, ${part}`;
   const which = [...labFiles(files), ...labFiles(others).flatMap((path) => ['--exclude', path])];
   const command = [`${root}scripts/test-lab.mjs`, '--kernel', kernel, ...which];
-  if ((await suite(name, command, { aside: true })) !== LAB_UNAVAILABLE) return;
+  const env = transport === undefined ? {} : { DEVMEM_TRANSPORT: transport };
+  if ((await suite(name, command, { aside: true, env })) !== LAB_UNAVAILABLE) return;
   process.stdout.write(`${name}: ${inCI ? 'FAILED' : 'skipped'}, for the reason above\n`);
   if (inCI) totals.failed++;
   else totals.skipped++;
