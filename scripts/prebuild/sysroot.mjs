@@ -21,7 +21,11 @@ const [OLD, NEW] = ['bullseye', 'bookworm'];
 /** @type {Record<import('./targets.mjs').Target['libc'], Record<string, readonly string[]>>} */
 const PACKAGES = {
   glibc: {
-    [OLD]: ['libc6', 'libc6-dev', 'libgcc-10-dev', 'libstdc++-10-dev'],
+    [OLD]: [
+      ...['libc6', 'libc6-dev', 'libgcc-10-dev', 'libstdc++-10-dev'],
+      // With which a Node.js of that architecture runs, emulated.
+      ...['libgcc-s1', 'libstdc++6'],
+    ],
     [NEW]: ['linux-libc-dev'],
   },
   // Of GCC's library what any C library gets along with: how a library starts, and arithmetic.
