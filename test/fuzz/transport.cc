@@ -180,7 +180,7 @@ class Session {
 
   // No pool may have an id that stands for something else.
   void CheckJoins() {
-    for (uint32_t id : {kLinearSource, kReleasedSource}) {
+    for (uint32_t id : {kLinearSource, kReleasedSource, kDividedSource}) {
       Pool pool({id, kPage, kPage, kMinPageShift});
       DEMAND(transport_.Join(pool) == -EINVAL);
     }

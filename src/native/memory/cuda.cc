@@ -259,10 +259,12 @@ Napi::Value CudaMemory::IpcHandle(const Napi::CallbackInfo& info) {
 
 // -1 where it was not exported, or was closed.
 Napi::Value CudaMemory::Number(const Napi::CallbackInfo& info) {
+  if (!IsOwn(info, kMemoryTag)) return {};
   return Napi::Number::New(info.Env(), allocation_ == nullptr ? -1 : allocation_->fd());
 }
 
 Napi::Value CudaMemory::Address(const Napi::CallbackInfo& info) {
+  if (!IsOwn(info, kMemoryTag)) return {};
   return Napi::BigInt::New(info.Env(), allocation_ == nullptr ? 0 : allocation_->address());
 }
 

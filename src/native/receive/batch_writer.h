@@ -12,6 +12,11 @@ inline constexpr uint32_t kReleasedSource = 0xffffffff;
 // Parts of it were given back, and so will be the others, each by itself.
 inline constexpr uint32_t kDividedSource = 0xfffffffe;
 
+// Whether a source is one of these, which no memory's id may be.
+constexpr bool IsMark(uint32_t source) {
+  return source == kLinearSource || source >= kDividedSource;
+}
+
 struct SlotColumns {
   // Shared with JavaScript, and never read here: a script may write anything to them.
   double* offsets = nullptr;

@@ -38,7 +38,7 @@ void UnpinRun(SlotColumns& slot, uint32_t index, uint32_t end, const Source& sou
 }  // namespace
 
 int CmsgTransport::Join(Pool& pool) {
-  if (pool.id() == kLinearSource || pool.id() == kReleasedSource) return -EINVAL;
+  if (IsMark(pool.id())) return -EINVAL;
   if (FindSource(sources_, pool.id()) != nullptr) return -EEXIST;
   Account& account = accounts_.emplace_back();
   sources_.emplace_back(pool, account);
@@ -174,8 +174,12 @@ uint32_t CmsgTransport::Unpin(SlotColumns& slot, uint32_t index, uint32_t count)
       index = next;
       continue;
     }
-    if (id != kReleasedSource) released++;
-    slot.owners[index++] = kReleasedSource;
+    // Others were released before, or lie in another socket's memory.
+    if (id == kLinearSource) {
+      slot.owners[index] = kReleasedSource;
+      released++;
+    }
+    index++;
   }
   return released;
 }

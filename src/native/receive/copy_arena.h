@@ -49,6 +49,9 @@ class CopyArena {
   // socket's.
   Taken Take(Tail& tail, uint32_t size);
 
+  // Whether anything was ever taken from where this offset is.
+  bool Used(uint64_t offset) const { return ChunkOf(offset) < chunks_.size(); }
+
   // Bytes of a fragment of the socket's, each of which was not released before, are held
   // no longer. Returns how many pages became free.
   uint32_t Release(Tail& tail, uint64_t offset, uint32_t size);

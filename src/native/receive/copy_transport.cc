@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <utility>
 
 #include "receive/batch_writer.h"
 
@@ -37,7 +36,7 @@ struct Extent {
 int CopyTransport::Join(Pool& pool) {
   if (pool_ == &pool) return -EEXIST;
   if (pool_ != nullptr || pool.arena() == nullptr) return -EINVAL;
-  if (pool.id() == kReleasedSource || pool.id() == kDividedSource) return -EINVAL;
+  if (IsMark(pool.id())) return -EINVAL;
   pool_ = &pool;
   pool.Join(account_);
   return 0;
@@ -110,10 +109,11 @@ uint32_t CopyTransport::Unpin(SlotColumns& slot, uint32_t index, uint32_t count)
   uint32_t released = 0;
   uint64_t freed = 0;
   for (uint32_t i = index; i < index + count; i++) {
-    uint32_t owner = std::exchange(slot.owners[i], kReleasedSource);
-    if (owner == kReleasedSource) continue;
+    bool divided = slot.owners[i] == kDividedSource;
+    if (!divided && slot.owners[i] != pool_->id()) continue;
+    slot.owners[i] = kReleasedSource;
     released++;
-    if (owner == kDividedSource) continue;
+    if (divided) continue;
     Extent extent = Extent::Of(slot, i);
     freed += pool_->arena()->Release(tail_, extent.offset, extent.size);
   }
@@ -122,9 +122,12 @@ uint32_t CopyTransport::Unpin(SlotColumns& slot, uint32_t index, uint32_t count)
 }
 
 bool CopyTransport::UnpinPart(SlotColumns& slot, uint32_t index, uint32_t at, uint32_t size) {
+  bool divided = slot.owners[index] == kDividedSource;
+  if (!divided && slot.owners[index] != pool_->id()) return false;
   Extent extent = Extent::Of(slot, index);
-  if (slot.owners[index] == kReleasedSource || size == 0) return false;
-  if (at >= extent.size || size > extent.size - at) return false;
+  if (size == 0 || at >= extent.size || size > extent.size - at) return false;
+  // A divided one may be of another memory.
+  if (!pool_->arena()->Used(extent.offset)) return false;
   slot.owners[index] = kDividedSource;
   uint64_t freed = pool_->arena()->Release(tail_, extent.offset + at, size);
   pool_->Discharge(account_, freed << CopyArena::kPageShift);

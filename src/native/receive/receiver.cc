@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <string>
 
 #include "receive/pool_handle.h"
 #include "receive/scratch.h"
@@ -16,6 +17,17 @@ namespace {
 
 // What a JavaScript number counts exactly.
 constexpr double kMaxSafeInteger = 9007199254740991.0;
+
+constexpr napi_type_tag kTag = {0x7265636569766572, 0x5d18c0f3a7b26e94};
+
+void ThrowUnusable(Napi::Env env, const Pool& pool) {
+  std::string id = std::to_string(pool.id());
+  std::string what = "Receiver(pool): the id of pool has to be one of 1 to 4294967293, and is " +
+                     id +
+                     ". The JavaScript and the native binary of devmem-tcp are of different "
+                     "versions: install it anew, or in a clone run 'npm run build'";
+  ThrowMisuse(env, what.c_str());
+}
 
 }  // namespace
 
@@ -51,7 +63,13 @@ Receiver::Receiver(const Napi::CallbackInfo& info)
   on_batch_ = Napi::Persistent(info[2].As<Napi::Function>());
   context_.emplace(env, "devmem-tcp:receiver", info.This().As<Napi::Object>());
   channel_ = MakeChannel(env, *pool->pool(), *counters_);
-  Join(pool->pool());
+  // The first pool of a channel is refused for its id alone.
+  if (Join(pool->pool()) != 0) {
+    closed_ = true;
+    ThrowUnusable(env, *pool->pool());
+    return;
+  }
+  info.This().As<Napi::Object>().TypeTag(&kTag);
 }
 
 Receiver::~Receiver() = default;
@@ -198,10 +216,12 @@ Napi::Value Receiver::ReturnCollected(Napi::Env env) {
 }
 
 Napi::Value Receiver::Held(const Napi::CallbackInfo& info) {
+  if (!IsOwn(info, kTag)) return {};
   return Napi::Number::New(info.Env(), static_cast<double>(held_));
 }
 
 Napi::Value Receiver::Alone(const Napi::CallbackInfo& info) {
+  if (!IsOwn(info, kTag)) return {};
   return Napi::Boolean::New(info.Env(), !closed_ && channel_->HoldsAll());
 }
 

@@ -38,7 +38,8 @@ class Transport {
   virtual ~Transport() = default;
 
   // Fragments may lie in this pool too, which outlives the transport. 0, or -errno:
-  // -EEXIST for one that is there already, -EINVAL for one that cannot serve.
+  // -EEXIST for one that is there already, -EINVAL for one that cannot serve: its id is a
+  // mark (batch_writer.h IsMark), or the transport takes no such memory.
   virtual int Join(Pool& pool) = 0;
   // Is a member of its pools no longer: nothing more is read.
   virtual void Leave() = 0;
@@ -55,7 +56,7 @@ class Transport {
   }
 
   // Marks `count` descriptors from `index` on as released. Returns how many were not
-  // before; the others are left alone.
+  // before; the others, and those in memory that is not this socket's, are left alone.
   virtual uint32_t Unpin(SlotColumns& slot, uint32_t index, uint32_t count) = 0;
   // Gives back `size` bytes of a descriptor from its byte `at` on, none of which was before.
   // All others of it have to be given back like that then, and the descriptor at last.

@@ -47,6 +47,7 @@ UniqueFd OwnedFd::Duplicate() const {
 
 // -1 once closed.
 Napi::Value OwnedFd::Number(const Napi::CallbackInfo& info) {
+  if (!IsOwn(info, kTag)) return {};
   return Napi::Number::New(info.Env(), fd_.get());
 }
 

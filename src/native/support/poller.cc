@@ -13,6 +13,7 @@ struct Poller::Handle {
 };
 
 int Poller::Open(Napi::Env env, int fd, Listener* listener) {
+  if (handle_ != nullptr) return -EINVAL;
   uv_loop_t* loop = nullptr;
   if (napi_get_uv_event_loop(env, &loop) != napi_ok) return -EINVAL;
   auto* handle = new Handle{{}, this, listener, 0, nullptr};

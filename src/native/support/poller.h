@@ -29,7 +29,7 @@ class Poller {
   Poller& operator=(const Poller&) = delete;
   ~Poller() { Close(); }
 
-  // 0 or -errno (EEXIST: the loop already polls this descriptor).
+  // 0 or -errno (EINVAL: it is open; EEXIST: the loop already polls this descriptor).
   int Open(Napi::Env env, int fd, Listener* listener);
   bool open() const { return handle_ != nullptr; }
 

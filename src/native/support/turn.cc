@@ -12,6 +12,7 @@ struct Turn::Handle {
 };
 
 int Turn::Open(Napi::Env env, Listener* listener) {
+  if (handle_ != nullptr) return -EINVAL;
   uv_loop_t* loop = nullptr;
   if (napi_get_uv_event_loop(env, &loop) != napi_ok) return -EINVAL;
   auto* handle = new Handle{{}, this, listener, nullptr};

@@ -23,7 +23,7 @@ class Turn {
   Turn& operator=(const Turn&) = delete;
   ~Turn() { Close(); }
 
-  // 0 or -errno.
+  // 0 or -errno (EINVAL: it is open).
   int Open(Napi::Env env, Listener* listener);
   // Has it called once, however often this was called before. Keeps the loop alive until then.
   void Ask();

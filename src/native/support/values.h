@@ -65,4 +65,14 @@ inline void ThrowMisuse(Napi::Env env, const char* what) {
   Napi::TypeError::New(env, what).ThrowAsJavaScriptException();
 }
 
+// To be asked first by an accessor, of its own object's tag; where it is not so, throws. The
+// engine lets methods be called on objects of their class alone, but accessors on any that
+// Node-API has wrapped.
+inline bool IsOwn(const Napi::CallbackInfo& info, const napi_type_tag& tag) {
+  Napi::Value self = info.This();
+  bool own = self.IsObject() && self.As<Napi::Object>().CheckTypeTag(&tag);
+  if (!own) ThrowMisuse(info.Env(), "Illegal invocation: an accessor of another class");
+  return own;
+}
+
 }  // namespace devmem

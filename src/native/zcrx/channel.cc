@@ -32,7 +32,7 @@ uint32_t UnitOf(uint64_t offset) {
 
 int ZcrxChannel::Join(Pool& pool) {
   if (pool_ == &pool) return -EEXIST;
-  if (pool_ != nullptr) return -EINVAL;
+  if (pool_ != nullptr || IsMark(pool.id())) return -EINVAL;
   pool_ = &pool;
   density_ = static_cast<uint32_t>(pool.page_size() / 4);
   pool.Join(account_);
@@ -322,8 +322,9 @@ uint32_t ZcrxChannel::Unpin(SlotColumns& slot, uint32_t index, uint32_t count) {
   uint32_t released = 0;
   uint64_t pages = 0;
   for (uint32_t i = index; i < index + count; i++) {
-    uint32_t owner = std::exchange(slot.owners[i], kReleasedSource);
-    if (owner == kReleasedSource) continue;
+    uint32_t owner = slot.owners[i];
+    if (owner != pool_->id() && owner != kLinearSource) continue;
+    slot.owners[i] = kReleasedSource;
     released++;
     if (owner == kLinearSource) continue;
     queue_->GiveBack(slot.tokens[i]);

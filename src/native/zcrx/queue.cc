@@ -28,7 +28,13 @@ bool IsPassing(int error) {
 
 }  // namespace
 
+int ZcrxQueue::Open() {
+  return std::exchange(opened_, true) ? -EINVAL : ifq_.Open();
+}
+
 int ZcrxQueue::Register(Napi::Env env, const Ifq::Request& request, Listener* listener) {
+  if (!ifq_.ring().open()) return -EBADF;
+  if (std::exchange(asked_, true)) return -EINVAL;
   int status = turn_.Open(env, this);
   if (status == 0) status = poller_.Open(env, ifq_.ring().fd(), this);
   if (status == 0) status = ifq_.Register(request);
@@ -211,7 +217,8 @@ void ZcrxQueue::SortReceived(Id id, const Completion& completion) {
   }
   if (data) channel->OnData(offset, static_cast<uint32_t>(completion.result));
   if ((completion.flags & IORING_CQE_F_MORE) == 0) {
-    channel->OnReceiveEnded(data ? 0 : completion.result);
+    // With data it is neither an end nor an error.
+    channel->OnReceiveEnded(data ? -EAGAIN : completion.result);
   }
   MarkTouched(id, *channel);
 }

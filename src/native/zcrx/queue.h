@@ -35,9 +35,10 @@ class ZcrxQueue : public ChannelSource,
     ~Listener() = default;
   };
 
-  // Makes the ring. 0 or -errno of io_uring_setup(2).
-  int Open() { return ifq_.Open(); }
-  // Takes the rx queue. 0 or -errno of io_uring_register(2). Until Close() tells the listener.
+  // Makes the ring. 0 or -errno of io_uring_setup(2) (EINVAL a second time, too).
+  int Open();
+  // Takes the rx queue. 0 or -errno of io_uring_register(2) (EBADF without a ring, EINVAL a
+  // second time, too). Until Close() tells the listener.
   int Register(Napi::Env env, const Ifq::Request& request, Listener* listener);
   // Gives the rx queue up. What the sockets have by then they deliver, and then -ECANCELED.
   void Close();
@@ -87,6 +88,8 @@ class ZcrxQueue : public ChannelSource,
   std::vector<Id> advancing_;
   Id last_id_ = 0;
   int held_ = 0;
+  bool opened_ = false;  // whether or not that worked
+  bool asked_ = false;   // so for the rx queue
   bool serving_ = false;
   bool dry_ = false;     // so the kernel said, and is not asked to say it again yet
   bool untold_ = false;  // nor does the listener know

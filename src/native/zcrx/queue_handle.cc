@@ -10,6 +10,7 @@ namespace devmem {
 namespace {
 
 constexpr napi_type_tag kTag = {0x6465766d656d7a63, 0x7278717565756501};
+constexpr double kMostBytes = 9007199254740991.0;  // what JavaScript counts exactly
 
 // queryZcrx() -> {features, controls, areas} | -errno
 Napi::Value QueryZcrx(const Napi::CallbackInfo& info) {
@@ -74,19 +75,22 @@ Napi::Value ZcrxQueueHandle::Open(const Napi::CallbackInfo& info) {
 // register(interfaceIndex, queue, fd, size, bufferSize, events) -> 0 | -errno of
 // io_uring_register(2)
 Napi::Value ZcrxQueueHandle::Register(const Napi::CallbackInfo& info) {
+  double size = ToDouble(info[3]);
+  if (!(size >= 1 && size <= kMostBytes)) return Napi::Number::New(info.Env(), -EINVAL);
   Ifq::Request request = {};
   request.interface_index = ToUint(info[0]);
   request.queue = ToUint(info[1]);
   request.dmabuf = ToInt(info[2]);
-  double size = ToDouble(info[3]);
-  request.size = size > 0 ? static_cast<uint64_t>(size) : 0;
+  request.size = static_cast<uint64_t>(size);
   request.buffer_size = ToUint(info[4]);
   request.events = ToBool(info[5]);
   return Napi::Number::New(info.Env(), queue_->Register(info.Env(), request, this));
 }
 
+// The callback may lead to this object: held on to, neither could ever be collected.
 void ZcrxQueueHandle::Close(const Napi::CallbackInfo&) {
   queue_->Close();
+  on_memory_dry_.Reset();
 }
 
 void ZcrxQueueHandle::OnMemoryDry() {

@@ -27,8 +27,8 @@ export interface DeviceFragment extends Lease {
   /** Bytes from the start of the dma-buf. */
   readonly offset: number;
   /**
-   * Which dma-buf: the `id` of the binding. That is the kernel's number, from 1 up, or on the
-   * copy transport one that the package made, from 2^32 - 2 down.
+   * Which dma-buf: the `id` of the binding. That is the kernel's number, from 1 up, or, where
+   * that has none (transports `copy` and `zcrx`), one of the package's, from 2^32 - 3 down.
    */
   readonly dmabufId: number;
   /** The dma-buf itself: that of one of the socket's bindings. */
