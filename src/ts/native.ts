@@ -216,10 +216,11 @@ export interface ZcrxAbilities {
 
 /** An rx queue whose buffers io_uring provides; src/native/zcrx/queue.h tells the rest. */
 export interface ZcrxQueue {
-  /** Makes the ring. Returns 0 or a negative errno of io_uring_setup. */
+  /** Makes the ring, once. Returns 0 or a negative errno of io_uring_setup (EINVAL: again). */
   open(): number;
   /**
-   * Takes the queue. Returns 0 or a negative errno of io_uring_register.
+   * Takes the queue, once. Returns 0 or a negative errno of io_uring_register (EBADF: there
+   * is no ring; EINVAL: again, or no such size).
    *
    * @param fd - the dma-buf's; not needed after the call
    * @param size - bytes, of all of it
