@@ -19,8 +19,14 @@ const KERNEL_FACING = Object.freeze([
   ...['leases', 'receive', 'urgent'],
 ]);
 
+/** Whole streams, and what becomes of them with odd NICs, bystanders and hostile peers. */
+const OF_STREAMS = Object.freeze([
+  ...['bystanders', 'careless-nic', 'hostile', 'many-queues', 'odd-nic', 'queue-failures'],
+  ...['reader', 'receive'],
+]);
+
 /** What is tested by io_uring, too: what is particular to it, and what is any transport's. */
-const BY_ZCRX = Object.freeze(['zcrx', 'faults', 'leases', 'receive', 'removal']);
+const BY_ZCRX = Object.freeze(['zcrx', 'faults', 'leases', 'removal']);
 
 /** What starts many processes, which takes most of the time. */
 const OF_PROCESSES = Object.freeze([
@@ -34,7 +40,8 @@ const OF_PROCESSES = Object.freeze([
  */
 const LAB = [
   { kernel: 'debian-6.12', part: 'processes', files: OF_PROCESSES },
-  { kernel: 'debian-6.12', others: OF_PROCESSES },
+  { kernel: 'debian-6.12', part: 'streams', files: OF_STREAMS },
+  { kernel: 'debian-6.12', others: [...OF_PROCESSES, ...OF_STREAMS] },
   { kernel: 'debian-7', files: KERNEL_FACING },
   { kernel: 'debian-7', part: 'zcrx', transport: 'zcrx', files: BY_ZCRX },
 ];
