@@ -6,6 +6,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import path from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
@@ -55,7 +56,13 @@ const LAB_UNAVAILABLE = 69;
 /** For what a suite printed last, once it has ended. */
 const PIPES_MS = 5000;
 
+/** Of a failed test's message, what is shown again at the end. */
+const MESSAGE_LINES = 12;
+
 const totals = { passed: 0, failed: 0, skipped: 0 };
+
+/** What failed, to be told once more at the end: others' output is long. @type {string[]} */
+const failures = [];
 
 /**
  * Runs node and adds up what vitest reports to have run.
@@ -94,41 +101,63 @@ async function suite(name, command, { aside = false, env = {} } = {}) {
   if (aside) process.stdout.write(Buffer.concat([Buffer.from(title), ...printed]));
   if (status === LAB_UNAVAILABLE) return status;
   const before = totals.failed;
-  if (existsSync(report)) addReport(report);
-  // Such as a file that could not be loaded, or a complaint of the guest's kernel.
-  if (status !== 0 && totals.failed === before) totals.failed++;
+  if (existsSync(report)) addReport(name, report);
+  if (status !== 0 && totals.failed === before) {
+    totals.failed++;
+    failures.push(`${name}: exit status ${status}, by no test's fault (see its output above)`);
+  }
   return status ?? 1;
 }
 
-/** @param {string} report */
-function addReport(report) {
-  const { numPassedTests, numFailedTests, numPendingTests } =
-    /** @type {{ numPassedTests: number, numFailedTests: number, numPendingTests: number }} */ (
-      JSON.parse(readFileSync(report, 'utf8'))
-    );
+/**
+ * @param {string} name the suite's
+ * @param {string} report
+ */
+function addReport(name, report) {
+  const { numPassedTests, numFailedTests, numPendingTests, testResults } =
+    /** @type {import('vitest/node').JsonTestResults} */ (JSON.parse(readFileSync(report, 'utf8')));
   totals.passed += numPassedTests;
   totals.failed += numFailedTests;
   totals.skipped += numPendingTests;
+  for (const file of testResults.filter(({ status }) => status === 'failed')) {
+    const where = `${name}: ${path.relative(root, file.name)}`;
+    const failed = file.assertionResults.filter(({ status }) => status === 'failed');
+    for (const { fullName, failureMessages } of failed) {
+      failures.push(`${where}: ${fullName}\n${shortened(failureMessages?.join('\n') ?? '')}`);
+    }
+    if (failed.length === 0) failures.push(`${where}\n${shortened(file.message)}`);
+  }
+}
+
+/** @param {string} message with its stack, of which the project's own frames stay */
+function shortened(message) {
+  const lines = message.split('\n').filter((line) => !line.includes('/node_modules/'));
+  const shown = lines.slice(0, MESSAGE_LINES).map((line) => `    ${line}`);
+  return [...shown, ...(lines.length > MESSAGE_LINES ? ['    …'] : [])].join('\n');
 }
 
 /** @param {readonly string[]} names of files in test/lab */
 function labFiles(names) {
-  const paths = names.map((name) => `test/lab/${name}.test.ts`);
-  const missing = paths.find((path) => !existsSync(root + path));
+  const files = names.map((name) => `test/lab/${name}.test.ts`);
+  const missing = files.find((file) => !existsSync(root + file));
   if (missing !== undefined) throw new Error(`there is no ${missing}`);
-  return paths;
+  return files;
 }
 
 /** @param {typeof LAB[number]} run */
 async function labSuite({ kernel, part, transport, files = [], others = [] }) {
   const name = part === undefined ? `lab on ${kernel}` : `lab on ${kernel}, ${part}`;
-  const which = [...labFiles(files), ...labFiles(others).flatMap((path) => ['--exclude', path])];
+  const which = [...labFiles(files), ...labFiles(others).flatMap((file) => ['--exclude', file])];
   const command = [`${root}scripts/test-lab.mjs`, '--kernel', kernel, ...which];
   const env = transport === undefined ? {} : { DEVMEM_TRANSPORT: transport };
   if ((await suite(name, command, { aside: true, env })) !== LAB_UNAVAILABLE) return;
   process.stdout.write(`${name}: ${inCI ? 'FAILED' : 'skipped'}, for the reason above\n`);
-  if (inCI) totals.failed++;
-  else totals.skipped++;
+  if (!inCI) {
+    totals.skipped++;
+    return;
+  }
+  totals.failed++;
+  failures.push(`${name}: the lab is not to be had here`);
 }
 
 /** @param {(() => Promise<unknown>)[]} suites */
@@ -162,5 +191,6 @@ await besideEachOther([
 ]);
 
 const { passed, failed, skipped } = totals;
+if (failures.length > 0) process.stdout.write(`\n── failed\n${failures.join('\n')}\n`);
 process.stdout.write(`\n${passed} passed, ${failed} failed, ${skipped} skipped\n`);
 process.exitCode = failed === 0 ? 0 : 1;
