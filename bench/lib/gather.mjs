@@ -23,6 +23,7 @@ export function gatherTo(memory, target) {
       void gather(batch, target, at, engines);
       at += batch.byteLength;
     }
+    engines.endGo();
   }
 
   /**

@@ -3,24 +3,31 @@ import type { DmaBuf } from '../memory/dma-buf.js';
 import type { Batch } from '../receive/batch.js';
 import { LINEAR_SOURCE } from '../receive/ring.js';
 import type { Pieces } from './engine.js';
-import { host } from './host.js';
+import type { HostEngine } from './host.js';
 
 /**
  * Copies a batch's bytes from its byte `skip` on to `target[at]` and the following, as many
  * as there are and as fit. Of `cuda` memory by a copy over the bus for each fragment.
  *
+ * @param host - of whose go it is a part
  * @returns how many
  */
-export function copyOut(batch: Batch, skip: number, target: Uint8Array, at: number): number {
+export function copyOut(
+  batch: Batch,
+  skip: number,
+  target: Uint8Array,
+  at: number,
+  host: HostEngine,
+): number {
   let { index, into } = batch.find(skip);
   let to = at;
   while (index < batch.length && to < target.length) {
     const count = into === 0 ? wholeFragments(batch, index, target.length - to) : 0;
     if (count > 0) {
-      to += copyFragments(batch, index, count, target, to);
+      to += copyFragments(batch, index, count, target, to, host);
       index += count;
     } else {
-      to += copyPart(batch, index, into, target, to);
+      to += copyPart(batch, index, into, target, to, host);
       index++;
       into = 0;
     }
@@ -48,11 +55,12 @@ function copyFragments(
   count: number,
   target: Uint8Array,
   at: number,
+  host: HostEngine,
 ): number {
   const { offsets, sizes } = batch.columns;
   const bytes = batch.bytesFrom(index, index + count);
   const pieces = { offsets, sizes, first: batch.base + index, count, bytes };
-  copyPieces(batch.memory(index)!, pieces, target, at);
+  copyPieces(batch.memory(index)!, pieces, target, at, host);
   return bytes;
 }
 
@@ -62,6 +70,7 @@ function copyPart(
   into: number,
   target: Uint8Array,
   at: number,
+  host: HostEngine,
 ): number {
   const bytes = Math.min(batch.size(index) - into, target.length - at);
   const linear = batch.bytes(index);
@@ -71,11 +80,18 @@ function copyPart(
   }
   const offsets = Float64Array.of(batch.offset(index) + into);
   const sizes = Uint32Array.of(bytes);
-  copyPieces(batch.memory(index)!, { offsets, sizes, first: 0, count: 1, bytes }, target, at);
+  const pieces = { offsets, sizes, first: 0, count: 1, bytes };
+  copyPieces(batch.memory(index)!, pieces, target, at, host);
   return bytes;
 }
 
-function copyPieces(memory: DmaBuf, pieces: Pieces, target: Uint8Array, at: number): void {
+function copyPieces(
+  memory: DmaBuf,
+  pieces: Pieces,
+  target: Uint8Array,
+  at: number,
+  host: HostEngine,
+): void {
   if (memory.type !== 'cuda') {
     void host.copy(memory, pieces, target, at);
     return;

@@ -2,7 +2,7 @@
 import { DmaBuf } from '../memory/dma-buf.js';
 import { openCudaEngine } from './cuda.js';
 import type { GatherEngine, SharedEngine, Target } from './engine.js';
-import { host } from './host.js';
+import { HostEngine } from './host.js';
 
 /** A GPU's engine, kept open as long as one of its memories: opening it takes milliseconds. */
 interface Kept {
@@ -20,6 +20,7 @@ export class Engines {
   readonly opening: Promise<unknown> | undefined;
   // Those that were asked for here: others may have one of them opened anew.
   readonly #kept = new Map<DmaBuf, Kept>();
+  readonly #host = new HostEngine();
 
   /** Opens what is needed. */
   constructor(sources: readonly DmaBuf[], target: Target) {
@@ -44,7 +45,7 @@ export class Engines {
   /** @param source - undefined for bytes of JavaScript's own */
   for(source: DmaBuf | undefined, target: Target): GatherEngine {
     const gpu = [source, target].find(isOnGpu);
-    if (gpu === undefined) return host;
+    if (gpu === undefined) return this.#host;
     // Memory that was bound meanwhile is known here for the first time.
     const entry = this.#kept.get(gpu) ?? kept.get(gpu) ?? keep(gpu);
     return {
@@ -55,6 +56,16 @@ export class Engines {
         await (await opened(entry)).copyBytes(bytes, to as DmaBuf, offset);
       },
     };
+  }
+
+  /**
+   * To be called after copies of bytes that had all been there before the first of them:
+   * what the CPU copied is then everybody's, once no copy is under way.
+   *
+   * @throws SystemError where an exporter refuses (`DMA_BUF_IOCTL_SYNC`)
+   */
+  endGo(): void {
+    this.#host.endGo();
   }
 }
 

@@ -1,31 +1,49 @@
 /** From memory that the CPU can see to memory that it can see. */
 import { DmaBuf } from '../memory/dma-buf.js';
 import { native } from '../native.js';
+import { CpuAccesses } from './cpu-accesses.js';
 import type { GatherEngine, Pieces, Target } from './engine.js';
 
 // What takes so long that another thread is worth the way there and back, in bytes.
 const OFF_THE_LOOP = 256 * 2 ** 10;
 
-export const host: GatherEngine = {
-  copy(source, pieces, target, at) {
-    if (target instanceof DmaBuf && pieces.bytes >= OFF_THE_LOOP) {
-      return copyElsewhere(source, pieces, target, at);
-    }
-    const finish = beginAccess(source, target);
-    try {
-      copyHere(source, pieces, target, at);
-    } finally {
-      finish();
-    }
-    return undefined;
-  },
+/** The copies of one reader, between whose goes others have their turn. */
+export class HostEngine implements GatherEngine {
+  #accesses: CpuAccesses | undefined;
 
-  copyBytes(bytes, target, at) {
-    if (target instanceof DmaBuf) target.write(at, bytes);
-    else target.set(bytes, at);
+  copy(source: DmaBuf, pieces: Pieces, target: Target, at: number): Promise<void> | undefined {
+    const accesses = this.#begin(target);
+    accesses.begin(source, 'read');
+    if (target instanceof DmaBuf && pieces.bytes >= OFF_THE_LOOP) {
+      return copyElsewhere(source, pieces, target, at, accesses);
+    }
+    copyHere(source, pieces, target, at);
     return undefined;
-  },
-};
+  }
+
+  copyBytes(bytes: Uint8Array, target: Target, at: number): undefined {
+    this.#begin(target);
+    if (!(target instanceof DmaBuf)) target.set(bytes, at);
+    else if (!target.mapping().write(at, bytes)) throw notInside(at, bytes.length);
+  }
+
+  /**
+   * Ends the go: what was copied can be seen by devices once no copy is under way.
+   *
+   * @throws SystemError where an exporter refuses
+   */
+  endGo(): void {
+    const accesses = this.#accesses;
+    this.#accesses = undefined;
+    accesses?.end();
+  }
+
+  #begin(target: Target): CpuAccesses {
+    const accesses = (this.#accesses ??= new CpuAccesses());
+    if (target instanceof DmaBuf) accesses.begin(target, 'write');
+    return accesses;
+  }
+}
 
 function copyHere(source: DmaBuf, pieces: Pieces, target: Target, at: number): void {
   const { offsets, sizes, first, count } = pieces;
@@ -40,30 +58,16 @@ async function copyElsewhere(
   { offsets, sizes, first, count, bytes }: Pieces,
   target: DmaBuf,
   at: number,
+  accesses: CpuAccesses,
 ): Promise<void> {
-  const finish = beginAccess(source, target);
+  accesses.keep();
   try {
     const mapping = source.mapping();
     const to = target.mapping();
     const done = native().gatherHostAsync(offsets, sizes, first, count, mapping, to, at);
     if (!(await done)) throw notInside(at, bytes);
   } finally {
-    finish();
-  }
-}
-
-function beginAccess(source: DmaBuf, target: Target): () => void {
-  const endReading = source.beginCpuAccess('read');
-  if (!(target instanceof DmaBuf)) return endReading;
-  try {
-    const endWriting = target.beginCpuAccess('write');
-    return () => {
-      endWriting();
-      endReading();
-    };
-  } catch (error) {
-    endReading();
-    throw error;
+    accesses.end();
   }
 }
 

@@ -43,18 +43,15 @@ export class Filling {
 
   /** Takes what is there; true once that is all. For Cursor.request(). */
   readonly take = (): true | undefined => {
-    const { cursor } = this.#stream;
     this.endLanding();
-    while (this.#left > 0) {
-      this.#check();
-      const batch = cursor.takeUpTo(Math.min(this.#left, MOST_AT_ONCE));
-      if (batch === undefined) {
-        this.#land();
-        return undefined;
-      }
-      this.#copy(batch);
+    try {
+      this.#takeReady();
+    } finally {
+      this.#engines.endGo();
     }
-    return true;
+    if (this.#left === 0) return true;
+    this.#land();
+    return undefined;
   };
 
   /** Nothing more is to be received there. To be called where it is given up. */
@@ -77,6 +74,16 @@ export class Filling {
 
   get #end(): number {
     return this.#place.offset + this.#placed;
+  }
+
+  #takeReady(): void {
+    const { cursor } = this.#stream;
+    while (this.#left > 0) {
+      this.#check();
+      const batch = cursor.takeUpTo(Math.min(this.#left, MOST_AT_ONCE));
+      if (batch === undefined) return;
+      this.#copy(batch);
+    }
   }
 
   // Before anything is taken for it.

@@ -1,5 +1,6 @@
 /** Looking at bytes that are there without taking them. */
 import { copyOut } from '../gather/copy-out.js';
+import { HostEngine } from '../gather/host.js';
 import { DevmemError } from '../errors.js';
 import type { Cursor } from '../receive/cursor.js';
 
@@ -9,14 +10,19 @@ import type { Cursor } from '../receive/cursor.js';
  * @returns bytes copied
  */
 export function copyAhead(cursor: Cursor, skip: number, target: Uint8Array): number {
+  const host = new HostEngine();
   let before = skip;
   let at = 0;
-  cursor.look((batch) => {
-    const bytes = before === 0 ? Infinity : batch.total;
-    if (before < bytes) at += copyOut(batch, before, target, at);
-    before = Math.max(before - bytes, 0);
-    return at < target.length;
-  });
+  try {
+    cursor.look((batch) => {
+      const bytes = before === 0 ? Infinity : batch.total;
+      if (before < bytes) at += copyOut(batch, before, target, at, host);
+      before = Math.max(before - bytes, 0);
+      return at < target.length;
+    });
+  } finally {
+    host.endGo();
+  }
   return at;
 }
 
