@@ -223,6 +223,23 @@ describeOverTransports('readInto()', (transport) => {
     held.release();
   });
 
+  it.runIf(transport === 'copy')(
+    "receives straight to its place what comes later, and needs none of the binding's memory",
+    async () => {
+      await using reading = await openReader(transport);
+      const { reader, socket, peer, bound } = reading;
+      const target = new Uint8Array(MiB);
+      const into = reader.readInto(target);
+      for (let sent = 0; sent < MiB; sent += 64 * KiB) {
+        await send(peer, 64 * KiB, sent);
+        expect(bound.binding.heldBytes).toBe(0);
+      }
+      expect(await into).toBe(MiB);
+      expectPattern(target, 0);
+      expect(socket.stats).toMatchObject({ copiedBytes: MiB, fragments: 0, batches: 0 });
+    },
+  );
+
   it('refuses the memory that the socket receives into', async () => {
     await using reading = await openReader(transport);
     const { reader, memory } = reading;
