@@ -36,19 +36,26 @@ static netmem_ref dms_posted_pop(struct dms_posted *posted)
 }
 
 /**
- * dms_buffers_post() - take buffers in advance
- * @mem: memory that no queue uses yet; on failure it is to be destroyed
- * @size: how many buffers it has ready from now on, as far as there are any
+ * dms_buffers_prefill() - take buffers in advance, where a module parameter says so
+ * @mem: new memory, which no queue uses yet; destroyed on failure
+ * @size: how many buffers it has ready from then on, as far as there are any
  */
-int dms_buffers_post(struct dms_mem *mem, unsigned int size)
+int dms_buffers_prefill(struct dms_mem *mem, unsigned int size)
 {
 	struct dms_posted *posted = &mem->posted;
+	int err = -ENOMEM;
+
+	if (!READ_ONCE(dms_prefill))
+		return 0;
 
 	posted->buffers = kvcalloc(size, sizeof(*posted->buffers), GFP_KERNEL);
-	if (!posted->buffers)
-		return -ENOMEM;
-	posted->size = size;
-	return dms_posted_fill(mem, GFP_KERNEL);
+	if (posted->buffers) {
+		posted->size = size;
+		err = dms_posted_fill(mem, GFP_KERNEL);
+	}
+	if (err)
+		dms_mem_destroy(mem);
+	return err;
 }
 
 /**

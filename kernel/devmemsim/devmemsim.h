@@ -291,7 +291,7 @@ void dms_csum_set(struct dms_queue *q, struct sk_buff *to,
 /* buffers.c */
 int dms_mem_take(struct dms_mem *mem, unsigned int size,
 		 struct dms_piece *piece);
-int dms_buffers_post(struct dms_mem *mem, unsigned int size);
+int dms_buffers_prefill(struct dms_mem *mem, unsigned int size);
 void dms_buffers_free(struct dms_mem *mem);
 
 /* queue.c */

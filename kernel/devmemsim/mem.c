@@ -35,7 +35,6 @@ int dms_mem_create(struct dms_port *port, unsigned int idx,
 		.queue_idx = idx,
 	};
 	struct page_pool *pool;
-	int err;
 
 	/* Without header split, the CPU would have to read the headers there. */
 	if (cfg->hds)
@@ -48,13 +47,7 @@ int dms_mem_create(struct dms_port *port, unsigned int idx,
 	*mem = (struct dms_mem) { .pool = pool };
 	if (dms_mem_unreadable(mem))
 		port->had_provider = true;
-	if (!READ_ONCE(dms_prefill))
-		return 0;
-
-	err = dms_buffers_post(mem, cfg->ring_size);
-	if (err)
-		dms_mem_destroy(mem);
-	return err;
+	return dms_buffers_prefill(mem, cfg->ring_size);
 }
 
 /**

@@ -22,16 +22,8 @@
 int dms_mem_create(struct dms_port *port, unsigned int idx,
 		   const struct dms_config *cfg, struct dms_mem *mem)
 {
-	int err;
-
 	*mem = (struct dms_mem) { .pool = port->queues[idx].bound };
-	if (!READ_ONCE(dms_prefill))
-		return 0;
-
-	err = dms_buffers_post(mem, cfg->ring_size);
-	if (err)
-		dms_mem_destroy(mem);
-	return err;
+	return dms_buffers_prefill(mem, cfg->ring_size);
 }
 
 /**

@@ -8,6 +8,8 @@ import os
 import socket
 import struct
 
+from netlink import attribute, number
+
 MSG_SOCK_DEVMEM = 0x2000000
 SCM_DEVMEM_DMABUF = 79
 SO_DEVMEM_DONTNEED = 80
@@ -82,15 +84,6 @@ class Memory:
             self.fd = fcntl.ioctl(device, UDMABUF_CREATE, request)
         self.bytes = mmap.mmap(pages, size)
         os.close(pages)
-
-
-def attribute(kind, content):
-    length = 4 + len(content)
-    return struct.pack("HH", length, kind) + content + bytes(-length % 4)
-
-
-def number(kind, value):
-    return attribute(kind, struct.pack("I", value))
 
 
 class Netdev:

@@ -12,6 +12,8 @@ import socket
 import struct
 import sys
 
+from netlink import attribute, attributes
+
 NETLINK_NETFILTER = 12
 NLM_F_REQUEST = 1
 SO_RCVBUFFORCE = 33
@@ -22,19 +24,6 @@ WHOLE = 0xFFFF
 COPY_PACKET = 2
 ACCEPT = 1
 GSO = 1 << 2
-
-
-def attribute(kind, content):
-    length = 4 + len(content)
-    return struct.pack("HH", length, kind) + content + bytes(-length % 4)
-
-
-def attributes(content):
-    at = 0
-    while at + 4 <= len(content):
-        length, kind = struct.unpack_from("HH", content, at)
-        yield kind & 0x3FFF, content[at + 4 : at + length]
-        at += (length + 3) & ~3
 
 
 class Group:

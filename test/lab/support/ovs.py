@@ -11,7 +11,8 @@ import socket
 import struct
 import sys
 
-from devmem import Netdev, attribute
+from devmem import Netdev
+from netlink import attribute, attributes, number
 
 NLM_F_ACK = 4
 NLMSG_ERROR = 2
@@ -24,18 +25,6 @@ PACKET = 1
 UNALIGNED = 1
 NETDEV = 1
 SWITCH = b"switch\0"
-
-
-def number(kind, value):
-    return attribute(kind, struct.pack("I", value))
-
-
-def attributes(content):
-    at = 0
-    while at + 4 <= len(content):
-        length, kind = struct.unpack_from("HH", content, at)
-        yield kind & 0x3FFF, content[at + 4 : at + length]
-        at += (length + 3) & ~3
 
 
 class Family:
