@@ -4,7 +4,7 @@ import { defineConfig, globalIgnores } from 'eslint/config';
 import tseslint from 'typescript-eslint';
 
 export default defineConfig(
-  globalIgnores(['dist/', 'build/', 'prebuilds/', 'coverage/']),
+  globalIgnores(['dist/', 'build/', 'prebuilds/', 'coverage/', 'site/.vitepress/{cache,dist}/']),
   js.configs.recommended,
   tseslint.configs.strictTypeChecked,
   tseslint.configs.stylisticTypeChecked,

@@ -63,10 +63,12 @@ export const DEVMEM_ERRORS = {
     'The broker that held a binding is gone, and the binding with it: sockets receive linear data from then on. Start the broker and bind again.',
 } as const;
 
+/** The `code` of a DevmemError. */
 export type DevmemErrorCode = keyof typeof DEVMEM_ERRORS;
 
 /** Misuse of this package, or a state in which it cannot go on. */
 export class DevmemError extends Error {
+  /** Tells errors apart; what each means and its remedy is in `DEVMEM_ERRORS`. */
   readonly code: DevmemErrorCode;
 
   constructor(code: DevmemErrorCode, message: string, options?: ErrorOptions) {

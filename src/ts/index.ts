@@ -19,6 +19,7 @@ export type { ImportOptions } from './memory/import.js';
 export {
   type CudaProbe,
   type DmaHeapProbe,
+  type HeapProbe,
   type HostProbe,
   type MemoryProbe,
   probeMemory,
@@ -43,7 +44,7 @@ export type { BindRxOptions, DeviceTransport, Mode } from './nic/bind-options.js
 export { bindRx } from './nic/bind-rx.js';
 export type { Allowance } from './nic/broker/policy.js';
 export type { BrokerOptions, InheritedSocket } from './nic/broker/options.js';
-export { Broker, startBroker } from './nic/broker/server.js';
+export { Broker, type BrokerEvents, startBroker } from './nic/broker/server.js';
 export type { BrokerClient } from './nic/broker/session.js';
 export type { FallbackMessage } from './nic/fallback.js';
 export {
@@ -71,6 +72,7 @@ export { Span } from './reader/span.js';
 export { Batch } from './receive/batch.js';
 export {
   Binding,
+  type BindingEvents,
   type BindingLostMessage,
   type Bindings,
   type InterfaceMessage,

@@ -29,6 +29,7 @@ export interface SocketStats extends ReceiveStats {
   heldFragments: number;
 }
 
+/** Options of `DevmemSocket.batches()`. */
 export interface BatchesOptions {
   /** Leaving the loop before the stream's end leaves the connection as it is. Default: false. */
   preventClose?: boolean;
@@ -126,6 +127,7 @@ export class DevmemSocket extends EventEmitter implements AsyncIterable<Fragment
     this.#shares.join(receiveWindow(binding));
   }
 
+  /** What was counted until now. A new object each time; `counters` are read without one. */
   get stats(): SocketStats {
     return { ...this.#stream.stats, heldFragments: this.#stream.held };
   }
@@ -160,22 +162,27 @@ export class DevmemSocket extends EventEmitter implements AsyncIterable<Fragment
     return this;
   }
 
+  /** This end's address, as `net.Socket` has it. */
   get localAddress(): string | undefined {
     return this.#socket.localAddress;
   }
 
+  /** This end's port. */
   get localPort(): number | undefined {
     return this.#socket.localPort;
   }
 
+  /** The peer's address, as `net.Socket` has it. */
   get remoteAddress(): string | undefined {
     return this.#socket.remoteAddress;
   }
 
+  /** The peer's port. */
   get remotePort(): number | undefined {
     return this.#socket.remotePort;
   }
 
+  /** Whether closing has begun. */
   get closed(): boolean {
     return this.#closing.begun;
   }
@@ -283,6 +290,7 @@ export class DevmemSocket extends EventEmitter implements AsyncIterable<Fragment
     return this;
   }
 
+  /** `close()`, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }

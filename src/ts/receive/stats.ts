@@ -6,7 +6,9 @@ export interface ReceiveStats {
   wakes: number;
   /** recvmsg or recv calls, or requests of io_uring. */
   receiveCalls: number;
+  /** Batches handed over. */
   batches: number;
+  /** Fragments in them, of both kinds. */
   fragments: number;
   /** Bytes that the NIC wrote to device memory. */
   deviceBytes: number;

@@ -13,6 +13,7 @@ export interface InheritedSocket {
   fd: number;
 }
 
+/** Options of `startBroker()`. */
 export interface BrokerOptions {
   /**
    * Path of the socket to listen at: at most 107 bytes, and its last part 80. What a

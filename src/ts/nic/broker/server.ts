@@ -14,10 +14,15 @@ import { type BrokerOptions, checkBrokerOptions, type CheckedBrokerOptions } fro
 import { Seats } from './seats.js';
 import { bidFarewell, type BrokerClient, serve, type SessionOptions } from './session.js';
 
-interface BrokerEvents {
+/** What a broker tells of its clients. */
+export interface BrokerEvents {
+  /** A client has its binding. */
   bound: [BrokerClient];
+  /** A client's binding is undone. */
   unbound: [BrokerClient];
+  /** A client got none, and why; who it was, where the kernel told. */
   refused: [Error, Credentials | undefined];
+  /** The broker has closed: nothing is bound any more. */
   close: [];
 }
 
@@ -83,6 +88,7 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
     return this.#closing;
   }
 
+  /** `close()`, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
