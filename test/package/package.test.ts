@@ -80,6 +80,14 @@ describe('the installed package', () => {
     expect(status).toBe(0);
   });
 
+  it('has the patches that its command names', async () => {
+    const main = path.join(consumer.installed, 'dist', 'cli', 'main.js');
+    const { stdout } = await consumer.run([main, 'kernel', '--release', '6.12', '--json']);
+    const { series } = JSON.parse(stdout) as { series: { folder: string; patches: object[] } };
+    expect(series.folder).toBe(path.join(consumer.installed, 'kernel', 'patches', 'linux-6.12'));
+    expect(series.patches.length).toBeGreaterThan(10);
+  });
+
   it('says of the lab, which it does not have, that it needs a clone', async () => {
     const main = path.join(consumer.installed, 'dist', 'cli', 'main.js');
     const url = 'https://git.example/devmem-tcp.git';

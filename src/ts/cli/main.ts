@@ -13,6 +13,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   send: async () => (await import('./commands/send.js')).command,
   nic: async () => (await import('./commands/nic.js')).command,
   broker: async () => (await import('./commands/broker.js')).command,
+  kernel: async () => (await import('./commands/kernel.js')).command,
   demo: async () => (await import('./commands/demo.js')).command,
 };
 

@@ -13,7 +13,8 @@ const MEMORY_BYTES = 64 * 2 ** 20;
 
 export const command: Command = {
   summary: 'receive a verified stream from this machine itself, to see it work',
-  help: `Receives a pseudo-random stream over TCP and verifies every byte where it landed.
+  help: `Receives a pseudo-random stream over TCP and verifies every byte where it
+landed.
 
   devmem-tcp demo [OPTION]…
 

@@ -36,7 +36,7 @@ const NETDEV_A_PAGE_POOL_DMABUF = 7;
 const NETDEV_A_PAGE_POOL_IO_URING = 8;
 
 const NO_FAMILY_HINT =
-  'Binding needs Linux 6.12 or newer (CONFIG_NET_DEVMEM), or a kernel with the patches in kernel/patches';
+  "Binding needs Linux 6.12 or newer (CONFIG_NET_DEVMEM), or a kernel with the patches that 'devmem-tcp kernel' names";
 
 /** An open socket to the family. A binding lives for as long as the socket that made it. */
 export class NetdevNetlink implements Disposable {
