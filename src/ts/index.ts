@@ -60,6 +60,7 @@ export {
   type RestoreReport,
   type Setting,
 } from './nic/prepare.js';
+export type { MemoryDryMessage } from './nic/zcrx/binding.js';
 export type {
   ReadIntoOptions,
   ReadOptions,
