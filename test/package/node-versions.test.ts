@@ -9,7 +9,7 @@ import { DocumentsMachine } from '../support/docs/machine.js';
 import { withoutUsing } from '../support/docs/programs.js';
 import { expectReceives, FIRST_PRINTS, SERVER_PRINTS } from '../support/docs/receiving.js';
 import { Consumer } from './support/consumer.js';
-import { type NodeBinary, nodeBinary } from './support/node-versions.js';
+import { NODE_VERSIONS, type NodeBinary, requiredNode } from './support/node-versions.js';
 import type { Outcome } from './support/run.js';
 
 let consumer: Consumer;
@@ -22,12 +22,11 @@ afterAll(() => {
   consumer[Symbol.dispose]();
 });
 
-describe.each([20, 22, 24, 26])('on Node %i', (major) => {
+describe.each(NODE_VERSIONS)('on Node %i', (major) => {
   let binary: NodeBinary;
 
   beforeAll(async () => {
-    binary = await nodeBinary(major);
-    if ('reason' in binary && process.env.CI === 'true') throw new Error(binary.reason);
+    binary = await requiredNode(major);
   });
 
   function runOn(context: TestContext, args: string[]): Promise<Outcome> {
