@@ -16,6 +16,19 @@ const manifest = /** @type {{ description: string, repository?: { url: string } 
 );
 const repository = manifest.repository?.url.replace(/^git\+/, '').replace(/\.git$/, '');
 
+const STYLE = `
+/* Tables without words in their head, as Markdown has to have one. */
+.vp-doc thead:not(:has(th:not(:empty))) { display: none; }
+/* Plots are wider than a phone: to be moved, not shrunk. */
+@media (max-width: 640px) {
+  .vp-doc p:has(> img[src*="/assets/"]) { overflow-x: auto; }
+  .vp-doc img:is([src*="/lab."], [src*="/host."], [src*="/micro."]) {
+    max-width: none;
+    width: 640px;
+  }
+}
+`;
+
 /**
  * @param {string} text
  * @param {string} link
@@ -41,6 +54,7 @@ export default {
   title: 'devmem-tcp',
   description: manifest.description,
   lang: 'en',
+  head: [['style', {}, STYLE]],
   srcDir: '..',
   // The rest of the tree is about other things than the site.
   srcExclude: ['{.*,bench,build,dist,prebuilds,scripts,site,src,test,coverage}/**'],
