@@ -3,7 +3,7 @@
  * The API reference: `npm run docs:api` writes it to docs/api; `npm run lint` checks that
  * whatever is exported is documented.
  */
-import { DEVMEM_ERRORS } from './dist/errors.js';
+import { DEVMEM_ERRORS, NODE_ERRORS } from './dist/errors.js';
 
 /** @type {Partial<import('typedoc').TypeDocOptions & import('typedoc-plugin-markdown').PluginOptions>} */
 export default {
@@ -23,7 +23,8 @@ export default {
   validation: { notExported: true, invalidLink: true, notDocumented: true },
   treatValidationWarningsAsErrors: true,
   // Their text is their documentation.
-  intentionallyNotDocumented: Object.keys(DEVMEM_ERRORS).map(
-    (code) => `DEVMEM_ERRORS.__type.${code}`,
-  ),
+  intentionallyNotDocumented: [
+    ...Object.keys(DEVMEM_ERRORS).map((code) => `DEVMEM_ERRORS.__type.${code}`),
+    ...Object.keys(NODE_ERRORS).map((code) => `NODE_ERRORS.__type.${code}`),
+  ],
 };

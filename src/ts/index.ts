@@ -5,6 +5,8 @@ export {
   DEVMEM_ERRORS,
   DevmemError,
   type DevmemErrorCode,
+  NODE_ERRORS,
+  type NodeErrorCode,
   type SystemError,
   UnexpectedEndError,
 } from './errors.js';

@@ -4,7 +4,7 @@ import path from 'node:path';
 
 import { expect, it } from 'vitest';
 
-import { DEVMEM_ERRORS } from '../../dist/index.js';
+import { DEVMEM_ERRORS, NODE_ERRORS } from '../../dist/index.js';
 import { ROOT } from '../support/docs/blocks.js';
 
 const read = (file: string): string => readFileSync(path.join(ROOT, file), 'utf8');
@@ -30,6 +30,10 @@ function rows(document: string, looks: RegExp): string[] {
 
 it('docs/errors.md has every code of this package, once', () => {
   expect(rows('docs/errors.md', /^ERR_DEVMEM_/)).toEqual(Object.keys(DEVMEM_ERRORS).sort());
+});
+
+it("and every one of Node's, once", () => {
+  expect(rows('docs/errors.md', /^ERR_(?!DEVMEM_)/)).toEqual(Object.keys(NODE_ERRORS).sort());
 });
 
 it('the source knows no other codes', () => {

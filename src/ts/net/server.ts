@@ -4,7 +4,7 @@ import { inspect } from 'node:util';
 
 import { onAbort, throwIfAborted } from '../abort.js';
 import { checkMaker, MAKER } from '../construction.js';
-import { checkInteger, DevmemError, invalidArgType } from '../errors.js';
+import { checkInteger, DevmemError, invalidArgType, withCode } from '../errors.js';
 import { portrait } from '../portrait.js';
 import type { Binding, Bindings } from '../receive/binding.js';
 import { CONNECTION_STAYS } from '../uncloneable.js';
@@ -249,7 +249,7 @@ export class DevmemServer extends EventEmitter implements AsyncDisposable {
     }
     if (this.#starting === undefined && !this.listening) return;
     const message = 'The server listens already, or is about to: create another one for each port';
-    throw Object.assign(new Error(message), { code: 'ERR_SERVER_ALREADY_LISTEN' });
+    throw withCode(new Error(message), 'ERR_SERVER_ALREADY_LISTEN');
   }
 
   async #start(options: net.ListenOptions): Promise<net.AddressInfo> {
