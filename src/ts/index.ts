@@ -1,4 +1,11 @@
 /** The public surface of devmem-tcp, nothing else. */
+export type { DiagnosticsOptions } from './diagnostics/options.js';
+export { DiagnosticsServer, serveDiagnostics } from './diagnostics/server.js';
+export type {
+  BindingSnapshot,
+  ConnectionSnapshot,
+  DiagnosticsSnapshot,
+} from './diagnostics/snapshot.js';
 export { diagnose, type DiagnoseOptions } from './doctor/diagnose.js';
 export type { Area, Finding, Report, Status } from './doctor/report.js';
 export {

@@ -165,6 +165,12 @@ const PROGRAMS: Program[] = [
     mayLack: 'ERR_DEVMEM_PLAN_BLOCKED',
   },
   {
+    document: 'src/ts/diagnostics/server.ts',
+    words: 'await serveDiagnostics({ path:',
+    before: "import { serveDiagnostics } from 'devmem-tcp';",
+    after: 'void diagnostics;',
+  },
+  {
     document: 'src/ts/net/server.ts',
     words: 'createServer({ binding }',
     before: `

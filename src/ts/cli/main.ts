@@ -14,6 +14,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   send: async () => (await import('./commands/send.js')).command,
   nic: async () => (await import('./commands/nic.js')).command,
   broker: async () => (await import('./commands/broker.js')).command,
+  top: async () => (await import('./commands/top.js')).command,
 };
 
 const HELP = ['--help', '-h'];
