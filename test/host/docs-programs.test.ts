@@ -165,6 +165,11 @@ const PROGRAMS: Program[] = [
     mayLack: 'ERR_DEVMEM_PLAN_BLOCKED',
   },
   {
+    document: 'docs/cli.md',
+    words: 'await serveDiagnostics({ path:',
+    after: 'await diagnostics.close();',
+  },
+  {
     document: 'src/ts/diagnostics/server.ts',
     words: 'await serveDiagnostics({ path:',
     before: "import { serveDiagnostics } from 'devmem-tcp';",
