@@ -118,6 +118,7 @@ async function main() {
   );
   const server = createServer({ binding });
   const { port } = await server.listen({ port: Number(values.port ?? 0) });
+  if (values.port !== undefined) console.error(`listening on port ${port}`);
   const self = fileURLToPath(import.meta.url);
   const runs = [];
   for (let run = 0; run <= Number(values.runs); run++) {

@@ -1,4 +1,12 @@
 /** The public surface of devmem-tcp, nothing else. */
+export type { DiagnosticsOptions } from './diagnostics/options.js';
+export { DiagnosticsServer, serveDiagnostics } from './diagnostics/server.js';
+export type {
+  BindingSnapshot,
+  ConnectionSnapshot,
+  DiagnosticsSnapshot,
+  MemorySnapshot,
+} from './diagnostics/snapshot.js';
 export { diagnose, type DiagnoseOptions } from './doctor/diagnose.js';
 export type { Area, Finding, Report, Status } from './doctor/report.js';
 export {

@@ -176,6 +176,17 @@ const PROGRAMS: Program[] = [
     mayLack: 'ERR_DEVMEM_PLAN_BLOCKED',
   },
   {
+    document: 'docs/cli.md',
+    words: 'await serveDiagnostics({ path:',
+    after: 'await diagnostics.close();',
+  },
+  {
+    document: 'src/ts/diagnostics/server.ts',
+    words: 'await serveDiagnostics({ path:',
+    before: "import { serveDiagnostics } from 'devmem-tcp';",
+    after: 'void diagnostics;',
+  },
+  {
     document: 'src/ts/net/server.ts',
     words: 'createServer({ binding }',
     before: `

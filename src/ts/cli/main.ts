@@ -15,6 +15,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   broker: async () => (await import('./commands/broker.js')).command,
   kernel: async () => (await import('./commands/kernel.js')).command,
   demo: async () => (await import('./commands/demo.js')).command,
+  top: async () => (await import('./commands/top.js')).command,
 };
 
 const HELP = ['--help', '-h'];

@@ -19,6 +19,7 @@ import { CONNECTION_STAYS } from '../uncloneable.js';
 import { checkAddition, type CheckedBindings } from './bindings.js';
 import { Closing } from './closing.js';
 import { BatchIterator, FragmentIterator } from './iterators.js';
+import { OpenSockets } from './open-sockets.js';
 import { ReceiveShares, receiveWindow } from './receive-window.js';
 import { checkLowWaterMark, type SocketOptions } from './socket-options.js';
 import { checkTakeOver, takeOver } from './takeover.js';
@@ -47,6 +48,8 @@ export interface BatchesOptions {
 export class DevmemSocket extends EventEmitter implements AsyncIterable<Fragment>, AsyncDisposable {
   /** @internal */
   readonly uncloneable = CONNECTION_STAYS;
+  /** @internal Which of this thread's it is, from 1. */
+  readonly number: number;
   readonly #socket: net.Socket;
   readonly #stream: FragmentStream;
   readonly #shares: ReceiveShares;
@@ -74,8 +77,11 @@ export class DevmemSocket extends EventEmitter implements AsyncIterable<Fragment
     if (lowWaterMark !== undefined) stream.setLowWaterMark(lowWaterMark);
     this.#shares = new ReceiveShares(stream);
     for (const binding of stream.bindings) this.#shares.join(receiveWindow(binding));
+    const opened = socketsOfThread.add(this, stream.counters);
+    this.number = opened.number;
     this.#closing = new Closing(socket, stream, allowHalfOpen, closeTimeout, () => {
       this.#gone = true;
+      opened.remove();
       this.#shares.leave();
       this.emit('close');
     });
@@ -160,6 +166,11 @@ export class DevmemSocket extends EventEmitter implements AsyncIterable<Fragment
     checkLowWaterMark('bytes', bytes);
     if (!this.#gone) this.#stream.setLowWaterMark(bytes);
     return this;
+  }
+
+  /** @internal Whether it is not read for want of memory. */
+  get stalled(): boolean {
+    return this.#stream.stalled;
   }
 
   /** This end's address, as `net.Socket` has it. */
@@ -341,6 +352,9 @@ export class DevmemSocket extends EventEmitter implements AsyncIterable<Fragment
     if (bytes.length > 0) this.#stream.prepend(bytes);
   }
 }
+
+/** @internal The open sockets of this thread. */
+export const socketsOfThread = new OpenSockets<DevmemSocket>();
 
 /** @internal A stream of what comes on a socket, which counts in the bindings' memory from now. */
 export function streamFor(socket: net.Socket, bindings: CheckedBindings): FragmentStream {

@@ -4,6 +4,7 @@ import { EventEmitter } from 'node:events';
 import { inspect } from 'node:util';
 
 import { checkMaker, MAKER } from '../construction.js';
+import { Living } from '../living.js';
 import type { DmaBuf } from '../memory/dma-buf.js';
 import { portrait } from '../portrait.js';
 import type { ZcrxQueue } from '../native.js';
@@ -114,6 +115,9 @@ export interface BindingParts {
   kernel?: KernelSide | undefined;
 }
 
+/** @internal The bindings of this thread, closed ones too. */
+export const bindingsOfThread = new Living<Binding>();
+
 /** One binding, or several on the devmem path of which the first is the primary one. */
 export type Bindings = Binding | readonly Binding[];
 
@@ -196,6 +200,7 @@ export class Binding extends EventEmitter<BindingEvents> implements AsyncDisposa
       ? Math.max(pool.memory.size - limit - parts.ringBytes, 0)
       : Infinity;
     this.#kernel = parts.kernel;
+    bindingsOfThread.add(this);
   }
 
   /** @internal */

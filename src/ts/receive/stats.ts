@@ -52,6 +52,7 @@ export function sharedDoubles(length: number): Float64Array {
   return new Float64Array(new SharedArrayBuffer(length * Float64Array.BYTES_PER_ELEMENT));
 }
 
+/** Counters as an object. */
 export function readStats(counters: Float64Array): ReceiveStats {
   return Object.fromEntries(
     COUNTER_NAMES.map((name, index) => [name, counters[index]!]),

@@ -1,7 +1,7 @@
 /** What startBroker() takes, and checking it. */
 import { checkInteger, checkObject, invalidArgType, invalidArgValue } from '../../errors.js';
 import { checkInterface, checkQueues } from '../interface-arguments.js';
-import type { SocketFile } from './listen.js';
+import type { SocketFile } from '../../ipc/listen.js';
 import type { Allowance, Policy } from './policy.js';
 
 /** A socket that listens already, as systemd hands it to a service. */

@@ -4,14 +4,15 @@ import { inspect } from 'node:util';
 
 import { checkMaker, MAKER } from '../../construction.js';
 import { DevmemError } from '../../errors.js';
+import { type Listening, listenAt, listenWith } from '../../ipc/listen.js';
 import { StrangersConnection, UnixListener } from '../../ipc/listener.js';
+import { Seats } from '../../ipc/seats.js';
 import { closeStrangers } from '../../ipc/strangers.js';
 import type { Credentials, OwnedFd } from '../../native.js';
 import { portrait } from '../../portrait.js';
 import { CONNECTION_STAYS } from '../../uncloneable.js';
-import { type Listening, listenAt, listenWith } from './listen.js';
 import { type BrokerOptions, checkBrokerOptions, type CheckedBrokerOptions } from './options.js';
-import { Seats } from './seats.js';
+import { seatRefusal } from './policy.js';
 import { bidFarewell, type BrokerClient, serve, type SessionOptions } from './session.js';
 
 /** What a broker tells of its clients. */
@@ -59,7 +60,7 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
     super();
     this.socket = listening.path;
     this.#listening = listening;
-    this.#seats = new Seats(options.maxClients, options.maxClientsPerUser);
+    this.#seats = new Seats(options.maxClients, options.maxClientsPerUser, seatRefusal);
     this.#maxConnections = options.maxClients + MAX_REFUSED;
     this.#options = {
       policy: options.policy,
@@ -172,6 +173,7 @@ function tell(emit: () => boolean): void {
 export async function startBroker(options: BrokerOptions): Promise<Broker> {
   const checked = checkBrokerOptions(options);
   const { socket } = checked;
-  const listening = 'fd' in socket ? listenWith(socket.fd) : await listenAt(socket);
+  const listening =
+    'fd' in socket ? listenWith(socket.fd) : await listenAt(socket, 'options.socket');
   return Broker.make(listening, checked);
 }
