@@ -26,6 +26,16 @@ export default defineConfig({
       project('host', { maxWorkers, testTimeout: 60_000, hookTimeout: 60_000 }),
       // One interface pair for all: one file at a time. Emulation takes its time.
       project('lab', { testTimeout: 300_000, hookTimeout: 120_000, fileParallelism: false }),
+      // Looked at by the compiler, not run.
+      project('types', {
+        include: [],
+        typecheck: {
+          enabled: true,
+          only: true,
+          include: ['test/types/**/*.test-d.ts'],
+          tsconfig: 'test/types/tsconfig.json',
+        },
+      }),
       project('package', { testTimeout: 300_000, hookTimeout: 300_000 }),
     ],
   },

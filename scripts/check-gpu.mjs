@@ -26,7 +26,7 @@ const MiB = 2 ** 20;
 const NO_GPU = 69; // sysexits.h EX_UNAVAILABLE
 const FRAGMENT_SIZES = [1448, 4096, 8948, 65_536];
 const SEED = 1;
-const EXAMPLES = fileURLToPath(new URL('../docs/examples', import.meta.url));
+const EXAMPLES = fileURLToPath(new URL('../examples', import.meta.url));
 const PROGRAM = fileURLToPath(new URL('../test/host/children/cuda-gather.mjs', import.meta.url));
 
 const { values } = parseArgs({

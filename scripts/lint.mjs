@@ -1,6 +1,6 @@
 // @ts-check
-// Every check of form: types, ESLint, Prettier, clang-format for the addon, and
-// checkpatch for the kernel's C.
+// Every check of form: types, ESLint, Prettier, an API reference in which nothing exported
+// is undocumented, clang-format for the addon, and checkpatch for the kernel's C.
 //
 //   node scripts/lint.mjs          check
 //   node scripts/lint.mjs --fix    format C++ in place
@@ -47,6 +47,7 @@ if (process.argv.includes('--fix')) {
   check('types', 'typescript/bin/tsc', ['-p', 'tsconfig.json']);
   check('eslint', 'eslint/bin/eslint.js', ['.']);
   check('prettier', 'prettier/bin/prettier.cjs', ['--check', '--log-level', 'warn', '.']);
+  check('api reference', 'typedoc/bin/typedoc', ['--emit', 'none', '--logLevel', 'Warn']);
   check('clang-format', clangFormat, ['--dry-run', '--Werror', ...clang]);
   // 0000 is a series' cover letter.
   const patches = files('kernel/patches/*.patch').filter((name) => !name.includes('/0000-'));

@@ -19,7 +19,7 @@ import { parseArgs } from 'node:util';
 
 import { createReporter, LabError } from '../kernel/lab/report.mjs';
 import { faultsOf } from './prebuild/inspect.mjs';
-import { hostTarget, prebuildOf, TARGETS } from './prebuild/targets.mjs';
+import { headers, hostTarget, prebuildOf, TARGETS } from './prebuild/targets.mjs';
 import { ensureToolchain } from './prebuild/toolchain.mjs';
 
 /** @typedef {import('./prebuild/targets.mjs').Target} Target */
@@ -41,13 +41,6 @@ function isUpToDate(binary) {
     ...[...sources, path.join(root, 'binding.gyp')].map((file) => statSync(file).mtimeMs),
   );
   return statSync(binary).mtimeMs > changed;
-}
-
-/** Node's headers where they came with this Node; else node-gyp downloads them. */
-function headers() {
-  const prefix = path.resolve(process.execPath, '../..');
-  const shipped = existsSync(path.join(prefix, 'include', 'node', 'node_api.h'));
-  return shipped ? { npm_config_nodedir: prefix } : {};
 }
 
 /**

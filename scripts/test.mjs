@@ -171,7 +171,8 @@ async function besideEachOther(suites) {
 
 mkdirSync(results, { recursive: true });
 const vitest = [`${root}node_modules/vitest/vitest.mjs`, 'run'];
-await suite('unit, host', [...vitest, '--project', 'unit', '--project', 'host']);
+const alone = ['unit', 'types', 'host'].flatMap((name) => ['--project', name]);
+await suite('unit, types, host', [...vitest, ...alone]);
 await besideEachOther([
   ...LAB.map((run) => () => labSuite(run)),
   () => suite('package', [...vitest, '--project', 'package'], { aside: true }),

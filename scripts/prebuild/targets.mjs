@@ -3,6 +3,8 @@
  * What binaries are made for. One serves all versions of Node.js (Node-API), so a target
  * is an architecture and a C library.
  */
+import { existsSync } from 'node:fs';
+import path from 'node:path';
 
 /**
  * @typedef {object} Target
@@ -46,3 +48,10 @@ export function hostTarget() {
 
 /** Of the binary, below the project's root. @param {Target} target */
 export const prebuildOf = ({ arch, libc }) => `prebuilds/linux-${arch}/devmem-tcp.${libc}.node`;
+
+/** Node's headers where they came with this Node; else node-gyp downloads them. */
+export function headers() {
+  const prefix = path.resolve(process.execPath, '../..');
+  const shipped = existsSync(path.join(prefix, 'include', 'node', 'node_api.h'));
+  return shipped ? { npm_config_nodedir: prefix } : {};
+}

@@ -63,10 +63,27 @@ export const DEVMEM_ERRORS = {
     'The broker that held a binding is gone, and the binding with it: sockets receive linear data from then on. Start the broker and bind again.',
 } as const;
 
+/** The `code` of a DevmemError. */
 export type DevmemErrorCode = keyof typeof DEVMEM_ERRORS;
+
+/** Codes of Node.js's own that errors of this package carry for the same fault. */
+export const NODE_ERRORS = {
+  ERR_INVALID_ARG_TYPE: 'An argument is of a wrong type: the message names it. A TypeError.',
+  ERR_INVALID_ARG_VALUE: 'An argument is of the right type, and makes no sense. A TypeError.',
+  ERR_OUT_OF_RANGE: 'A number is outside the range that the message tells. A RangeError.',
+  ERR_ILLEGAL_CONSTRUCTOR:
+    'A class whose objects only this package makes was called with new. The message names the function that makes them. A TypeError.',
+  ERR_SERVER_ALREADY_LISTEN: 'listen() was called on a server that listens, or is about to.',
+  ERR_STREAM_DESTROYED:
+    'The connection was destroyed before all was written. Wait for `finish` of `writable`, or end it by close().',
+} as const;
+
+/** The `code` of errors that Node.js has names for. */
+export type NodeErrorCode = keyof typeof NODE_ERRORS;
 
 /** Misuse of this package, or a state in which it cannot go on. */
 export class DevmemError extends Error {
+  /** Tells errors apart; what each means and its remedy is in `DEVMEM_ERRORS`. */
   readonly code: DevmemErrorCode;
 
   constructor(code: DevmemErrorCode, message: string, options?: ErrorOptions) {
@@ -148,7 +165,11 @@ export function isSystemError(error: unknown): error is SystemError {
   return error instanceof Error && 'errno' in error && 'syscall' in error;
 }
 
-function withCode<T extends Error>(error: T, code: string): T & { code: string } {
+/** The error, with the code that Node.js has for it. */
+export function withCode<T extends Error>(
+  error: T,
+  code: NodeErrorCode,
+): T & { code: NodeErrorCode } {
   return Object.assign(error, { code });
 }
 

@@ -1,10 +1,20 @@
 /** The public surface of devmem-tcp, nothing else. */
+export type { DiagnosticsOptions } from './diagnostics/options.js';
+export { DiagnosticsServer, serveDiagnostics } from './diagnostics/server.js';
+export type {
+  BindingSnapshot,
+  ConnectionSnapshot,
+  DiagnosticsSnapshot,
+  MemorySnapshot,
+} from './diagnostics/snapshot.js';
 export { diagnose, type DiagnoseOptions } from './doctor/diagnose.js';
 export type { Area, Finding, Report, Status } from './doctor/report.js';
 export {
   DEVMEM_ERRORS,
   DevmemError,
   type DevmemErrorCode,
+  NODE_ERRORS,
+  type NodeErrorCode,
   type SystemError,
   UnexpectedEndError,
 } from './errors.js';
@@ -19,6 +29,7 @@ export type { ImportOptions } from './memory/import.js';
 export {
   type CudaProbe,
   type DmaHeapProbe,
+  type HeapProbe,
   type HostProbe,
   type MemoryProbe,
   probeMemory,
@@ -43,7 +54,7 @@ export type { BindRxOptions, DeviceTransport, Mode } from './nic/bind-options.js
 export { bindRx } from './nic/bind-rx.js';
 export type { Allowance } from './nic/broker/policy.js';
 export type { BrokerOptions, InheritedSocket } from './nic/broker/options.js';
-export { Broker, startBroker } from './nic/broker/server.js';
+export { Broker, type BrokerEvents, startBroker } from './nic/broker/server.js';
 export type { BrokerClient } from './nic/broker/session.js';
 export type { FallbackMessage } from './nic/fallback.js';
 export {
@@ -59,6 +70,7 @@ export {
   type RestoreReport,
   type Setting,
 } from './nic/prepare.js';
+export type { MemoryDryMessage } from './nic/zcrx/binding.js';
 export type {
   ReadIntoOptions,
   ReadOptions,
@@ -71,6 +83,7 @@ export { Span } from './reader/span.js';
 export { Batch } from './receive/batch.js';
 export {
   Binding,
+  type BindingEvents,
   type BindingLostMessage,
   type Bindings,
   type InterfaceMessage,

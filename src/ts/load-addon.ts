@@ -1,6 +1,7 @@
 /** Finding and loading the addon; where that fails, why, and what mends it. */
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 /** Why the addon cannot be loaded. */
@@ -27,6 +28,30 @@ export function loadAddon(): Loaded {
     const reason = `devmem-tcp needs Linux; this is ${platform}`;
     return { unsupported: { reason, remedy: 'Receive on Linux' } };
   }
+  const named = process.env[FILE_VARIABLE];
+  return named ? loadNamed(resolve(named)) : loadInstalled();
+}
+
+/** Names the addon's file, where it does not lie with the package: beside a bundle. */
+const FILE_VARIABLE = 'DEVMEM_TCP_ADDON';
+
+function loadNamed(file: string): Loaded {
+  try {
+    return { addon: createRequire(file)(file) as object };
+  } catch (cause) {
+    const error = cause as NodeJS.ErrnoException;
+    const why = error.code === 'MODULE_NOT_FOUND' ? NOT_THERE : notLoaded(error, file);
+    const reason = `${FILE_VARIABLE} names ${file}: ${why.reason}`;
+    return { unsupported: { ...why, reason, cause } };
+  }
+}
+
+const NOT_THERE: Unsupported = {
+  reason: 'there is no such file',
+  remedy: `Name a copy of the package's prebuilds/linux-ARCH/devmem-tcp.LIBC.node, or leave the variable out where the package is installed`,
+};
+
+function loadInstalled(): Loaded {
   let file: string | undefined;
   try {
     const folder = packageFolder(import.meta.url);
@@ -65,9 +90,11 @@ function packageFolder(here: string | undefined): string | undefined {
 
 const BUNDLED: Unsupported = {
   reason: 'devmem-tcp was bundled into another file, from where its native binary is not found',
-  remedy:
-    'Leave it out of the bundle (esbuild: --external:devmem-tcp; webpack: externals; see "Bundlers" in the README), and install it where the bundle runs',
+  remedy: `Leave it out of the bundle (esbuild: --external:devmem-tcp; webpack: externals; see "Bundlers" in the README), and install it where the bundle runs; or copy the package's prebuilds/linux-ARCH/devmem-tcp.LIBC.node there, and name the copy in ${FILE_VARIABLE}`,
 };
+
+/** Those that this is tried on. */
+const ARCHITECTURES = ['x64', 'arm64'];
 
 const BUILD = {
   remedy: 'Build it here',
@@ -86,6 +113,10 @@ function notFound(error: NodeJS.ErrnoException): Unsupported {
       reason: `devmem-tcp is installed without what it needs: ${firstLine(error)}`,
       remedy: "Install it with its dependencies: 'npm install devmem-tcp'",
     };
+  }
+  if (!ARCHITECTURES.includes(process.arch)) {
+    const reason = `devmem-tcp is for x64 and arm64; this is ${process.arch}`;
+    return { reason, remedy: 'Receive on one of those' };
   }
   const target = `${process.platform}-${process.arch}`;
   return {

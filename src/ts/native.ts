@@ -173,8 +173,11 @@ export interface ReceivedFds {
 
 /** Who connected a Unix-domain socket, as of then (SO_PEERCRED). */
 export interface Credentials {
+  /** Process, as this pid namespace numbers it; 0: in none that it sees. */
   pid: number;
+  /** Its effective user. */
   uid: number;
+  /** Its effective primary group. */
   gid: number;
 }
 

@@ -17,7 +17,7 @@ import net from 'node:net';
 import { startBroker } from 'devmem-tcp';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
-import { Directory } from '../../dist/nic/broker/directory.js';
+import { Directory } from '../../dist/ipc/directory.js';
 import { itWhere } from '../support/conditions.js';
 import { hasPython, NO_PYTHON } from '../support/stranger.js';
 import { rejectionOf } from '../support/thrown.js';

@@ -7,7 +7,8 @@ import { itWhere } from '../support/conditions.js';
 import { type Block, blocks, findBlock } from '../support/docs/blocks.js';
 import { DocumentsMachine } from '../support/docs/machine.js';
 import { callsOf, compile } from '../support/docs/programs.js';
-import { expectReceives, FIRST_PRINTS } from '../support/docs/receiving.js';
+import { expectReceives, FIRST_PRINTS, SERVER_PRINTS } from '../support/docs/receiving.js';
+import { run } from '../package/support/run.js';
 import { Folder } from '../support/unix.js';
 
 /** A block, found by some words of it. */
@@ -38,18 +39,23 @@ const MEMORY = `
 const PROGRAMS: Program[] = [
   {
     document: 'README.md',
+    words: 'await using prepared = await prepareInterface({',
+    mayLack: 'ERR_DEVMEM_PLAN_BLOCKED',
+  },
+  {
+    document: 'docs/sockets.md',
     words: 'batch.forEach(\n',
     before: SOCKET,
     after: 'expectAllConsumed();',
   },
   {
-    document: 'README.md',
+    document: 'docs/sockets.md',
     words: 'consume(frag.memory, frag.offset, frag.size);',
     before: SOCKET,
     after: 'expectAllConsumed();',
   },
   {
-    document: 'README.md',
+    document: 'docs/sockets.md',
     words: 'server.addBinding(await bindRx(',
     before: `
       import { bindRx, DmaBuf } from 'devmem-tcp';
@@ -60,10 +66,15 @@ const PROGRAMS: Program[] = [
     mayLack: 'ERR_INVALID_ARG_VALUE',
   },
   {
-    document: 'README.md',
-    words: 'await using prepared = await prepareInterface({',
-    before: "import { prepareInterface } from 'devmem-tcp';",
-    mayLack: 'ERR_DEVMEM_PLAN_BLOCKED',
+    document: 'docs/errors.md',
+    words: 'error instanceof DevmemError',
+    before: `
+      import { DmaBuf } from 'devmem-tcp';
+      await using memory = await DmaBuf.allocate({ size: 2 ** 20 });`,
+  },
+  {
+    document: 'docs/guide.md',
+    words: 'await probeMemory()',
   },
   {
     document: 'docs/broker.md',
@@ -165,6 +176,17 @@ const PROGRAMS: Program[] = [
     mayLack: 'ERR_DEVMEM_PLAN_BLOCKED',
   },
   {
+    document: 'docs/cli.md',
+    words: 'await serveDiagnostics({ path:',
+    after: 'await diagnostics.close();',
+  },
+  {
+    document: 'src/ts/diagnostics/server.ts',
+    words: 'await serveDiagnostics({ path:',
+    before: "import { serveDiagnostics } from 'devmem-tcp';",
+    after: 'void diagnostics;',
+  },
+  {
     document: 'src/ts/net/server.ts',
     words: 'createServer({ binding }',
     before: `
@@ -177,15 +199,16 @@ const PROGRAMS: Program[] = [
   },
 ];
 
-const FIRST = findBlock('README.md', "once(server, 'close')");
-const COMMON_JS = findBlock('README.md', "require('devmem-tcp')");
+const FIRST = findBlock('README.md', 'net.connect(');
+const SERVER = findBlock('docs/guide.md', "once(server, 'close')");
+const COMMON_JS = findBlock('docs/sockets.md', "require('devmem-tcp')");
 
 const name = ({ document, words }: Program): string =>
   `${document}: ${words.trim()}`.replaceAll(/\W+/g, '-');
 
 it('every program of the documents is among these', () => {
   const known: Block[] = PROGRAMS.map(({ document, words }) => findBlock(document, words));
-  expect([...known, FIRST, COMMON_JS].map(({ text: each }) => each).sort()).toEqual(
+  expect([...known, FIRST, SERVER, COMMON_JS].map(({ text: each }) => each).sort()).toEqual(
     blocks('ts', 'js')
       .map(({ text: each }) => each)
       .sort(),
@@ -214,7 +237,8 @@ describe('a program of the documents', () => {
       const { document, words, before = '', after = '' } = program;
       return [name(program), `${before}\n${findBlock(document, words).text}\n${after}\n`];
     });
-    compile(folder.path, new Map([...sources, ['first', FIRST.text]]));
+    compile(folder.path, new Map([...sources, ['server', SERVER.text]]));
+    writeFileSync(folder.file('first.mjs'), FIRST.text);
     writeFileSync(folder.file('common-js.cjs'), COMMON_JS.text);
     if (process.getuid?.() === 0) machine = await DocumentsMachine.start();
   });
@@ -236,8 +260,15 @@ describe('a program of the documents', () => {
   const serve = (script: string, words: RegExp): Promise<void> =>
     expectReceives(machine!, [process.execPath, folder.file(script)], words);
 
-  asRoot("the README's first one receives what is sent to it", () =>
-    serve('first.mjs', FIRST_PRINTS),
+  it("the README's first one runs as it stands, and prints what the README says", async () => {
+    const { status, stdout, stderr } = await run(process.execPath, [folder.file('first.mjs')], {
+      cwd: folder.path,
+    });
+    expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: FIRST_PRINTS, stderr: '' });
+  });
+
+  asRoot("the guide's server receives what is sent to it", () =>
+    serve('server.mjs', SERVER_PRINTS),
   );
 
   asRoot('so does the one in CommonJS, without using', () =>

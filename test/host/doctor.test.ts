@@ -142,16 +142,18 @@ it('tells its version', async () => {
   expect(await runCli(['--version'])).toMatchObject({ status: 0, stdout: `${version}\n` });
 });
 
+const COMMANDS = ['doctor', 'recv', 'send', 'nic', 'broker', 'kernel', 'demo'];
+
 describe('help', () => {
   it.for([['--help'], ['-h'], ['help']])('lists the commands: %s', async (args) => {
     const { status, stdout } = await runCli(args);
     expect(status).toBe(0);
-    for (const name of ['doctor', 'recv', 'send', 'nic', 'broker']) {
+    for (const name of COMMANDS) {
       expect(stdout).toMatch(new RegExp(`^  ${name} `, 'm'));
     }
   });
 
-  it.for(['doctor', 'recv', 'send', 'nic', 'broker'])('fits a terminal: %s', async (name) => {
+  it.for(COMMANDS)('fits a terminal: %s', async (name) => {
     const { status, stdout } = await runCli([name, '--help']);
     expect(status).toBe(0);
     expect(stdout).toContain(`devmem-tcp ${name}`);

@@ -1,4 +1,4 @@
-/** The example of docs/examples: tensors from a Node process to one in plain Python. */
+/** Tensors from a Node process to one in plain Python, as examples/ has them. */
 import { execFile, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';
@@ -15,8 +15,8 @@ import { CudaDouble } from './cuda/double.js';
 const run = promisify(execFile);
 
 const itPython = itWhere(hasPython, NO_PYTHON);
-const SERVE = path.join(ROOT, 'docs/examples/serve-tensors.mjs');
-const RECEIVE = path.join(ROOT, 'docs/examples/receive_tensors.py');
+const SERVE = path.join(ROOT, 'examples/serve-tensors.mjs');
+const RECEIVE = path.join(ROOT, 'examples/receive_tensors.py');
 const LIMITS = { timeout: 50_000, killSignal: 'SIGKILL' } as const;
 
 let folder: Folder;

@@ -31,7 +31,7 @@ function start(program: string) {
 
 /** Does by hand what has to be done before memory is bound. */
 async function setUpByHand(): Promise<void> {
-  const commands = block('README.md', 'ethtool -G').trim().split('\n');
+  const commands = block('docs/nic.md', 'ethtool -G').trim().split('\n');
   for (const command of commands.filter((each) => !splits(each) || canSplit)) {
     const known = (await getRings(INTERFACE))?.hdsThreshold !== undefined;
     // As its comment says.
@@ -53,16 +53,16 @@ afterEach(async () => {
   await setHeaderSplit(true);
 });
 
-it('the commands of the README set the interface up', async () => {
+it('the commands of docs/nic.md set the interface up', async () => {
   await setUpByHand();
   expect((await getRings(INTERFACE))?.tcpDataSplit).toBe('enabled');
   expect(rssQueues()).toEqual([0, 1]);
   expect(ruleCount()).toBe(1);
 });
 
-it("the README's first program receives into device memory", async () => {
+it("the guide's server receives into device memory", async () => {
   await setUpByHand();
-  const receiver = start(block('README.md', "once(server, 'close')"));
+  const receiver = start(block('docs/guide.md', "once(server, 'close')"));
   let printed = '';
   receiver.stdout.on('data', (piece) => (printed += String(piece)));
   // Until it listens.

@@ -1,10 +1,15 @@
 /** Programs that a bundler made one file of. */
+import { cpSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
 import { build } from 'esbuild';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 
+import { hostTarget, prebuildOf } from '../../scripts/prebuild/targets.mjs';
 import { Consumer } from './support/consumer.js';
+import { NODE_VERSIONS, type NodeBinary, requiredNode } from './support/node-versions.js';
+import { run } from './support/run.js';
+import { temporaryFolder } from './support/tarball.js';
 
 let consumer: Consumer;
 
@@ -18,9 +23,20 @@ afterAll(() => {
 
 type Format = 'esm' | 'cjs';
 
+interface Settings {
+  external?: string[];
+  /** Where the bundle runs: with the package installed, or alone. */
+  folder?: string;
+  env?: Record<string, string>;
+  node?: string;
+}
+
 /** Bundles a program with esbuild and runs it; what it printed. */
-async function bundleAndRun(format: Format, external: string[]): Promise<unknown> {
-  const file = path.join(consumer.folder, `bundle.${format === 'esm' ? 'mjs' : 'cjs'}`);
+async function bundleAndRun(
+  format: Format,
+  { external = [], folder = consumer.folder, env = {}, node = process.execPath }: Settings = {},
+): Promise<unknown> {
+  const file = path.join(folder, `bundle.${format === 'esm' ? 'mjs' : 'cjs'}`);
   await build({
     absWorkingDir: consumer.folder,
     entryPoints: ['bundled.mjs'],
@@ -31,20 +47,81 @@ async function bundleAndRun(format: Format, external: string[]): Promise<unknown
     external,
     logLevel: 'silent',
   });
-  const { status, stdout, stderr } = await consumer.run(['--no-warnings', file]);
+  const { status, stdout, stderr } = await run(node, ['--no-warnings', file], {
+    cwd: folder,
+    env: { ...consumer.environment, PREBUILDS_ONLY: '1', ...env },
+  });
   expect(stderr).toBe('');
   expect(status).toBe(0);
   return JSON.parse(stdout);
 }
 
+/** A folder with nothing in it but a copy of the binary. */
+function withAddonAlone(): { folder: string; addon: string } {
+  const folder = temporaryFolder();
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  const addon = path.join(folder, 'devmem-tcp.node');
+  cpSync(path.join(consumer.installed, prebuildOf(hostTarget()!)), addon);
+  return { folder, addon };
+}
+
 describe.each(['esm', 'cjs'] as const)('a bundle of esbuild (%s)', (format) => {
-  it('works where it leaves the package out, as the README says', async () => {
-    expect(await bundleAndRun(format, ['devmem-tcp'])).toEqual({ transport: 'copy' });
+  describe.each(NODE_VERSIONS)('on Node %i', (major) => {
+    let binary: NodeBinary;
+
+    beforeAll(async () => {
+      binary = await requiredNode(major);
+    });
+
+    it('works where it leaves the package out, as the README says', async (context) => {
+      if ('reason' in binary) return context.skip(binary.reason);
+      const settings = { external: ['devmem-tcp'], node: binary.file };
+      expect(await bundleAndRun(format, settings)).toEqual({ transport: 'copy' });
+    });
+
+    it('works alone with the binary that DEVMEM_TCP_ADDON names', async (context) => {
+      if ('reason' in binary) return context.skip(binary.reason);
+      const { folder, addon } = withAddonAlone();
+      const settings = { folder, env: { DEVMEM_TCP_ADDON: addon }, node: binary.file };
+      expect(await bundleAndRun(format, settings)).toEqual({ transport: 'copy' });
+    });
   });
 
-  it('says what is wrong where it does not', async () => {
-    const said = (await bundleAndRun(format, [])) as { reason: string };
+  it('says what is wrong where it has neither, and both ways out', async () => {
+    const said = (await bundleAndRun(format)) as { reason: string };
     expect(said.reason).toContain('devmem-tcp was bundled into another file');
     expect(said.reason).toContain('--external:devmem-tcp');
+    expect(said.reason).toContain('DEVMEM_TCP_ADDON');
+  });
+
+  it('takes a name that is relative to where it was started', async () => {
+    const { folder } = withAddonAlone();
+    const env = { DEVMEM_TCP_ADDON: 'devmem-tcp.node' };
+    expect(await bundleAndRun(format, { folder, env })).toEqual({ transport: 'copy' });
+  });
+});
+
+describe('DEVMEM_TCP_ADDON', () => {
+  it('that names nothing says so', async () => {
+    const env = { DEVMEM_TCP_ADDON: '/nowhere/devmem-tcp.node' };
+    const { reason } = (await bundleAndRun('esm', { env })) as { reason: string };
+    expect(reason).toContain('DEVMEM_TCP_ADDON names /nowhere/devmem-tcp.node: there is no such');
+    expect(reason).toContain('prebuilds/linux-ARCH/devmem-tcp.LIBC.node');
+  });
+
+  it('that names what is no binary says so', async () => {
+    const { folder, addon } = withAddonAlone();
+    writeFileSync(addon, 'nothing');
+    const settings = { folder, env: { DEVMEM_TCP_ADDON: addon } };
+    const { reason } = (await bundleAndRun('esm', settings)) as { reason: string };
+    expect(reason).toContain(`DEVMEM_TCP_ADDON names ${addon}:`);
+    expect(reason).toContain('It is damaged');
+  });
+
+  it('holds where the package is installed too', async () => {
+    const env = { DEVMEM_TCP_ADDON: '/nowhere/devmem-tcp.node' };
+    const settings = { external: ['devmem-tcp'], env };
+    const { reason } = (await bundleAndRun('esm', settings)) as { reason: string };
+    expect(reason).toContain('there is no such file');
   });
 });

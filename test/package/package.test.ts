@@ -1,6 +1,5 @@
-/** The tarball, and the package as a consumer has it after `npm install`. */
-import { spawnSync } from 'node:child_process';
-import { cpSync, existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+/** The package as a consumer has it after `npm install`. */
+import { cpSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
 import { afterAll, beforeAll, describe, expect, it, type TestContext } from 'vitest';
@@ -32,12 +31,17 @@ async function compileSample(typeRoots: string): Promise<void> {
   await mustRun(process.execPath, [tsc, ...options, 'sample.ts'], { cwd: consumer.folder });
 }
 
-/** Files below a folder, as paths with slashes. */
-function filesBelow(folder: string): string[] {
-  return readdirSync(folder, { recursive: true, withFileTypes: true })
-    .filter((entry) => !entry.isDirectory())
-    .map((entry) => path.relative(folder, path.join(entry.parentPath, entry.name)))
-    .sort();
+/** As whoever publishes the package fills it in. */
+async function withRepository(url: string, run: () => Promise<void>): Promise<void> {
+  const file = path.join(consumer.installed, 'package.json');
+  const before = readFileSync(file, 'utf8');
+  const manifest = JSON.parse(before) as object;
+  writeFileSync(file, JSON.stringify({ ...manifest, repository: { type: 'git', url } }));
+  try {
+    await run();
+  } finally {
+    writeFileSync(file, before);
+  }
 }
 
 /** Runs a few lines of JavaScript in the consumer's folder and parses what they print. */
@@ -46,56 +50,6 @@ async function evaluate(type: 'module' | 'commonjs', code: string): Promise<unkn
   expect(status, stderr).toBe(0);
   return JSON.parse(stdout);
 }
-
-describe('the tarball', () => {
-  it('carries the code, a prebuild, the native sources, the kernel side and the documents', () => {
-    const files = new Set(filesBelow(consumer.installed));
-    const expected = [
-      ...['dist/index.js', 'dist/index.d.ts', 'dist/cli/demo.js'],
-      `prebuilds/linux-${process.arch}/devmem-tcp.glibc.node`,
-      ...['src/native/addon.cc', 'src/native/binding.gyp', 'src/native/gather/cuda_gather_ptx.h'],
-      ...['kernel/LICENSE', 'kernel/devmemsim/Kbuild', 'kernel/lab/lab.mjs'],
-      ...['LICENSE', 'README.md', 'ARCHITECTURE.md', 'CHANGELOG.md', 'package.json'],
-    ];
-    expect(expected.filter((name) => !files.has(name))).toEqual([]);
-  });
-
-  it('carries nothing else: what Git tracks, and what the build makes of it', () => {
-    const list = ['ls-files', '--cached', '--others', '--exclude-standard'];
-    const tracked = new Set(
-      spawnSync('git', list, { cwd: ROOT, encoding: 'utf8' }).stdout.split('\n'),
-    );
-    const documents = /^(package\.json|LICENSE|(README|ARCHITECTURE|CHANGELOG)\.md)$/;
-    const belongs = (file: string): boolean => {
-      if (/^(src\/native|kernel)\//.test(file) || documents.test(file)) {
-        return tracked.has(file) || file === 'src/native/binding.gyp';
-      }
-      const compiled = /^dist\/(.+?)(\.d\.ts|\.js)$/.exec(file);
-      if (compiled !== null) return tracked.has(`src/ts/${compiled[1]}.ts`);
-      return /^prebuilds\/linux-\w+\/devmem-tcp\.(glibc|musl)\.node$/.test(file);
-    };
-    expect(filesBelow(consumer.installed).filter((file) => !belongs(file))).toEqual([]);
-  });
-
-  it('runs nothing when it is installed', () => {
-    const manifest = readFileSync(path.join(consumer.installed, 'package.json'), 'utf8');
-    const { scripts } = JSON.parse(manifest) as { scripts: Record<string, string> };
-    const hooks = ['preinstall', 'install', 'postinstall', 'prepare'];
-    expect(hooks.filter((name) => name in scripts)).toEqual([]);
-    expect(existsSync(path.join(consumer.installed, 'binding.gyp'))).toBe(false);
-  });
-
-  it('satisfies publint', async () => {
-    const args = [path.join(TOOLS, 'publint', 'src', 'cli.js'), consumer.tarball, '--strict'];
-    await mustRun(process.execPath, args, { cwd: ROOT });
-  });
-
-  it('has types that every module resolution of ESM finds', async () => {
-    const attw = path.join(TOOLS, '@arethetypeswrong', 'cli', 'dist', 'index.js');
-    const args = [attw, '--profile', 'esm-only', '--no-definitely-typed', consumer.tarball];
-    await mustRun(process.execPath, args, { cwd: ROOT });
-  });
-});
 
 describe('the installed package', () => {
   it('is imported from ESM', async () => {
@@ -126,10 +80,28 @@ describe('the installed package', () => {
     expect(status).toBe(0);
   });
 
-  it('finds the lab beside it', async () => {
-    const lab = path.join(consumer.installed, 'kernel', 'lab', 'lab.mjs');
-    const { status, stderr } = await consumer.run([lab, '--help']);
-    expect(status, stderr).toBe(0);
+  it('has the patches that its command names', async () => {
+    const main = path.join(consumer.installed, 'dist', 'cli', 'main.js');
+    const { stdout } = await consumer.run([main, 'kernel', '--release', '6.12', '--json']);
+    const { series } = JSON.parse(stdout) as { series: { folder: string; patches: object[] } };
+    expect(series.folder).toBe(path.join(consumer.installed, 'kernel', 'patches', 'linux-6.12'));
+    expect(series.patches.length).toBeGreaterThan(10);
+  });
+
+  it('says of the lab, which it does not have, that it needs a clone', async () => {
+    const main = path.join(consumer.installed, 'dist', 'cli', 'main.js');
+    const url = 'https://git.example/devmem-tcp.git';
+    for (const args of [['lab'], ['demo', '--lab'], ['demo', '--kernel', 'debian-7']]) {
+      const { status, stderr } = await consumer.run([main, ...args]);
+      expect(status, stderr).not.toBe(0);
+      expect(stderr).toContain('the lab is no part of the installed package');
+      expect(stderr).toContain("in the clone 'npm run lab -- COMMAND'");
+      expect(stderr).not.toContain('git clone');
+    }
+    await withRepository(`git+${url}`, async () => {
+      const { stderr } = await consumer.run([main, 'lab']);
+      expect(stderr).toContain(`'git clone ${url}'`);
+    });
   });
 
   it('compiles in a TypeScript project that checks libraries too', async () => {
@@ -149,30 +121,6 @@ describe('the installed package', () => {
 });
 
 describe('where there is no binary', () => {
-  const use = `
-    const { DmaBuf, isSupported } = await import('devmem-tcp');
-    const error = await DmaBuf.allocate({ size: 2 ** 20 }).catch((error) => error);
-    console.log(JSON.stringify({ supported: isSupported(), code: error.code, text: error.message }))`;
-
-  it('is imported on another operating system, and use of it says what it needs', async () => {
-    const pretend = "Object.defineProperty(process, 'platform', { value: 'darwin' });";
-    expect(await evaluate('module', pretend + use)).toEqual({
-      supported: false,
-      code: 'ERR_DEVMEM_UNSUPPORTED',
-      text: expect.stringContaining('devmem-tcp needs Linux; this is darwin') as string,
-    });
-  });
-
-  it('is imported on another architecture, and use of it says how to build one', async () => {
-    const pretend = "process.env.npm_config_arch = 'riscv64';";
-    const command = 'npx node-gyp rebuild -C node_modules/devmem-tcp/src/native';
-    expect(await evaluate('module', pretend + use)).toEqual({
-      supported: false,
-      code: 'ERR_DEVMEM_UNSUPPORTED',
-      text: expect.stringContaining(command) as string,
-    });
-  });
-
   it('is built by that command, and then works', async () => {
     const folder = path.join(path.dirname(consumer.folder), 'builder');
     cpSync(consumer.folder, folder, { recursive: true });

@@ -1,4 +1,4 @@
-/** Runs `devmem-tcp` as users do. */
+/** Runs `devmem-tcp`, and other programs for Node.js, as users do. */
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { Readable, Writable } from 'node:stream';
@@ -18,6 +18,8 @@ export interface CliOptions {
   /** A command and arguments that run the program, such as `['setpriv', '--reuid', '65534']`. */
   prefix?: readonly string[];
   env?: Readonly<Record<string, string>>;
+  /** Another program's script. Default: that of `devmem-tcp`. */
+  script?: string;
 }
 
 /** On a terminal: what it shows is on stdout, what comes on stdin is typed. */
@@ -33,8 +35,8 @@ export class Cli implements Disposable {
   #stdout = '';
   #stderr = '';
 
-  constructor(args: readonly string[], { prefix = [], env = {} }: CliOptions = {}) {
-    const command = [...prefix, process.execPath, MAIN, ...args];
+  constructor(args: readonly string[], { prefix = [], env = {}, script = MAIN }: CliOptions = {}) {
+    const command = [...prefix, process.execPath, script, ...args];
     this.process = spawn(command[0]!, command.slice(1), {
       stdio: ['pipe', 'pipe', 'pipe'],
       env: { ...process.env, ...env },

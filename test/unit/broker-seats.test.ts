@@ -1,7 +1,8 @@
 /** Room for a broker's clients: of all users, and of each. */
 import { describe, expect, it } from 'vitest';
 
-import { Seats } from '../../dist/nic/broker/seats.js';
+import { Seats } from '../../dist/ipc/seats.js';
+import { seatRefusal } from '../../dist/nic/broker/policy.js';
 import { generator } from '../support/random.js';
 import { thrownBy } from '../support/thrown.js';
 
@@ -10,7 +11,7 @@ const OTHER = 1000;
 
 describe('seats', () => {
   it('are refused beyond those of all, and beyond those of a user, each with its option', () => {
-    const seats = new Seats(3, 2);
+    const seats = new Seats(3, 2, seatRefusal);
     const leave = [seats.take(ROOT), seats.take(ROOT)];
     const own = thrownBy(() => seats.take(ROOT));
     expect(own).toMatchObject({ code: 'ERR_DEVMEM_BROKER_REFUSED' });
@@ -27,7 +28,7 @@ describe('seats', () => {
     for (let seed = 1; seed <= 200; seed++) {
       const random = generator(seed);
       const [max, maxPerUser] = [1 + random(8), 1 + random(8)];
-      const seats = new Seats(max, maxPerUser);
+      const seats = new Seats(max, maxPerUser, seatRefusal);
       const taken: { uid: number; leave: () => void }[] = [];
       for (let step = 0; step < 100; step++) {
         const uid = random(4);

@@ -3,10 +3,10 @@ import { readFileSync } from 'node:fs';
 
 import { describe, expect, it } from 'vitest';
 
-import { FIXES, LEAST_STABLE } from '../../dist/doctor/checks/stable.js';
 import { examine } from '../../dist/doctor/diagnose.js';
 import type { Machine } from '../../dist/doctor/machine.js';
 import type { Finding } from '../../dist/doctor/report.js';
+import { FIXES, LEAST_STABLE } from '../../dist/kernel/stable-fixes.js';
 import { machine } from '../support/machines.js';
 
 async function find(release: string, changes: Partial<Machine> = {}): Promise<Finding | undefined> {

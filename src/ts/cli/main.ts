@@ -1,8 +1,7 @@
 #!/usr/bin/env node
 /** `devmem-tcp COMMAND`: finds the command and runs it. */
-import { readFile } from 'node:fs/promises';
-
 import { type Command, STATUS, UsageError } from './command.js';
+import { labNeedsClone, readManifest } from './manifest.js';
 import { stderr, stdout } from './output.js';
 import { runProgram } from './program.js';
 import { suggestion } from './suggest.js';
@@ -14,6 +13,9 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   send: async () => (await import('./commands/send.js')).command,
   nic: async () => (await import('./commands/nic.js')).command,
   broker: async () => (await import('./commands/broker.js')).command,
+  kernel: async () => (await import('./commands/kernel.js')).command,
+  demo: async () => (await import('./commands/demo.js')).command,
+  top: async () => (await import('./commands/top.js')).command,
 };
 
 const HELP = ['--help', '-h'];
@@ -25,9 +27,11 @@ async function main([name, ...args]: string[]): Promise<number> {
     return name === undefined ? STATUS.usage : STATUS.ok;
   }
   if (name === '--version') {
-    stdout.write(`${await version()}\n`);
+    stdout.write(`${(await readManifest()).version}\n`);
     return STATUS.ok;
   }
+  // A script of the repository, not a command: it needs what the tarball leaves out.
+  if (name === 'lab') return complain(labNeedsClone(await readManifest()));
   if (!Object.hasOwn(COMMANDS, name)) {
     const known = Object.keys(COMMANDS);
     return complain(
@@ -66,11 +70,6 @@ async function overview(): Promise<string> {
 ${lines.join('')}
 'devmem-tcp COMMAND --help' tells the options of each.
 `;
-}
-
-async function version(): Promise<string> {
-  const manifest = await readFile(new URL('../../package.json', import.meta.url), 'utf8');
-  return (JSON.parse(manifest) as { version: string }).version;
 }
 
 await runProgram('devmem-tcp', () => main(process.argv.slice(2)));

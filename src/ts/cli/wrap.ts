@@ -32,3 +32,12 @@ export function painter(stream: { isTTY?: boolean }): Paint {
   const wanted = stream.isTTY === true && !process.env.NO_COLOR;
   return (style, text) => (wanted ? styleText(style, text, { validateStream: false }) : text);
 }
+
+const COLUMNS = 80;
+
+/** Columns of the terminal that a stream goes to, as far as text is good to read in them. */
+export function terminalWidth({ columns }: { columns?: number }): number {
+  // Some terminals tell 0.
+  const known = columns === undefined || columns === 0 ? COLUMNS : columns;
+  return Math.min(Math.max(known, 40), 100);
+}

@@ -14,6 +14,7 @@ import { type Machine, thisMachine } from './machine.js';
 import type { Finding, Report } from './report.js';
 import { parseVersion } from '../kernel-version.js';
 
+/** Options of `diagnose()`. */
 export interface DiagnoseOptions {
   /** The one interface to look at, by any of its names; default: all that are hardware. */
   interface?: string;

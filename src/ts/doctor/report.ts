@@ -8,15 +8,18 @@
  */
 export type Status = 'ok' | 'warning' | 'missing';
 
+/** What a finding is about. */
 export type Area = 'kernel' | 'interface' | 'memory' | 'topology' | 'privilege';
 
 /** One thing that was looked at. */
 export interface Finding {
   /** Stays the same between versions, such as `kernel.bind-rx` or `interface.xdp`. */
   id: string;
+  /** What it is about. */
   area: Area;
   /** The interface that it is about. */
   interface?: string;
+  /** How it is. */
   status: Status;
   /** What is, in a few words. */
   title: string;
@@ -28,6 +31,7 @@ export interface Finding {
   commands?: string[];
 }
 
+/** What `diagnose()` found. */
 export interface Report {
   /** Whether a devmem receive could work here. */
   ready: boolean;
@@ -35,6 +39,7 @@ export interface Report {
   kernel: string | undefined;
   /** Interfaces that could receive, best first. */
   interfaces: string[];
+  /** All that was looked at, in the order of the areas. */
   findings: Finding[];
 }
 

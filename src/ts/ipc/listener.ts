@@ -57,6 +57,7 @@ export class UnixListener {
   #paused: NodeJS.Timeout | undefined;
   #retry: NodeJS.Timeout | undefined;
   #closed = false;
+  #keepsAlive = true;
 
   /**
    * @param fd - of `takeListening()`; taken over
@@ -73,10 +74,17 @@ export class UnixListener {
     if (status < 0) throw systemError(status, 'uv_poll_start');
   }
 
+  /** Lets the process end although it listens. */
+  unref(): void {
+    this.#keepsAlive = false;
+    this.#watcher.unref();
+  }
+
   /** Whoever connects from here on waits until resume(). */
   pause(): void {
     // Keeps the process alive, as listening does.
     this.#paused ??= setInterval(() => {}, 2 ** 31 - 1);
+    if (!this.#keepsAlive) this.#paused.unref();
     this.#update();
   }
 
@@ -119,6 +127,7 @@ export class UnixListener {
       this.#retry = undefined;
       this.#update();
     }, RETRY_MS);
+    if (!this.#keepsAlive) this.#retry.unref();
     this.#update();
   }
 }

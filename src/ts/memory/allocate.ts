@@ -28,6 +28,7 @@ import { allocateUdmabuf } from './udmabuf.js';
  */
 export type MemoryType = 'auto' | 'udmabuf' | 'dma-heap' | 'cuda' | 'host';
 
+/** Options of `DmaBuf.allocate()`. */
 export interface AllocateOptions {
   /** Default `'auto'`. */
   type?: MemoryType;

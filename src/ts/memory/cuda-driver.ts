@@ -30,6 +30,7 @@ export class CudaError extends DevmemError {
 export interface CudaDevice {
   /** For `DmaBuf.allocate({ type: 'cuda', device })`. */
   device: number;
+  /** Its product name, as `nvidia-smi` has it. */
   name: string;
   /** As in /sys/bus/pci/devices. */
   pciAddress: string;
@@ -37,6 +38,7 @@ export interface CudaDevice {
   totalBytes: number;
   /** Whether its memory can be a dma-buf. */
   dmaBufSupported: boolean;
+  /** Whether devices on PCI Express can reach its memory. */
   gpuDirectRdmaSupported: boolean;
   /** Bits: 1 flushing from the host, 2 from a stream. */
   flushWritesOptions: number;

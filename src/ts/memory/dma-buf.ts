@@ -23,12 +23,16 @@ import { type MemoryUser, type Ownership, ownershipOf } from './ownership.js';
 const { MAX_LENGTH } = bufferConstants;
 const { ENOMEM } = osConstants.errno;
 
+/** What the CPU does to the memory inside `cpuAccess()`. */
+export type CpuAccess = 'read' | 'write' | 'read-write';
+
 // linux/dma-buf.h
 const DMA_BUF_SYNC_END = 1 << 2;
-const ACCESS = { read: 1 << 0, write: 1 << 1, 'read-write': (1 << 0) | (1 << 1) } as const;
-
-/** What the CPU does to the memory inside `cpuAccess()`. */
-export type CpuAccess = keyof typeof ACCESS;
+const ACCESS: Readonly<Record<CpuAccess, number>> = {
+  read: 1 << 0,
+  write: 1 << 1,
+  'read-write': (1 << 0) | (1 << 1),
+};
 
 /** Where part of a GPU's memory is for another process. Can be sent as JSON. */
 export interface IpcHandle extends DeviceIpc {
@@ -40,6 +44,7 @@ export interface IpcHandle extends DeviceIpc {
 
 /** Memory that a NIC (or the copy transport) writes payload to. */
 export class DmaBuf implements AsyncDisposable {
+  /** Where the bytes are. */
   readonly type: BackingType;
   /** Bytes. */
   readonly size: number;
@@ -118,6 +123,7 @@ export class DmaBuf implements AsyncDisposable {
     return this.#backing.dmaBuf !== undefined;
   }
 
+  /** Whether `close()` was called. */
   get closed(): boolean {
     return this.#closed;
   }
@@ -313,6 +319,7 @@ export class DmaBuf implements AsyncDisposable {
     return Promise.resolve();
   }
 
+  /** `close()`, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }

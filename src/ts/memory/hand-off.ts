@@ -10,6 +10,7 @@ import { DmaBuf } from './dma-buf.js';
 import { sentType } from './send-fd.js';
 import { checkTensor, type Tensor, type TensorOptions } from './tensor.js';
 
+/** Options of `handOff()`: which part of the memory, and what it is. */
 export interface HandOffOptions extends TensorOptions {
   /**
    * Gives up waiting when aborted, and rejects with the signal's reason. The other process

@@ -8,6 +8,7 @@ export type HugePageSize = `${number}${'K' | 'M' | 'G'}`;
 
 /** Huge pages of one size. */
 export interface HugePages {
+  /** For the option `hugePages` of `DmaBuf.allocate()`. */
   size: HugePageSize;
   /** Bytes of one page. */
   pageBytes: number;

@@ -7,6 +7,7 @@ import { native, type OwnedFd } from '../native.js';
 import type { Backing } from './backing.js';
 import { memfdSize } from './import-memfd.js';
 
+/** Options of `DmaBuf.import()`. */
 export interface ImportOptions {
   /** The descriptor in this process. It is duplicated and stays the caller's. */
   fd: number;

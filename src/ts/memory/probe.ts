@@ -17,32 +17,49 @@ interface Probed {
 
 /** `udmabuf` memory; tried by allocating a page. */
 export interface UdmabufProbe extends Probed, UdmabufLimits {
+  /** For `DmaBuf.allocate({ type })`. */
   type: 'udmabuf';
   /** Empty where the kernel has none, or sysfs cannot be read. */
   hugePages: HugePages[];
 }
 
+/** A DMA heap; tried by allocating a page. */
+export interface HeapProbe {
+  /** As in /dev/dma_heap. */
+  name: string;
+  /** Whether this process could allocate from it here and now. */
+  available: boolean;
+  /** Why it could not, with what to do about it. */
+  reason?: string;
+}
+
 /** `dma-heap` memory; available if any heap gave a page. */
 export interface DmaHeapProbe extends Probed {
+  /** For `DmaBuf.allocate({ type })`. */
   type: 'dma-heap';
   /** The heaps that there are. */
-  heaps: { name: string; available: boolean; reason?: string }[];
+  heaps: HeapProbe[];
 }
 
 /** `cuda` memory; available if a device's memory can be a dma-buf. Makes no context. */
 export interface CudaProbe extends Probed {
+  /** For `DmaBuf.allocate({ type })`. */
   type: 'cuda';
   /** The CUDA version of the driver, e.g. `'13.0'`. */
   driverVersion?: string;
+  /** The GPUs, as CUDA numbers them. */
   devices: CudaDevice[];
 }
 
 /** `host` memory, which is always there. */
 export interface HostProbe extends Probed {
+  /** For `DmaBuf.allocate({ type })`. */
   type: 'host';
+  /** Empty where the kernel has none, or sysfs cannot be read. */
   hugePages: HugePages[];
 }
 
+/** What `probeMemory()` found of one type; `type` tells which. */
 export type MemoryProbe = UdmabufProbe | DmaHeapProbe | CudaProbe | HostProbe;
 
 const PAGE = 4096;

@@ -15,6 +15,7 @@ export type SentType = 'dma-buf' | 'memfd';
 const TYPES: readonly unknown[] = ['dma-buf', 'memfd'] satisfies SentType[];
 const MAX_BYTES = 4096;
 
+/** Options of `sendFd()` and `receiveFd()`. */
 export interface PassFdOptions {
   /**
    * Gives up waiting when aborted, and rejects with the signal's reason. Of a message that

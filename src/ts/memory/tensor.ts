@@ -7,8 +7,31 @@ import {
   outOfRange,
 } from '../errors.js';
 
-// Bytes of an element, by the names that PyTorch and (but for bfloat16 and float8) NumPy have.
-const ITEM_BYTES = {
+/**
+ * Type of a tensor's elements, by its name in PyTorch, which but for `bfloat16` and `float8`
+ * is NumPy's too.
+ */
+export type ElementType =
+  | 'bool'
+  | 'uint8'
+  | 'int8'
+  | 'uint16'
+  | 'int16'
+  | 'uint32'
+  | 'int32'
+  | 'uint64'
+  | 'int64'
+  | 'float8_e4m3fn'
+  | 'float8_e5m2'
+  | 'float16'
+  | 'bfloat16'
+  | 'float32'
+  | 'float64'
+  | 'complex64'
+  | 'complex128';
+
+// Bytes of an element.
+const ITEM_BYTES: Readonly<Record<ElementType, number>> = {
   bool: 1,
   uint8: 1,
   int8: 1,
@@ -26,15 +49,12 @@ const ITEM_BYTES = {
   float64: 8,
   complex64: 8,
   complex128: 16,
-} as const;
+};
 
 const TYPES = Object.keys(ITEM_BYTES) as ElementType[];
 
 // What NumPy took before its version 2.
 const MAX_DIMENSIONS = 32;
-
-/** Type of a tensor's elements, by its name in PyTorch. */
-export type ElementType = keyof typeof ITEM_BYTES;
 
 export interface TensorOptions {
   /** Bytes from the start of the memory; a multiple of an element's bytes. Default 0. */

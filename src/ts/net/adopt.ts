@@ -6,6 +6,7 @@ import { DevmemSocket, streamFor } from './socket.js';
 import { checkSocketOptions, type SocketOptions } from './socket-options.js';
 import { checkTakeOver } from './takeover.js';
 
+/** Options of `adopt()`. */
 export interface AdoptOptions extends SocketOptions {
   /**
    * What the socket receives into: one binding, or several of the devmem path where the

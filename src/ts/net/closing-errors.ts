@@ -1,5 +1,5 @@
 /** What errors say of how a connection was closed. */
-import { DevmemError } from '../errors.js';
+import { DevmemError, withCode } from '../errors.js';
 
 /** close() waited for a peer in vain. */
 export function closeTimedOut(ms: number): DevmemError {
@@ -20,7 +20,7 @@ export function destroyedBelow(): DevmemError {
 /** destroy() came before the kernel had all of what was written. */
 export function cutOff(): Error {
   const error = new Error('The connection was destroyed before all was written');
-  return Object.assign(error, { code: 'ERR_STREAM_DESTROYED' });
+  return withCode(error, 'ERR_STREAM_DESTROYED');
 }
 
 // Those that tell no more than that a stream was closed.

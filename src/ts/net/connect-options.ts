@@ -9,6 +9,7 @@ import { checkSocketOptions, type SocketOptions } from './socket-options.js';
 // What a timer holds.
 const MAX_TIMEOUT = 2 ** 31 - 1;
 
+/** Options of `connect()`: those of `net.connect()` for TCP, and these. */
 export interface ConnectOptions
   extends Omit<net.TcpSocketConnectOpts, 'onread'>, Omit<SocketOptions, 'head'> {
   /** What the socket receives into: one binding, or several of the devmem path. */

@@ -10,6 +10,7 @@ import {
   invalidArgValue,
 } from '../errors.js';
 
+/** Options of `DevmemServer.listen()`: those of `net.Server.listen()` for TCP, and these. */
 export interface ListenOptions extends Omit<
   net.ListenOptions,
   'handle' | 'path' | 'readableAll' | 'signal' | 'writableAll'

@@ -4,7 +4,7 @@ import { inspect } from 'node:util';
 
 import { onAbort, throwIfAborted } from '../abort.js';
 import { checkMaker, MAKER } from '../construction.js';
-import { checkInteger, DevmemError, invalidArgType } from '../errors.js';
+import { checkInteger, DevmemError, invalidArgType, withCode } from '../errors.js';
 import { portrait } from '../portrait.js';
 import type { Binding, Bindings } from '../receive/binding.js';
 import { CONNECTION_STAYS } from '../uncloneable.js';
@@ -14,6 +14,7 @@ import { checkListenOptions, type ListenOptions } from './listen-options.js';
 import type { DevmemSocket } from './socket.js';
 import { checkSocketOptions, type SocketOptions } from './socket-options.js';
 
+/** Options of `createServer()`: those of `net.createServer()`, and these. */
 export interface ServerOptions extends Omit<net.ServerOpts, 'pauseOnConnect'> {
   /** What the server's sockets receive into: one binding, or several of the devmem path. */
   binding: Bindings;
@@ -115,11 +116,13 @@ export class DevmemServer extends EventEmitter implements AsyncDisposable {
     return this.#server.maxConnections;
   }
 
+  /** An integer from 1 on, or undefined. */
   set maxConnections(count: number | undefined) {
     if (count !== undefined) checkInteger('maxConnections', count, 1, MAX_CONNECTIONS);
     (this.#server as { maxConnections: number | undefined }).maxConnections = count;
   }
 
+  /** Whether it listens. */
   get listening(): boolean {
     return this.#server.listening;
   }
@@ -214,16 +217,19 @@ export class DevmemServer extends EventEmitter implements AsyncDisposable {
     for (const socket of this.#dismiss()) socket.destroy();
   }
 
+  /** Has the server keep the process alive, which it does unless `unref()` was called. */
   ref(): this {
     this.#server.ref();
     return this;
   }
 
+  /** Lets the process end while the server listens. */
   unref(): this {
     this.#server.unref();
     return this;
   }
 
+  /** `close()`, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
@@ -243,7 +249,7 @@ export class DevmemServer extends EventEmitter implements AsyncDisposable {
     }
     if (this.#starting === undefined && !this.listening) return;
     const message = 'The server listens already, or is about to: create another one for each port';
-    throw Object.assign(new Error(message), { code: 'ERR_SERVER_ALREADY_LISTEN' });
+    throw withCode(new Error(message), 'ERR_SERVER_ALREADY_LISTEN');
   }
 
   async #start(options: net.ListenOptions): Promise<net.AddressInfo> {

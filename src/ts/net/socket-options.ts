@@ -5,6 +5,7 @@ import { checkInteger, checkUint8Array, invalidArgType, outOfRange } from '../er
 // What SO_RCVLOWAT holds.
 const MAX_LOW_WATER_MARK = 2 ** 31 - 1;
 
+/** What all connections take, accepted, made or adopted. */
 export interface SocketOptions {
   /** Closes the socket when aborted; pending reads reject with the signal's reason. */
   signal?: AbortSignal;

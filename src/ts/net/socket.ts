@@ -19,6 +19,7 @@ import { CONNECTION_STAYS } from '../uncloneable.js';
 import { checkAddition, type CheckedBindings } from './bindings.js';
 import { Closing } from './closing.js';
 import { BatchIterator, FragmentIterator } from './iterators.js';
+import { OpenSockets } from './open-sockets.js';
 import { ReceiveShares, receiveWindow } from './receive-window.js';
 import { checkLowWaterMark, type SocketOptions } from './socket-options.js';
 import { checkTakeOver, takeOver } from './takeover.js';
@@ -29,6 +30,7 @@ export interface SocketStats extends ReceiveStats {
   heldFragments: number;
 }
 
+/** Options of `DevmemSocket.batches()`. */
 export interface BatchesOptions {
   /** Leaving the loop before the stream's end leaves the connection as it is. Default: false. */
   preventClose?: boolean;
@@ -46,6 +48,8 @@ export interface BatchesOptions {
 export class DevmemSocket extends EventEmitter implements AsyncIterable<Fragment>, AsyncDisposable {
   /** @internal */
   readonly uncloneable = CONNECTION_STAYS;
+  /** @internal Which of this thread's it is, from 1. */
+  readonly number: number;
   readonly #socket: net.Socket;
   readonly #stream: FragmentStream;
   readonly #shares: ReceiveShares;
@@ -73,8 +77,11 @@ export class DevmemSocket extends EventEmitter implements AsyncIterable<Fragment
     if (lowWaterMark !== undefined) stream.setLowWaterMark(lowWaterMark);
     this.#shares = new ReceiveShares(stream);
     for (const binding of stream.bindings) this.#shares.join(receiveWindow(binding));
+    const opened = socketsOfThread.add(this, stream.counters);
+    this.number = opened.number;
     this.#closing = new Closing(socket, stream, allowHalfOpen, closeTimeout, () => {
       this.#gone = true;
+      opened.remove();
       this.#shares.leave();
       this.emit('close');
     });
@@ -126,6 +133,7 @@ export class DevmemSocket extends EventEmitter implements AsyncIterable<Fragment
     this.#shares.join(receiveWindow(binding));
   }
 
+  /** What was counted until now. A new object each time; `counters` are read without one. */
   get stats(): SocketStats {
     return { ...this.#stream.stats, heldFragments: this.#stream.held };
   }
@@ -160,22 +168,32 @@ export class DevmemSocket extends EventEmitter implements AsyncIterable<Fragment
     return this;
   }
 
+  /** @internal Whether it is not read for want of memory. */
+  get stalled(): boolean {
+    return this.#stream.stalled;
+  }
+
+  /** This end's address, as `net.Socket` has it. */
   get localAddress(): string | undefined {
     return this.#socket.localAddress;
   }
 
+  /** This end's port. */
   get localPort(): number | undefined {
     return this.#socket.localPort;
   }
 
+  /** The peer's address, as `net.Socket` has it. */
   get remoteAddress(): string | undefined {
     return this.#socket.remoteAddress;
   }
 
+  /** The peer's port. */
   get remotePort(): number | undefined {
     return this.#socket.remotePort;
   }
 
+  /** Whether closing has begun. */
   get closed(): boolean {
     return this.#closing.begun;
   }
@@ -283,6 +301,7 @@ export class DevmemSocket extends EventEmitter implements AsyncIterable<Fragment
     return this;
   }
 
+  /** `close()`, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
@@ -333,6 +352,9 @@ export class DevmemSocket extends EventEmitter implements AsyncIterable<Fragment
     if (bytes.length > 0) this.#stream.prepend(bytes);
   }
 }
+
+/** @internal The open sockets of this thread. */
+export const socketsOfThread = new OpenSockets<DevmemSocket>();
 
 /** @internal A stream of what comes on a socket, which counts in the bindings' memory from now. */
 export function streamFor(socket: net.Socket, bindings: CheckedBindings): FragmentStream {

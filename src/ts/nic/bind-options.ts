@@ -32,6 +32,7 @@ export type Mode = 'auto' | 'devmem' | 'copy';
  */
 export type DeviceTransport = 'auto' | 'cmsg' | 'zcrx';
 
+/** Options of `bindRx()`. */
 export interface BindRxOptions {
   /**
    * The network interface to receive on, e.g. `'eth1'`, by its own name or an

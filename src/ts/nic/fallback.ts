@@ -6,7 +6,9 @@ import { failedWith } from './ioctl/call.js';
 
 /** Published on the diagnostics channel `devmem-tcp:fallback`. */
 export interface FallbackMessage {
+  /** The interface that was asked for, if any. */
   interface: string | undefined;
+  /** Why devmem could not be had: the `fallback` of the binding. */
   reason: Error;
 }
 

@@ -19,6 +19,7 @@ export interface Flow {
   localAddress?: string;
   /** 1 to 65535. */
   localPort?: number;
+  /** The peer's address, e.g. `'192.0.2.2'`; any where it is as `localAddress` says. */
   remoteAddress?: string;
   /** 1 to 65535. */
   remotePort?: number;

@@ -84,7 +84,7 @@ async function requestBinding(
   if (!netdev.canBindRx) {
     throw systemError(-95, 'netdev bind-rx', {
       subject: 'this kernel cannot bind device memory',
-      hint: 'It needs Linux 6.12 or newer with CONFIG_NET_DEVMEM, or the patches in kernel/patches',
+      hint: "It needs Linux 6.12 or newer with CONFIG_NET_DEVMEM, or the patches that 'devmem-tcp kernel' names",
     });
   }
   if (rxPageSize !== undefined && !(await netdev.takesRxPageSize())) {

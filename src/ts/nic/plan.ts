@@ -2,11 +2,13 @@
 import { queueList } from './queue-list.js';
 import { printable } from './quoting.js';
 
+/** What a step sets, as `ethtool` knows it. */
 export type Setting =
   'channels' | 'header-split' | 'hds-thresh' | 'rss' | 'rss-context' | 'ntuple' | 'flow-rule';
 
 /** One thing that the interface needs for devmem TCP. */
 export interface PlanStep {
+  /** Which setting. */
   readonly setting: Setting;
   /** What it is, e.g. `header split`. */
   readonly what: string;

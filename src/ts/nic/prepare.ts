@@ -28,6 +28,7 @@ export { InterfacePlan, type PlanStep, type Setting } from './plan.js';
 export type { NicStepMessage } from './prepare/apply.js';
 export type { RestoredSetting } from './prepare/undo.js';
 
+/** Options of `planInterface()` and `prepareInterface()`. */
 export interface PrepareOptions {
   /** The network interface, e.g. `'eth1'`, by its own name or an alternative one. */
   interface: string;
@@ -46,9 +47,11 @@ export interface PrepareOptions {
   runtimeDirectory?: string;
 }
 
+/** What `restore()` did. */
 export interface RestoreReport {
   /** As it is called now. */
   readonly interface: string;
+  /** The receive queues that it was set up for. */
   readonly queues: readonly number[];
   /** In the order in which they were undone. */
   readonly settings: readonly RestoredSetting[];
@@ -58,6 +61,7 @@ export interface RestoreReport {
 export interface PreparedInterface extends AsyncDisposable {
   /** The kernel's own name for it, when it was set up. */
   readonly interface: string;
+  /** The receive queues that it was set up for. */
   readonly queues: readonly number[];
   /** What was done. */
   readonly plan: InterfacePlan;

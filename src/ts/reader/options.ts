@@ -12,16 +12,19 @@ import {
   systemError,
 } from '../errors.js';
 
+/** What all of a reader's calls take. */
 export interface ReadOptions {
   /** Gives up when aborted, and rejects with the signal's reason. Nothing is lost by it. */
   signal?: AbortSignal;
 }
 
+/** Options of `SocketReader.readUntil()`. */
 export interface ReadUntilOptions extends ReadOptions {
   /** Bytes within which the delimiter has to end, 1 to the binding's `heldLimit`. Default: 65536. */
   limit?: number;
 }
 
+/** Options of `SocketReader.readInto()`. */
 export interface ReadIntoOptions extends ReadOptions {
   /** Where in the target the bytes go, in bytes from its start. Default: 0. */
   offset?: number;
@@ -29,6 +32,7 @@ export interface ReadIntoOptions extends ReadOptions {
   length?: number;
 }
 
+/** Options of `SocketReader.records()`. */
 export interface RecordsOptions extends ReadOptions {
   /** Bytes of a record's header, 1 to 65536. */
   headerBytes: number;

@@ -243,10 +243,12 @@ export class SocketReader implements Disposable {
     this.#unlock();
   }
 
+  /** `releaseLock()`, for `using`. */
   [Symbol.dispose](): void {
     this.releaseLock();
   }
 
+  /** @internal */
   [inspect.custom](): object {
     return portrait('SocketReader', () => ({
       position: this.position,

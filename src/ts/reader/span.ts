@@ -76,6 +76,7 @@ export class Span implements Payload {
     return runsOf([this]);
   }
 
+  /** Its fragments as objects, each a lease of its own. */
   [Symbol.iterator](): IterableIterator<Fragment, undefined> {
     this.#check();
     return this.#fragments();
@@ -87,10 +88,12 @@ export class Span implements Payload {
     for (const batch of this.batches) batch.releaseSoon();
   }
 
+  /** `release()`, for `using`. */
   [Symbol.dispose](): void {
     this.release();
   }
 
+  /** @internal */
   [inspect.custom](): object {
     return portrait('Span', () => {
       const { byteLength, released } = this;

@@ -183,6 +183,7 @@ export class Batch implements Payload {
     this.lease.release();
   }
 
+  /** `release()`, for `using`. */
   [Symbol.dispose](): void {
     this.release();
   }

@@ -4,6 +4,7 @@ import { EventEmitter } from 'node:events';
 import { inspect } from 'node:util';
 
 import { checkMaker, MAKER } from '../construction.js';
+import { Living } from '../living.js';
 import type { DmaBuf } from '../memory/dma-buf.js';
 import { portrait } from '../portrait.js';
 import type { ZcrxQueue } from '../native.js';
@@ -12,7 +13,9 @@ import type { Transport, TransportName } from './transports/transport.js';
 
 /** An rx queue, as the kernel lists it. */
 export interface RxQueue {
+  /** Its number, as `ethtool` counts receive queues. */
   id: number;
+  /** The NAPI instance that polls it, where the kernel tells. */
   napiId: number | undefined;
   /** The binding on it, if any. */
   dmabufId: number | undefined;
@@ -22,7 +25,9 @@ export interface RxQueue {
 
 /** A page pool: the allocator behind an rx queue, or the remains of one. */
 export interface PagePool {
+  /** The kernel's number of it. */
   id: number;
+  /** Of the interface, while the pool belongs to one. */
   interfaceIndex: number | undefined;
   /** Pages (or pieces of device memory) that are out: in rings, skbs, or held by users. */
   inflight: number;
@@ -43,6 +48,7 @@ export interface InterfaceMessage {
   bindingId: number;
   /** The interface's name by now: it can be renamed. */
   interface: string;
+  /** The kernel's number of the interface, which stays. */
   interfaceIndex: number;
   /**
    * - `up`: set up by the administrator (`ip link set … up`).
@@ -59,9 +65,20 @@ export interface InterfaceMessage {
  * unbound although the binding was not closed.
  */
 export interface BindingLostMessage {
+  /** The binding's `id`. */
   bindingId: number;
+  /** The binding's interface. */
   interface: string | undefined;
+  /** ERR_DEVMEM_BROKER_LOST. */
   reason: Error;
+}
+
+/** What a binding tells, with the arguments of its listeners. */
+export interface BindingEvents {
+  /** The interface went up, down or away. */
+  interface: [InterfaceMessage];
+  /** The queues were unbound although nobody closed the binding: the broker is gone. */
+  lost: [Error];
 }
 
 /** @internal The kernel's side of a binding. */
@@ -98,6 +115,9 @@ export interface BindingParts {
   kernel?: KernelSide | undefined;
 }
 
+/** @internal The bindings of this thread, closed ones too. */
+export const bindingsOfThread = new Living<Binding>();
+
 /** One binding, or several on the devmem path of which the first is the primary one. */
 export type Bindings = Binding | readonly Binding[];
 
@@ -114,23 +134,23 @@ export type Bindings = Binding | readonly Binding[];
  * away; `'lost'` with the reason when the queues were unbound although nobody closed
  * it, because the broker that held it is gone.
  */
-export class Binding
-  extends EventEmitter<{ interface: [InterfaceMessage]; lost: [Error] }>
-  implements AsyncDisposable
-{
+export class Binding extends EventEmitter<BindingEvents> implements AsyncDisposable {
   /** How fragments arrive. */
   readonly transport: TransportName;
   /** Whether the CPU copies payload into the memory, because the NIC does not write it there. */
   readonly copies: boolean;
+  /** What payload is received into. */
   readonly memory: DmaBuf;
   /**
    * The id of this binding, as in its fragments' `dmabufId`: the kernel's, or, where that
    * has none (transports `copy` and `zcrx`), one that no binding of the kernel's has.
    */
   readonly id: number;
+  /** The interface; `undefined` where none was named. */
   readonly interface: string | undefined;
   /** The kernel's number of the interface; undefined on the copy transport. */
   readonly interfaceIndex: number | undefined;
+  /** The receive queues that are bound; none where bytes are copied. */
   readonly queues: readonly number[];
   /**
    * Bytes of the pages that the NIC fills; a fragment, however short, keeps whole ones
@@ -180,6 +200,7 @@ export class Binding
       ? Math.max(pool.memory.size - limit - parts.ringBytes, 0)
       : Infinity;
     this.#kernel = parts.kernel;
+    bindingsOfThread.add(this);
   }
 
   /** @internal */
@@ -197,6 +218,7 @@ export class Binding
     return this.pool.limit;
   }
 
+  /** Whether `close()` was called, or the binding was lost. */
   get closed(): boolean {
     return this.#closing !== undefined;
   }
@@ -259,6 +281,7 @@ export class Binding
     return Promise.resolve();
   }
 
+  /** `close()`, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }

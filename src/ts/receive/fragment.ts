@@ -8,6 +8,7 @@ import type { Batch } from './batch.js';
 interface Lease extends Disposable {
   /** Bytes. */
   readonly size: number;
+  /** Whether `release()` was called. */
   readonly released: boolean;
   /**
    * The bytes as the CPU sees them, whatever the kind: the mapped memory itself, to be used
@@ -23,6 +24,7 @@ interface Lease extends Disposable {
 
 /** A piece of the stream that lies in device memory. */
 export interface DeviceFragment extends Lease {
+  /** What TypeScript tells the two kinds apart by. */
   readonly kind: 'device';
   /** Bytes from the start of the dma-buf. */
   readonly offset: number;
@@ -33,15 +35,19 @@ export interface DeviceFragment extends Lease {
   readonly dmabufId: number;
   /** The dma-buf itself: that of one of the socket's bindings. */
   readonly memory: DmaBuf;
+  /** There are none: the bytes are in `memory`. */
   readonly bytes: undefined;
 }
 
 /** A piece of the stream that came through the kernel's own memory. */
 export interface LinearFragment extends Lease {
+  /** What TypeScript tells the two kinds apart by. */
   readonly kind: 'linear';
   /** There is none: the bytes are not in the binding's memory. */
   readonly offset: undefined;
+  /** The id of no dma-buf. */
   readonly dmabufId: 0;
+  /** There is none: the bytes are not in a binding's memory. */
   readonly memory: undefined;
   /** They outlive the lease. */
   readonly bytes: Uint8Array;

@@ -9,6 +9,7 @@ export interface DeviceRun {
   size: number;
   /** Which dma-buf: the binding's id. */
   dmabufId: number;
+  /** There are none: the bytes are in the dma-buf. */
   bytes: undefined;
 }
 
@@ -18,6 +19,7 @@ export interface LinearRun {
   offset: undefined;
   /** Bytes. */
   size: number;
+  /** The id of no dma-buf. */
   dmabufId: 0;
   /** They outlive the lease. */
   bytes: Uint8Array;

@@ -6,7 +6,9 @@ export interface ReceiveStats {
   wakes: number;
   /** recvmsg or recv calls, or requests of io_uring. */
   receiveCalls: number;
+  /** Batches handed over. */
   batches: number;
+  /** Fragments in them, of both kinds. */
   fragments: number;
   /** Bytes that the NIC wrote to device memory. */
   deviceBytes: number;
@@ -50,6 +52,7 @@ export function sharedDoubles(length: number): Float64Array {
   return new Float64Array(new SharedArrayBuffer(length * Float64Array.BYTES_PER_ELEMENT));
 }
 
+/** Counters as an object. */
 export function readStats(counters: Float64Array): ReceiveStats {
   return Object.fromEntries(
     COUNTER_NAMES.map((name, index) => [name, counters[index]!]),

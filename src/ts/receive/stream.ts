@@ -137,6 +137,11 @@ export class FragmentStream implements Lessor, Supply, Waiter {
     return readStats(this.counters);
   }
 
+  /** Whether it is not read for want of memory. */
+  get stalled(): boolean {
+    return this.#stalled;
+  }
+
   /** Fragments that the consumer (or the cursor) holds. */
   get held(): number {
     return this.#receiver.held;

@@ -32,6 +32,16 @@ export async function nodeBinary(major: number): Promise<NodeBinary> {
   return status === 0 ? { file } : { reason: `Node ${major} does not run here: ${stderr}` };
 }
 
+/** Those that the package supports. */
+export const NODE_VERSIONS = [20, 22, 24, 26] as const;
+
+/** The same; in CI each has to be there. */
+export async function requiredNode(major: number): Promise<NodeBinary> {
+  const binary = await nodeBinary(major);
+  if ('reason' in binary && process.env.CI === 'true') throw new Error(binary.reason);
+  return binary;
+}
+
 /**
  * A Node binary of another architecture, or why there is none.
  *

@@ -1,11 +1,17 @@
 /** A program of the documents that receives what is sent to it. */
 import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
 
 import { MAIN } from '../cli.js';
+import { ROOT } from './blocks.js';
 import type { DocumentsMachine } from './machine.js';
 
-/** What the README's first program prints of a stream that is copied. */
-export const FIRST_PRINTS = /^1048576 bytes, one behind the other, over copy\n/m;
+/** What the README's first program prints, as the README says below it. */
+export const FIRST_PRINTS = `${/^It prints `(.+?)`/m.exec(readFileSync(path.join(ROOT, 'README.md'), 'utf8'))![1]!}\n`;
+
+/** What the guide's server prints of a stream that is copied. */
+export const SERVER_PRINTS = /^1048576 bytes, one behind the other, over copy\n/m;
 
 /** Starts a program that listens on port 5201, and sends to it until it has printed the words. */
 export async function expectReceives(

@@ -3,9 +3,7 @@ import { diagnose } from '../../doctor/diagnose.js';
 import { type Command, parseOptions, STATUS, UsageError } from '../command.js';
 import { renderReport } from '../doctor/render.js';
 import { stdout } from '../output.js';
-import { painter } from '../wrap.js';
-
-const COLUMNS = 80;
+import { painter, terminalWidth } from '../wrap.js';
 
 export const command: Command = {
   summary: 'tell whether devmem can be received here, and what is missing',
@@ -34,11 +32,10 @@ or unknown.
       ...(values.interface !== undefined && { interface: values.interface }),
       ...(values.broker !== undefined && { broker: values.broker }),
     });
-    const width = Math.max(process.stdout.columns || COLUMNS, 40);
     stdout.write(
       values.json
         ? `${JSON.stringify(report, undefined, 2)}\n`
-        : renderReport(report, Math.min(width, 100), painter(process.stdout)),
+        : renderReport(report, terminalWidth(process.stdout), painter(process.stdout)),
     );
     return report.ready ? STATUS.ok : STATUS.failed;
   },

@@ -1,16 +1,23 @@
 /** The demo on the real kernel path: the same program, run in the lab's guest. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
-const lab = fileURLToPath(new URL('../../../kernel/lab/lab.mjs', import.meta.url));
-const demo = fileURLToPath(new URL('../demo.js', import.meta.url));
+import { labNeedsClone, readManifest } from '../manifest.js';
 
-/** Runs this demo in the guest and returns its exit status. */
+const lab = fileURLToPath(new URL('../../../kernel/lab/lab.mjs', import.meta.url));
+const main = fileURLToPath(new URL('../main.js', import.meta.url));
+
+/**
+ * Runs this demo in the guest and returns its exit status.
+ *
+ * @throws Error where the lab is not there: it is not in the tarball
+ */
 export async function runInLab(kernel: string | undefined, args: string[]): Promise<number> {
+  if (!existsSync(lab)) throw new Error(labNeedsClone(await readManifest()));
   const options = kernel === undefined ? [] : ['--kernel', kernel];
-  const command = [lab, ...options, '--', process.execPath, demo, ...args];
+  const command = [lab, ...options, '--', process.execPath, main, 'demo', ...args];
   const progress = process.stderr.isTTY ? { DEVMEM_PROGRESS: '1' } : {};
   const child = spawn(process.execPath, command, {
     stdio: ['ignore', 'inherit', 'inherit'],

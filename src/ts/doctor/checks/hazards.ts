@@ -18,7 +18,7 @@ function urgentData({ urgentFixed }: KernelFacts, name: string): Part {
     status: 'warning',
     title: 'A peer can panic this kernel with one segment of urgent data',
     why: 'tcp_urg() reads the urgent byte, and BUG()s where it lies in device memory (all of mainline, up to at least 7.3): whoever can reach a bound queue can take the machine down.',
-    fix: 'Boot a kernel with the fix of kernel/patches, or let only peers that you trust reach bound queues, or drop such segments before TCP sees them:',
+    fix: "Boot a kernel with the patches that 'devmem-tcp kernel' names, or let only peers that you trust reach bound queues, or drop such segments before TCP sees them:",
     commands: [dropUrgentData(name)],
   };
 }
@@ -46,7 +46,7 @@ function packetSockets({ packetSocketsFixed, packetSockets: open = 0 }: KernelFa
     status: 'warning',
     title: `A packet socket (tcpdump, a DHCP client, LLDP) can panic this kernel${now}`,
     why: 'packet_rcv() trims packets that TCP has too, for which pskb_expand_head() takes device memory for pages (Linux 6.12): a stream that comes into device memory meanwhile takes the machine down.',
-    fix: 'Boot a kernel with the fix of kernel/patches, or have none open in the network namespace of a bound interface; these are:',
+    fix: "Boot a kernel with the patches that 'devmem-tcp kernel' names, or have none open in the network namespace of a bound interface; these are:",
     commands: ['ss --packet --processes'],
   };
 }

@@ -53,7 +53,7 @@ function noHardware(interfaces: InterfaceFacts[], asked: string | undefined): Fi
     why: `The payload has to come through a NIC that can put it apart from the headers: ${CAPABLE_DRIVERS}.`,
     fix:
       asked === undefined
-        ? "Elsewhere the copy transport serves (bindRx's mode 'auto' or 'copy'); to try the devmem path, run it in the lab's guest:"
+        ? "Elsewhere the copy transport serves (bindRx's mode 'auto' or 'copy'); to try the devmem path, run it in the lab's guest, in a clone of the repository:"
         : 'See which interfaces there are in this network namespace:',
     commands: [asked === undefined ? 'npm run demo -- --lab' : 'ip link'],
   };

@@ -11,7 +11,7 @@ import { zcrx } from './zcrx.js';
 const { EINVAL, ENOPROTOOPT } = constants.errno;
 
 const BOOT_NEWER =
-  'Boot Linux 6.12 or newer with CONFIG_NET_DEVMEM=y, or a kernel with the patches of kernel/patches';
+  "Boot Linux 6.12 or newer with CONFIG_NET_DEVMEM=y, or a kernel with the patches that 'devmem-tcp kernel' names";
 
 /** @param name - an interface that could receive, for commands to name */
 export function checkKernel(facts: KernelFacts, name = 'IF'): Finding[] {

@@ -1,5 +1,6 @@
 import { gunzipSync } from 'node:zlib';
 
+import { MARKS } from '../../kernel/series.js';
 import type { Unsupported } from '../../load-addon.js';
 import type { Files } from '../files.js';
 import type { Machine } from '../machine.js';
@@ -18,6 +19,8 @@ export interface KernelFacts {
   urgentFixed: boolean | undefined;
   /** Whether packet sockets beside device memory are harmless; undefined: it does not tell. */
   packetSocketsFixed: boolean | undefined;
+  /** Whether it has the series of kernel/patches that is for it; undefined: it does not tell. */
+  seriesApplied: boolean | undefined;
   /** Those open in this network namespace. */
   packetSockets: number | undefined;
 }
@@ -41,17 +44,12 @@ export async function kernelFacts(machine: Machine): Promise<KernelFacts> {
     dontneedError: machine.dontneedError(),
     zcrx: machine.zcrx(),
     config: readConfig(files, release),
-    urgentFixed: hasSymbol(symbols, URGENT_FIX),
+    urgentFixed: hasSymbol(symbols, MARKS.urgentData),
     packetSocketsFixed: hasSymbol(symbols, PACKET_FIX),
+    seriesApplied: hasSymbol(symbols, MARKS.series),
     packetSockets: countPacketSockets(files),
   };
 }
-
-/**
- * The function that the first patch of kernel/patches adds. Whether a kernel panics
- * cannot be found out by trying, not without risking the panic.
- */
-const URGENT_FIX = 'tcp_urg_unreadable';
 
 /** Those that tell pages from net_iovs: mainline's, later than 6.12, and kernel/patches' own. */
 const PACKET_FIX = '((__)?get_netmem|skb_net_iov_ref|net_devmem_page_offset)';

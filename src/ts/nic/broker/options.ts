@@ -1,7 +1,7 @@
 /** What startBroker() takes, and checking it. */
 import { checkInteger, checkObject, invalidArgType, invalidArgValue } from '../../errors.js';
 import { checkInterface, checkQueues } from '../interface-arguments.js';
-import type { SocketFile } from './listen.js';
+import type { SocketFile } from '../../ipc/listen.js';
 import type { Allowance, Policy } from './policy.js';
 
 /** A socket that listens already, as systemd hands it to a service. */
@@ -13,6 +13,7 @@ export interface InheritedSocket {
   fd: number;
 }
 
+/** Options of `startBroker()`. */
 export interface BrokerOptions {
   /**
    * Path of the socket to listen at: at most 107 bytes, and its last part 80. What a

@@ -67,3 +67,13 @@ function checkQueuesAllowed(
 export function refusal(what: string, option: string): DevmemError {
   return new DevmemError('ERR_DEVMEM_BROKER_REFUSED', `The broker ${what}. Its option --${option}`);
 }
+
+const MORE_SEATS = {
+  maxClients: 'max-clients lets more in',
+  maxClientsPerUser: 'max-clients-per-user lets more of one user in',
+} as const;
+
+/** What is said to a client for which there is no room. */
+export function seatRefusal(what: string, limit: keyof typeof MORE_SEATS): DevmemError {
+  return refusal(what, MORE_SEATS[limit]);
+}

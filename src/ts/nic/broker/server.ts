@@ -4,20 +4,26 @@ import { inspect } from 'node:util';
 
 import { checkMaker, MAKER } from '../../construction.js';
 import { DevmemError } from '../../errors.js';
+import { type Listening, listenAt, listenWith } from '../../ipc/listen.js';
 import { StrangersConnection, UnixListener } from '../../ipc/listener.js';
+import { Seats } from '../../ipc/seats.js';
 import { closeStrangers } from '../../ipc/strangers.js';
 import type { Credentials, OwnedFd } from '../../native.js';
 import { portrait } from '../../portrait.js';
 import { CONNECTION_STAYS } from '../../uncloneable.js';
-import { type Listening, listenAt, listenWith } from './listen.js';
 import { type BrokerOptions, checkBrokerOptions, type CheckedBrokerOptions } from './options.js';
-import { Seats } from './seats.js';
+import { seatRefusal } from './policy.js';
 import { bidFarewell, type BrokerClient, serve, type SessionOptions } from './session.js';
 
-interface BrokerEvents {
+/** What a broker tells of its clients. */
+export interface BrokerEvents {
+  /** A client has its binding. */
   bound: [BrokerClient];
+  /** A client's binding is undone. */
   unbound: [BrokerClient];
+  /** A client got none, and why; who it was, where the kernel told. */
   refused: [Error, Credentials | undefined];
+  /** The broker has closed: nothing is bound any more. */
   close: [];
 }
 
@@ -54,7 +60,7 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
     super();
     this.socket = listening.path;
     this.#listening = listening;
-    this.#seats = new Seats(options.maxClients, options.maxClientsPerUser);
+    this.#seats = new Seats(options.maxClients, options.maxClientsPerUser, seatRefusal);
     this.#maxConnections = options.maxClients + MAX_REFUSED;
     this.#options = {
       policy: options.policy,
@@ -83,6 +89,7 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
     return this.#closing;
   }
 
+  /** `close()`, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
@@ -166,6 +173,7 @@ function tell(emit: () => boolean): void {
 export async function startBroker(options: BrokerOptions): Promise<Broker> {
   const checked = checkBrokerOptions(options);
   const { socket } = checked;
-  const listening = 'fd' in socket ? listenWith(socket.fd) : await listenAt(socket);
+  const listening =
+    'fd' in socket ? listenWith(socket.fd) : await listenAt(socket, 'options.socket');
   return Broker.make(listening, checked);
 }

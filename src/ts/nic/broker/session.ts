@@ -13,8 +13,11 @@ import { decodeRequest, encodeAnswer, encodeError, MAX_BYTES } from './protocol.
 
 /** A client that has its binding. */
 export interface BrokerClient {
+  /** Who it is, as the kernel tells (SO_PEERCRED). */
   readonly peer: Credentials;
+  /** The interface that it asked for. */
   readonly interface: string;
+  /** The receive queues that it has. */
   readonly queues: readonly number[];
   /** The kernel's id of the binding. */
   readonly bindingId: number;

@@ -5,9 +5,15 @@
  */
 import { GenericNetlink } from './generic.js';
 import type { PagePool, RxQueue } from '../../receive/binding.js';
-import type { Answer, Attribute } from './message.js';
+import { systemError } from '../../errors.js';
+import type { Answer, Attribute, Attributes } from './message.js';
 
 export type { PagePool, RxQueue };
+
+/** An rx queue of some interface. */
+export interface InterfaceRxQueue extends RxQueue {
+  interfaceIndex: number;
+}
 
 const NETDEV_CMD_PAGE_POOL_GET = 5;
 const NETDEV_CMD_QUEUE_GET = 10;
@@ -36,7 +42,7 @@ const NETDEV_A_PAGE_POOL_DMABUF = 7;
 const NETDEV_A_PAGE_POOL_IO_URING = 8;
 
 const NO_FAMILY_HINT =
-  'Binding needs Linux 6.12 or newer (CONFIG_NET_DEVMEM), or a kernel with the patches in kernel/patches';
+  "Binding needs Linux 6.12 or newer (CONFIG_NET_DEVMEM), or a kernel with the patches that 'devmem-tcp kernel' names";
 
 /** An open socket to the family. A binding lives for as long as the socket that made it. */
 export class NetdevNetlink implements Disposable {
@@ -99,20 +105,21 @@ export class NetdevNetlink implements Disposable {
       [[NETDEV_A_QUEUE_IFINDEX, interfaceIndex]],
       true,
     );
-    return messages
-      .filter((each) => each.number(NETDEV_A_QUEUE_TYPE) === NETDEV_QUEUE_TYPE_RX)
-      .map((each) => ({
-        id: each.number(NETDEV_A_QUEUE_ID) ?? 0,
-        napiId: each.number(NETDEV_A_QUEUE_NAPI_ID),
-        dmabufId:
-          each.nested(NETDEV_A_QUEUE_DMABUF)?.number(NETDEV_A_DMABUF_ID) ??
-          each.number(NETDEV_A_QUEUE_DMABUF),
-        otherUser: each.has(NETDEV_A_QUEUE_IO_URING)
-          ? 'io_uring'
-          : each.has(NETDEV_A_QUEUE_XSK)
-            ? 'AF_XDP'
-            : undefined,
-      }));
+    return messages.filter(isRx).map(rxQueue);
+  }
+
+  /**
+   * The rx queues of all interfaces of this network namespace that list them.
+   *
+   * @throws SystemError where the kernel refuses to tell
+   */
+  async allRxQueues(): Promise<InterfaceRxQueue[]> {
+    const { messages, errno } = await this.#netlink.request(NETDEV_CMD_QUEUE_GET, [], true);
+    if (errno < 0) throw systemError(errno, 'netdev queue-get');
+    return messages.filter(isRx).map((each) => ({
+      ...rxQueue(each),
+      interfaceIndex: each.number(NETDEV_A_QUEUE_IFINDEX) ?? 0,
+    }));
   }
 
   /** All page pools of this network namespace's interfaces. */
@@ -135,4 +142,23 @@ export class NetdevNetlink implements Disposable {
   [Symbol.dispose](): void {
     this.close();
   }
+}
+
+function isRx(queue: Attributes): boolean {
+  return queue.number(NETDEV_A_QUEUE_TYPE) === NETDEV_QUEUE_TYPE_RX;
+}
+
+function rxQueue(queue: Attributes): RxQueue {
+  return {
+    id: queue.number(NETDEV_A_QUEUE_ID) ?? 0,
+    napiId: queue.number(NETDEV_A_QUEUE_NAPI_ID),
+    dmabufId:
+      queue.nested(NETDEV_A_QUEUE_DMABUF)?.number(NETDEV_A_DMABUF_ID) ??
+      queue.number(NETDEV_A_QUEUE_DMABUF),
+    otherUser: queue.has(NETDEV_A_QUEUE_IO_URING)
+      ? 'io_uring'
+      : queue.has(NETDEV_A_QUEUE_XSK)
+        ? 'AF_XDP'
+        : undefined,
+  };
 }

@@ -17,7 +17,9 @@ import { sameValue, SETTINGS } from './settings.js';
 
 /** Published on the diagnostics channel `devmem-tcp:nic-step` before a step is done. */
 export interface NicStepMessage {
+  /** The kernel's own name for it. */
   interface: string;
+  /** The step that is about to be done. */
   step: PlanStep;
 }
 

@@ -24,8 +24,11 @@ const RELEASE_PATIENCE_MS = 10_000;
  * receive into, and dropped packets. Once, until fragments were given back.
  */
 export interface MemoryDryMessage {
+  /** The binding's `id`. */
   bindingId: number;
+  /** The kernel's own name for it. */
   interface: string;
+  /** The receive queue whose memory it is. */
   queue: number;
 }
 

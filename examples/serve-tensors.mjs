@@ -1,8 +1,8 @@
 // @ts-check
 // Receives tensors over TCP and hands them on to another process, which sees them in the memory
-// itself: docs/examples/receive_tensors.py.
+// itself: examples/receive_tensors.py.
 //
-//   node docs/examples/serve-tensors.mjs SOCKET [--memory host|udmabuf|cuda]
+//   node examples/serve-tensors.mjs SOCKET [--memory host|udmabuf|cuda]
 //                                        [--port PORT] [--interface IF --queues N,N]
 //
 // Without --port it sends a few tensors to itself, over loopback. In the stream each tensor is

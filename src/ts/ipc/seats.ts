@@ -1,13 +1,20 @@
 /** Room for clients: of all users together, and of each. */
-import { refusal } from './policy.js';
+
+/** Which of a server's limits was reached. */
+export type SeatLimit = 'maxClients' | 'maxClientsPerUser';
+
+/** Makes the error for a client that has no seat. */
+export type SeatRefusal = (what: string, limit: SeatLimit) => Error;
 
 export class Seats {
   readonly #max: number;
   readonly #maxPerUser: number;
+  readonly #refusal: SeatRefusal;
   readonly #taken = new Map<number, number>();
   #total = 0;
 
-  constructor(max: number, maxPerUser: number) {
+  constructor(max: number, maxPerUser: number, refusal: SeatRefusal) {
+    this.#refusal = refusal;
     this.#max = max;
     this.#maxPerUser = maxPerUser;
   }
@@ -20,18 +27,15 @@ export class Seats {
    * Takes a seat for a user.
    *
    * @returns gives it back; to be called once
-   * @throws DevmemError ERR_DEVMEM_BROKER_REFUSED where there is none
+   * @throws what the refusal makes, where there is none
    */
   take(uid: number): () => void {
     const own = this.#taken.get(uid) ?? 0;
     if (this.#total >= this.#max) {
-      throw refusal(`has ${this.#max} clients already`, 'max-clients lets more in');
+      throw this.#refusal(`has ${this.#max} clients already`, 'maxClients');
     }
     if (own >= this.#maxPerUser) {
-      throw refusal(
-        `has ${own} clients of user ${uid} already`,
-        'max-clients-per-user lets more of one user in',
-      );
+      throw this.#refusal(`has ${own} clients of user ${uid} already`, 'maxClientsPerUser');
     }
     this.#set(uid, own + 1);
     return () => {

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Receives tensors from a Node.js process that hands them on with devmem-tcp's handOff().
 
-    node docs/examples/serve-tensors.mjs /tmp/tensors.sock
-    python3 docs/examples/receive_tensors.py /tmp/tensors.sock
+    node examples/serve-tensors.mjs /tmp/tensors.sock
+    python3 examples/receive_tensors.py /tmp/tensors.sock
 
 prints what came, with a checksum. As a module:
 

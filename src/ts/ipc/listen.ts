@@ -1,9 +1,10 @@
-/** A broker's socket: made with its mode and group, in place of a dead one, and taken away. */
+/** A socket to listen at: made with its mode and group, in place of a dead one, and taken away. */
+import { lstatSync, unlinkSync } from 'node:fs';
 import { chmod, chown, link, lstat, unlink } from 'node:fs/promises';
 import path from 'node:path';
 
-import { invalidArgValue, isSystemError, systemError } from '../../errors.js';
-import { native, type OwnedFd } from '../../native.js';
+import { invalidArgValue, isSystemError, systemError } from '../errors.js';
+import { native, type OwnedFd } from '../native.js';
 import { Directory } from './directory.js';
 
 /** A Unix-domain socket's file. */
@@ -22,6 +23,8 @@ export interface Listening {
   path: string;
   /** Takes its file away, if that is its own still. */
   remove(): Promise<void>;
+  /** The same at once, where the process ends: by its path, whatever that leads to by then. */
+  removeNow(): void;
 }
 
 // struct sockaddr_un has 108 bytes for a path, its end included. The last part is used
@@ -42,21 +45,29 @@ const ECONNREFUSED = -111;
  * Listens at the path. The socket appears there with its mode and group, so nobody else
  * can connect in between.
  *
+ * @param argument - whose value the path is, for messages
  * @throws SystemError EADDRINUSE where a process has a socket there, listening or not;
  *   EACCES where that cannot be told; EEXIST where the file is no socket; ENOENT, EACCES,
  *   EPERM of making it
  */
-export async function listenAt(file: SocketFile): Promise<Listening> {
+export async function listenAt(file: SocketFile, argument: string): Promise<Listening> {
   const name = path.basename(file.path);
   if (Buffer.byteLength(file.path) > MAX_PATH || Buffer.byteLength(name) > MAX_NAME) {
     const allowed = `a path of at most ${MAX_PATH} bytes, the last part of at most ${MAX_NAME}`;
-    throw invalidArgValue('options.socket', allowed, file.path);
+    throw invalidArgValue(argument, allowed, file.path);
   }
   const directory = await Directory.open(path.dirname(file.path));
   try {
     await removeDead(directory, name, file.path);
     const { fd, identity } = await create(directory, name, file);
-    return { fd, path: file.path, remove: () => removeOwn(directory, name, identity) };
+    return {
+      fd,
+      path: file.path,
+      remove: () => removeOwn(directory, name, identity),
+      removeNow: () => {
+        removeOwnNow(file.path, identity);
+      },
+    };
   } catch (error) {
     await directory[Symbol.asyncDispose]();
     throw error;
@@ -83,6 +94,7 @@ export function listenWith(fd: number): Listening {
     fd: taken,
     path: typeof place === 'string' ? place : '',
     remove: () => Promise.resolve(),
+    removeNow: () => {},
   };
 }
 
@@ -102,7 +114,7 @@ function create(directory: Directory, name: string, file: SocketFile): Promise<C
       if (file.gid !== undefined) await chown(made, -1, file.gid);
       const status = native().listenUnix(fd.fd, BACKLOG);
       if (status < 0) throw systemError(status, 'listen', { subject: file.path });
-      const identity = await identityOf(made);
+      const identity = await identityAt(made);
       await publish(made, directory.in(name), file.path);
       return { fd, identity };
     } catch (error) {
@@ -114,7 +126,7 @@ function create(directory: Directory, name: string, file: SocketFile): Promise<C
   });
 }
 
-// Unlike renaming, linking fails where another broker has come first.
+// Unlike renaming, linking fails where another process has come first.
 async function publish(made: string, target: string, place: string): Promise<void> {
   try {
     await link(made, target);
@@ -123,7 +135,7 @@ async function publish(made: string, target: string, place: string): Promise<voi
   }
 }
 
-/** Takes away what a broker that was killed has left behind. */
+/** Takes away what a process that was killed has left behind. */
 async function removeDead(directory: Directory, name: string, place: string): Promise<void> {
   const target = directory.in(name);
   const stats = await lstat(target).catch(() => undefined);
@@ -157,7 +169,7 @@ function isDead(target: string, place: string): boolean {
 }
 
 async function removeOwn(directory: Directory, name: string, identity: string): Promise<void> {
-  const isOwn = async (place: string): Promise<boolean> => (await identityOf(place)) === identity;
+  const isOwn = async (place: string): Promise<boolean> => (await identityAt(place)) === identity;
   try {
     // Another's by now, perhaps: that is not touched.
     if (await isOwn(directory.in(name))) await directory.removeIf(name, isOwn);
@@ -168,9 +180,19 @@ async function removeOwn(directory: Directory, name: string, identity: string): 
   }
 }
 
-async function identityOf(place: string): Promise<string> {
-  const { dev, ino } = await lstat(place, { bigint: true });
-  return `${dev}:${ino}`;
+function removeOwnNow(place: string, identity: string): void {
+  try {
+    const { dev, ino } = lstatSync(place, { bigint: true });
+    if (identityOf({ dev, ino }) === identity) unlinkSync(place);
+  } catch {
+    // Gone, or in a folder that may not be written to any more.
+  }
+}
+
+const identityOf = ({ dev, ino }: { dev: bigint; ino: bigint }): string => `${dev}:${ino}`;
+
+async function identityAt(place: string): Promise<string> {
+  return identityOf(await lstat(place, { bigint: true }));
 }
 
 function inUse(place: string): Error {

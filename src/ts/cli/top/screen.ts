@@ -1,0 +1,73 @@
+/** A terminal taken for drawing on, and given back as it was. */
+import { stdout } from '../output.js';
+
+const ENTER = '\x1b[?1049h\x1b[?25l';
+const LEAVE = '\x1b[?25h\x1b[?1049l';
+const HOME = '\x1b[H';
+const END_OF_LINE = '\x1b[K';
+const END_OF_SCREEN = '\x1b[J';
+
+const CTRL_C = '\x03';
+
+// Of terminals that do not tell.
+const DEFAULT_COLUMNS = 80;
+const DEFAULT_ROWS = 24;
+
+export interface ScreenEvents {
+  /** The user wants to leave. */
+  onQuit: () => void;
+  /** Its size is another. */
+  onResize: () => void;
+}
+
+/**
+ * The alternate screen, without a cursor, and keys as they are pressed. A terminal that is slow
+ * to take what is drawn gets fewer drawings.
+ */
+export class Screen implements Disposable {
+  readonly #events: ScreenEvents;
+  readonly #raw: boolean;
+  readonly #onKey = (key: string): void => {
+    if (key === 'q' || key === 'Q' || key === CTRL_C) this.#events.onQuit();
+  };
+
+  constructor(events: ScreenEvents) {
+    this.#events = events;
+    stdout.write(ENTER);
+    process.stdout.on('resize', events.onResize);
+    const { stdin } = process;
+    this.#raw = stdin.isTTY;
+    if (!this.#raw) return;
+    // Keys show nowhere; a terminal that went away has none.
+    stdin.on('error', events.onQuit);
+    stdin.setRawMode(true).setEncoding('utf8').on('data', this.#onKey);
+  }
+
+  get columns(): number {
+    return process.stdout.columns || DEFAULT_COLUMNS;
+  }
+
+  get rows(): number {
+    return process.stdout.rows || DEFAULT_ROWS;
+  }
+
+  /** @param lines - no more, and none wider, than the screen has room for */
+  draw(lines: readonly string[]): void {
+    if (process.stdout.writableNeedDrain) return;
+    stdout.write(`${HOME}${lines.map((line) => line + END_OF_LINE).join('\n')}${END_OF_SCREEN}`);
+  }
+
+  [Symbol.dispose](): void {
+    process.stdout.removeListener('resize', this.#events.onResize);
+    if (this.#raw) {
+      process.stdin.removeListener('data', this.#onKey).pause();
+      // A terminal that was closed meanwhile has no mode to go back to.
+      try {
+        process.stdin.setRawMode(false);
+      } catch {
+        return;
+      }
+    }
+    stdout.write(LEAVE);
+  }
+}

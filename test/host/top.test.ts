@@ -1,0 +1,194 @@
+/** `devmem-tcp top`, of processes that receive here. */
+import { execFileSync } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import net from 'node:net';
+import { fileURLToPath } from 'node:url';
+
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+
+import { columnsOf } from '../../dist/cli/top/table.js';
+import type { TopView } from '../../dist/cli/top/view.js';
+import { Cli, type CliOptions, ON_TERMINAL, runCli } from '../support/cli.js';
+import { itWhere } from '../support/conditions.js';
+import { connectPlain } from '../support/peers.js';
+import { hasPython, NO_PYTHON } from '../support/python.js';
+import { Folder } from '../support/unix.js';
+
+const DIAGNOSED = fileURLToPath(new URL('children/diagnosed.mjs', import.meta.url));
+const QUICK = ['--interval', '0.2'];
+const CTRL_C = '\x03';
+const ENTER = '\x1b[?1049h\x1b[?25l';
+const LEAVE = '\x1b[?25h\x1b[?1049l';
+
+let folder: Folder;
+let running: Cli[] = [];
+
+beforeEach(() => {
+  folder = new Folder();
+});
+
+afterEach(() => {
+  for (const each of running) each[Symbol.dispose]();
+  running = [];
+  folder[Symbol.dispose]();
+});
+
+function start(args: readonly string[], options?: CliOptions): Cli {
+  const cli = new Cli(args, options);
+  running.push(cli);
+  return cli;
+}
+
+/** A process that receives and tells of itself; a peer of it that sends without end. */
+async function startReceiving(name: string) {
+  const path = folder.file(name);
+  const process = start([path], { script: DIAGNOSED });
+  const peer = await connectPlain(Number(await process.printed(/port (\d+)/)));
+  const piece = Buffer.alloc(10_000);
+  const send = (): void => {
+    while (!peer.destroyed && peer.write(piece));
+  };
+  peer.on('drain', send).on('error', () => {});
+  send();
+  return { path, process, peer };
+}
+
+async function json(...args: string[]): Promise<TopView> {
+  const { status, stdout, stderr } = await runCli(['top', '--json', ...QUICK, ...args]);
+  expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+  return JSON.parse(stdout) as TopView;
+}
+
+describe('once', () => {
+  it('a process is told of, with its rates', async () => {
+    const { path, process, peer } = await startReceiving('one');
+    const { processes, silent } = await json('--process', path);
+    expect(silent).toEqual([]);
+    expect(processes).toHaveLength(1);
+    const [told] = processes;
+    expect(told).toMatchObject({ path, pid: process.process.pid, connectionCount: 1 });
+    expect(told!.program).toContain('diagnosed.mjs');
+    expect(told!.bindings[0]).toMatchObject({ transport: 'copy', heldLimit: 4 * 2 ** 20 });
+    expect(told!.connections[0]).toMatchObject({ remote: `127.0.0.1:${peer.localPort}` });
+    expect(told!.connections[0]!.bytesPerSecond).toBeGreaterThan(0);
+    expect(told!.bytesPerSecond).toBeGreaterThan(0);
+    peer.destroy();
+  });
+
+  it('all processes of a folder are, but for those that are dead, and other files', async () => {
+    const dead = await startReceiving('dead');
+    dead.process.kill('SIGKILL');
+    await dead.process.outcome;
+    const [one, two] = [await startReceiving('one'), await startReceiving('two')];
+    writeFileSync(folder.file('file'), 'x');
+    const { processes, silent } = await json('--process', folder.path);
+    expect(silent).toEqual([]);
+    expect(processes.map(({ path }) => path)).toEqual([one.path, two.path]);
+    for (const { peer } of [dead, one, two]) peer.destroy();
+  });
+
+  it('a process that cannot be asked is told of with the reason', async () => {
+    const mute = net.createServer((socket) => void socket.resume()).listen(folder.file('mute'));
+    const other = net.createServer((socket) => void socket.end('hello')).listen(folder.file('b'));
+    const { silent, processes } = await json(
+      ...['--process', folder.file('none'), '--process', folder.file('mute')],
+      ...['--process', folder.file('b')],
+    );
+    mute.close();
+    other.close();
+    expect(processes).toEqual([]);
+    expect(silent.map(({ problem }) => problem)).toEqual([
+      expect.stringContaining('ENOENT') as string,
+      'it did not answer within 2 s',
+      'what it answers is no snapshot: is that the socket of serveDiagnostics()?',
+    ]);
+  });
+
+  it('the table is printed where there is no terminal', async () => {
+    const { path, peer } = await startReceiving('one');
+    const { status, stdout } = await runCli(['top', ...QUICK, '--process', path]);
+    expect(status).toBe(0);
+    expect(stdout).toContain(`127.0.0.1:${peer.localPort}`);
+    expect(stdout).not.toContain('\x1b');
+    for (const line of stdout.split('\n')) expect(line.length).toBeLessThanOrEqual(80);
+    peer.destroy();
+  });
+});
+
+describe('live', () => {
+  const itOnTerminal = itWhere(hasPython, NO_PYTHON);
+  /** With a size, which it has as its first line where its terminal is. */
+  const sized = (columns: number, rows: number): CliOptions => ({
+    prefix: [...ON_TERMINAL, 'sh', '-c', `tty; stty cols ${columns} rows ${rows}; exec "$@"`, 'sh'],
+  });
+  /** What is on the screen after the last drawing. */
+  const frameOf = (shown: string): string[] =>
+    shown
+      .slice(shown.lastIndexOf('\x1b[H') + 3, shown.lastIndexOf('\x1b[J'))
+      .replaceAll('\x1b[K', '')
+      .replaceAll(/\x1b\[\d+m/g, '') // eslint-disable-line no-control-regex
+      .split('\r\n');
+
+  for (const [name, key] of [
+    ['q', 'q'],
+    ['Ctrl-C', CTRL_C],
+  ] as const) {
+    itOnTerminal(`${name} ends it, and the terminal is as it was`, async () => {
+      const before = folder.file('before');
+      const around = 'stty -g >"$0"; "$@"; status=$?; stty -g >"$0.after"; exit $status';
+      const prefix = [...ON_TERMINAL, 'sh', '-c', around, before];
+      const top = start(['top', ...QUICK], { prefix });
+      await top.printed(/No process tells/);
+      top.process.stdin.write(key);
+      const { status, stdout } = await top.outcome;
+      expect(status).toBe(0);
+      expect(stdout.startsWith(ENTER)).toBe(true);
+      expect(stdout.endsWith(LEAVE)).toBe(true);
+      expect(stdout.split(ENTER)).toHaveLength(2);
+      expect(readFileSync(`${before}.after`, 'utf8')).toBe(readFileSync(before, 'utf8'));
+    });
+  }
+
+  itOnTerminal('SIGTERM ends it likewise', async () => {
+    const prefix = [...ON_TERMINAL, 'sh', '-c', 'echo pid $$; exec "$@"', 'sh'];
+    const top = start(['top', ...QUICK], { prefix });
+    const pid = Number(await top.printed(/pid (\d+)/));
+    await top.printed(/No process tells/);
+    process.kill(pid, 'SIGTERM');
+    const { status, stdout } = await top.outcome;
+    expect(status).toBe(0);
+    expect(stdout.endsWith(LEAVE)).toBe(true);
+  });
+
+  itOnTerminal(
+    'shows what changes, within the terminal, of whatever size that is by then',
+    async () => {
+      const { path, peer, process } = await startReceiving('one');
+      const top = start(['top', ...QUICK, '--process', path], sized(100, 30));
+      const terminal = await top.printed(/^(\/dev\/\S+)/);
+      await top.printed(/ [KMG]?B\/s/);
+      await top.printed(/127\.0\.0\.1:\d+ /);
+      execFileSync('stty', ['-F', terminal, 'cols', '40', 'rows', '12']);
+      // Of a terminal so narrow this column is not.
+      await top.printed(/LOCAL[^]*REMOTE {2,}[A-Z]+ {2,}(?!.*LOCAL)[^]*\x1b\[J/); // eslint-disable-line no-control-regex
+      process.kill('SIGKILL');
+      await top.printed(/ECONNREFUSED[^]*\x1b\[J/); // eslint-disable-line no-control-regex
+      top.process.stdin.write('q');
+      const { status, stdout } = await top.outcome;
+      expect(status).toBe(0);
+      const frame = frameOf(stdout);
+      expect(frame.length).toBeLessThanOrEqual(12);
+      for (const line of frame) expect(columnsOf(line), line).toBeLessThanOrEqual(40);
+      peer.destroy();
+    },
+  );
+});
+
+it.for([['5'], ['--interval', '0'], ['--interval', 'x'], ['--interval', ''], ['--proces', 'x']])(
+  '%o makes no sense, and is told so',
+  async (args) => {
+    const { status, stderr } = await runCli(['top', ...args]);
+    expect(status).toBe(64);
+    expect(stderr).toContain("Try 'devmem-tcp top --help'");
+  },
+);
