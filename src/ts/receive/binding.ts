@@ -145,6 +145,8 @@ export class Binding
   readonly severalPerSocket: boolean;
   /** @internal What reads its sockets, in errors. */
   readonly readsBy: string;
+  /** @internal What to do where that failed. */
+  readonly readHints: ReadonlyMap<number, string>;
   /** @internal */
   readonly divides: boolean;
   /** @internal */
@@ -168,6 +170,7 @@ export class Binding
     this.severalPerSocket = transport.severalBindings;
     this.divides = transport.divides;
     this.readsBy = transport.readsBy;
+    this.readHints = transport.readHints;
     this.memory = pool.memory;
     this.id = id;
     this.interface = parts.interface;
