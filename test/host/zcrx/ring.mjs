@@ -155,11 +155,11 @@ export async function makeSocket() {
   const accepted = once(server, 'connection');
   const socket = await connect({ binding, host: '127.0.0.1', port });
   const [peer] = /** @type {[net.Socket]} */ (await accepted);
+  server.close();
   peer.on('error', ignore);
   const close = async () => {
     socket.destroy();
     peer.destroy();
-    server.close();
     await binding.close();
     await memory.close();
   };
