@@ -1,7 +1,7 @@
 // @ts-check
 // Measures, and keeps what was measured in bench/results:
 //
-//   npm run bench [-- --json FILE] [--quick] [micro|host|lab]…
+//   npm run bench [-- --json FILE] [--quick] [micro|host|lab|compare]…
 //
 // --json FILE  writes the figures and all samples there too
 // --quick      fewer and shorter samples, for a look: kept nowhere but in FILE
@@ -25,6 +25,7 @@ const SUITES = {
   micro: async (options) => (await import('./micro/micro.mjs')).micro(options),
   host: async (options) => (await import('./host/host.mjs')).host(options),
   lab: async (options) => (await import('./lab/lab.mjs')).lab(options),
+  compare: async (options) => (await import('./lab/compare.mjs')).compare(options),
 };
 
 const { values, positionals } = parseArgs({

@@ -1,7 +1,8 @@
 // @ts-check
 // Random streams, consumers and faults on the real devmem path, for as long as one likes:
 //
-//   node scripts/soak.mjs [--minutes N] [--seed S] [--kernel NAME] [--json FILE]
+//   node scripts/soak.mjs [--minutes N] [--seed S] [--transport cmsg|zcrx] [--kernel NAME]
+//                         [--json FILE]
 //
 // The driver is in test/soak. It runs from a copy of what is built, so that the tree
 // can be worked on meanwhile. Exits with the driver's status: 0, or 1 on the first
@@ -19,12 +20,24 @@ const { values } = parseArgs({
   options: {
     minutes: { type: 'string', default: '5' },
     seed: { type: 'string', default: String(Math.floor(Date.now() / 1000)) },
-    kernel: { type: 'string', default: 'debian-6.12' },
+    transport: { type: 'string', default: 'cmsg' },
+    kernel: { type: 'string' },
     json: { type: 'string' },
   },
 });
 for (const name of /** @type {const} */ (['minutes', 'seed'])) {
   if (!(Number(values[name]) > 0)) throw new Error(`--${name} takes a number above 0`);
+}
+
+/** By transport, the kernel that it is tried on where none is named. */
+const KERNELS = new Map([
+  ['cmsg', 'debian-6.12'],
+  ['zcrx', 'debian-7'],
+]);
+const { transport } = values;
+const kernel = values.kernel ?? KERNELS.get(transport);
+if (kernel === undefined || !KERNELS.has(transport)) {
+  throw new Error(`--transport takes one of ${[...KERNELS.keys()].join(', ')}`);
 }
 
 // What the driver needs, as it is now.
@@ -36,13 +49,14 @@ try {
   for (const part of [...PARTS, ...PACKAGES]) {
     cpSync(path.join(root, part), path.join(copy, part), { recursive: true });
   }
-  process.exitCode = await run();
+  process.exitCode = await run(kernel);
 } finally {
   rmSync(copy, { recursive: true });
 }
 
-async function run() {
-  const { minutes, seed, kernel, json } = values;
+/** @param {string} kernel */
+async function run(kernel) {
+  const { minutes, seed, json } = values;
   // Checkpoints come on top of the minutes, and a host may be slow.
   const limit = Math.ceil(Number(minutes) * 90 + 600);
   const lab = [
@@ -56,10 +70,11 @@ async function run() {
   ];
   const driver = [process.execPath, '--expose-gc', path.join(copy, 'test/soak/main.mjs')];
   const options = ['--minutes', minutes, '--seed', seed];
-  process.stderr.write(`soak: ${minutes} minutes on ${kernel}, seed ${seed}\n`);
+  process.stderr.write(`soak: ${minutes} minutes of ${transport} on ${kernel}, seed ${seed}\n`);
   const child = spawn(process.execPath, [...lab, '--', ...driver, ...options].map(String), {
     cwd: root,
     stdio: ['ignore', 'pipe', 'inherit'],
+    env: { ...process.env, DEVMEM_TRANSPORT: transport },
   });
   let result = '';
   child.stdout.setEncoding('utf8').on('data', (piece) => (result += String(piece)));
@@ -72,7 +87,7 @@ async function run() {
   if (json === undefined) process.stdout.write(result);
   else writeFileSync(json, result);
   if (status !== 0) {
-    const again = `npm run soak -- --kernel ${kernel} --minutes ${minutes} --seed ${seed}`;
+    const again = `npm run soak -- --transport ${transport} --kernel ${kernel} --minutes ${minutes} --seed ${seed}`;
     process.stderr.write(`soak: FAILED; again: ${again}\n`);
   }
   return status;

@@ -9,6 +9,7 @@ import { compile } from '../lib/compile.mjs';
 import { median, pairedRatio } from '../lib/statistics.mjs';
 import { compileMemcpy } from '../peer/memcpy.mjs';
 import { compileSource } from '../peer/source.mjs';
+import { rate as zcrxRate, ratio, runTransports } from './compare.mjs';
 import { runInGuest } from './guest.mjs';
 
 /** @typedef {import('./streams.mjs').Plan} Plan */
@@ -85,9 +86,22 @@ export async function lab({ quick, note }) {
       quick ? '2' : '5',
     ])
   );
+  note('by io_uring, on a kernel that has it');
+  const zcrx = await runTransports({
+    contenders: ['zcrxC', 'zcrx'],
+    settings: [1500, 9000].flatMap((mtu) =>
+      [1, 4].map((connections) => ({
+        ...{ mtu, connections, holds: false },
+        MiB: quick ? 64 : 192,
+        rounds: quick ? 2 : 5,
+        warmUps: quick || mtu === 9000 ? 1 : connections > 1 ? 4 : 8,
+      })),
+    ),
+  });
   return {
     figures: {
       ...mainFigures(streams, counted),
+      zcrxBatchVsC: ratio(zcrx, 'zcrx', 'zcrxC', zcrxRate),
       vsNcdevmem: pairedRatio(ncdevmem.batches, ncdevmem.ncdevmem),
       ncdevmemMiBps: median(ncdevmem.ncdevmem),
       ...settingFigures(streams),
@@ -95,7 +109,7 @@ export async function lab({ quick, note }) {
       coldStartMs: median(cold.devmem),
       coldStartMsNetSocket: median(cold.netSocket),
     },
-    samples: { streams, counted, cold, gathering, ncdevmem },
+    samples: { streams, counted, cold, gathering, ncdevmem, zcrx },
   };
 }
 

@@ -3,12 +3,13 @@
  * between. The same pattern of calls as the addon's: wait, recvmsg (again only where
  * it may have left something), look at each fragment, give all of them back at once.
  *
- *   receiver HOST PORT BYTES CONNECTIONS DMABUF_ID WAIT [LOW_WATER_MARK]
+ *   receiver HOST PORT BYTES CONNECTIONS DMABUF_ID WAIT [LOW_WATER_MARK [HELD]]
  *
  * The memory is bound by whoever starts this. Asks for BYTES on each connection, reads
  * them all, and prints JSON: seconds from the first connection to the last byte, CPU
  * seconds (user, system), fragments, calls. WAIT is "epoll", or "block": recvmsg itself
  * waits then, for one connection. With LOW_WATER_MARK, in bytes, either waits for so many.
+ * HELD bytes, of all connections, are held before the oldest are given back.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -23,6 +24,7 @@
 #include <unistd.h>
 
 #include "../peer/client.h"
+#include "held.h"
 
 #define SOCK_DEVMEM 0x2000000
 #define DEVMEM_LINEAR 78
@@ -45,7 +47,7 @@ struct range {
 };
 
 static struct {
-	uint64_t bytes, linear_bytes, frags, receive_calls, return_calls, wait_calls;
+	uint64_t bytes, linear_bytes, frags, receive_calls, return_calls, wait_calls, wakes;
 } counters;
 
 static uint32_t dmabuf_id;
@@ -103,7 +105,23 @@ static void take(int fd, const struct cmsghdr *message)
 	}
 	counters.frags++;
 	consumed += record.offset + record.size;
-	release(fd, record.token);
+	hold((struct fragment){ record.token, record.size, fd });
+}
+
+/* Tokens are their socket's. */
+static void release_oldest(void)
+{
+	struct fragment oldest;
+	int fd = -1;
+
+	while (next_to_give_back(&oldest)) {
+		if (oldest.of != fd && fd != -1)
+			give_back(fd);
+		fd = oldest.of;
+		release(fd, (uint32_t)oldest.what);
+	}
+	if (fd != -1)
+		give_back(fd);
 }
 
 enum outcome { DRAINED, MORE, ENDED };
@@ -143,7 +161,7 @@ static enum outcome receive_once(int fd, int flags)
 static void receive_blocking(int fd)
 {
 	while (receive_once(fd, 0) != ENDED)
-		give_back(fd);
+		release_oldest();
 }
 
 /* One wake's worth. False at the stream's end. */
@@ -152,10 +170,11 @@ static int receive_ready(int fd)
 	uint64_t full = counters.frags + MAX_FRAGS;
 	enum outcome outcome;
 
+	counters.wakes++;
 	do {
 		outcome = receive_once(fd, MSG_DONTWAIT);
 	} while (outcome == MORE && counters.frags < full);
-	give_back(fd);
+	release_oldest();
 	return outcome != ENDED;
 }
 
@@ -177,7 +196,8 @@ static void receive_by_epoll(const int *fds, int count)
 		for (int i = 0; i < ready; i++) {
 			if (receive_ready(events[i].data.fd))
 				continue;
-			close(events[i].data.fd);
+			/* What is held of it is given back by its descriptor. */
+			epoll_ctl(epoll, EPOLL_CTL_DEL, events[i].data.fd, NULL);
 			left--;
 		}
 	}
@@ -200,8 +220,9 @@ int main(int argc, char **argv)
 	double start, end;
 	int count, *fds;
 
-	if (argc != 7 && argc != 8)
+	if (argc < 7 || argc > 9)
 		return 64;
+	hold_at_most(argc == 9 ? strtoull(argv[8], NULL, 10) : 0);
 	bytes = strtoull(argv[3], NULL, 10);
 	count = atoi(argv[4]);
 	dmabuf_id = (uint32_t)strtoul(argv[5], NULL, 10);
@@ -214,7 +235,7 @@ int main(int argc, char **argv)
 	getrusage(RUSAGE_SELF, &before);
 	start = now();
 	for (int i = 0; i < count; i++)
-		fds[i] = connected(argv, bytes, argc == 8 ? atoi(argv[7]) : 1);
+		fds[i] = connected(argv, bytes, argc > 7 ? atoi(argv[7]) : 1);
 	if (strcmp(argv[6], "block") == 0 && count == 1)
 		receive_blocking(fds[0]);
 	else
@@ -224,13 +245,15 @@ int main(int argc, char **argv)
 
 	printf("{\"bytes\":%llu,\"linearBytes\":%llu,\"frags\":%llu,\"seconds\":%.6f,"
 	       "\"user\":%.6f,\"system\":%.6f,\"receiveCalls\":%llu,\"returnCalls\":%llu,"
-	       "\"waitCalls\":%llu}\n",
+	       "\"waitCalls\":%llu,\"wakes\":%llu,\"calls\":%llu}\n",
 	       (unsigned long long)counters.bytes, (unsigned long long)counters.linear_bytes,
 	       (unsigned long long)counters.frags, end - start,
 	       seconds(after.ru_utime) - seconds(before.ru_utime),
 	       seconds(after.ru_stime) - seconds(before.ru_stime),
 	       (unsigned long long)counters.receive_calls,
 	       (unsigned long long)counters.return_calls,
-	       (unsigned long long)counters.wait_calls);
+	       (unsigned long long)counters.wait_calls, (unsigned long long)counters.wakes,
+	       (unsigned long long)(counters.receive_calls + counters.return_calls +
+				    counters.wait_calls));
 	return counters.bytes == bytes * (uint64_t)count ? 0 : 1;
 }

@@ -42,6 +42,18 @@ export const TARGETS = [
     what: "throughput of batches, of ncdevmem's",
   },
   {
+    key: 'lab.zcrxBatchVsC',
+    holds: 'atLeast',
+    limit: 0.95,
+    what: "throughput of batches by io_uring, of a C receiver's by io_uring",
+  },
+  {
+    key: 'compare.zcrxBatchVsC',
+    holds: 'atLeast',
+    limit: 0.95,
+    what: "throughput of batches by io_uring, of a C receiver's by io_uring",
+  },
+  {
     key: 'micro.forEachNs',
     holds: 'atMost',
     limit: 12,

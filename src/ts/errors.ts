@@ -120,9 +120,10 @@ export interface SystemError extends Error {
   hint?: string;
 }
 
-// Kernel errors that reach user space although no libc names them
-// (include/linux/errno.h).
+// Kernel errors that reach user space although no libc names them (include/linux/errno.h),
+// or that libuv has no name for.
 const KERNEL_ONLY: ReadonlyMap<number, [string, string]> = new Map([
+  [-53, ['EBADR', 'invalid request descriptor']],
   [-524, ['ENOTSUPP', 'operation is not supported']],
   [-525, ['ETOOSMALL', 'buffer or request is too small']],
 ]);

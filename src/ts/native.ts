@@ -456,6 +456,7 @@ export interface Native {
   /** What the kernel can do, or a negative errno. */
   queryZcrx(): ZcrxAbilities | number;
   readonly ZcrxQueue: new (onMemoryDry: () => void) => ZcrxQueue;
+  /** Takes no pool whose queue was never registered (TypeError). */
   readonly Receiver: new (pool: Pool, counters: Float64Array, onBatch: OnBatch) => Receiver;
 }
 

@@ -8,8 +8,10 @@ import { fileURLToPath } from 'node:url';
 import { bindRx, DmaBuf } from 'devmem-tcp';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 
+import { native } from '../../dist/native.js';
 import { ringError, tooLargeFor } from '../../dist/nic/zcrx/abilities.js';
 
+import { expectNothingInherited, ownDescriptors } from '../support/inherited.js';
 import { rejectionOf } from '../support/thrown.js';
 
 const HERE = path.dirname(fileURLToPath(import.meta.url));
@@ -78,11 +80,16 @@ describe('a refused ring', () => {
     ['EPERM', EPERM],
     ['ENOSYS', ENOSYS],
   ] as const)('by a filter that says %s is told, and copying serves', ([code, errno]) => {
-    const library = buildDouble();
+    const library = buildFilter();
     const child = path.join(HERE, 'children/zcrx-refused.mjs');
     const { status, stdout, stderr } = spawnSync(process.execPath, ['--no-warnings', child], {
       encoding: 'utf8',
-      env: { ...process.env, LD_PRELOAD: library, IO_URING_ERRNO: String(errno) },
+      env: {
+        ...process.env,
+        // Behind those that have to come first, as sanitizers do.
+        LD_PRELOAD: [process.env.LD_PRELOAD ?? '', library].join(' ').trim(),
+        IO_URING_ERRNO: String(errno),
+      },
     });
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
     const [told, transport] = stdout.trim().split('\n');
@@ -93,15 +100,33 @@ describe('a refused ring', () => {
   });
 });
 
-/** Compiles what refuses io_uring's calls. */
-function buildDouble(): string {
+/** Compiles what has io_uring's calls refused. */
+function buildFilter(): string {
   const folder = mkdtempSync(path.join(tmpdir(), 'devmem-tcp-'));
   onTestFinished(() => rmSync(folder, { recursive: true }));
   const library = path.join(folder, 'refuse.so');
   const source = path.join(HERE, 'zcrx/refuse.c');
-  execFileSync('cc', ['-shared', '-fPIC', '-o', library, source, '-ldl']);
+  execFileSync('cc', ['-shared', '-fPIC', '-o', library, source]);
   return library;
 }
+
+describe('the ring, where this machine lets it be made', () => {
+  // Those of libuv's own, too, where it has some.
+  const rings = (): number =>
+    ownDescriptors().filter(({ target }) => target === 'anon_inode:[io_uring]').length;
+
+  it('is not inherited by a program that is started meanwhile', async () => {
+    const before = ownDescriptors();
+    const others = rings();
+    const queue = new (native().ZcrxQueue)(() => {});
+    const status = queue.open();
+    if (status === 0) expect(rings()).toBe(others + 1);
+    else expect([-EPERM, -ENOSYS, -EINVAL]).toContain(status);
+    await expectNothingInherited(before, []);
+    queue.close();
+    expect(rings()).toBe(others);
+  });
+});
 
 describe('memory beyond 4 GiB', () => {
   it.for(['6.19.2', '7.0.1-cloud', '7.2.13+deb13-cloud-amd64', '7.3.2', '7.3'])(

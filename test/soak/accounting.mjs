@@ -52,7 +52,11 @@ export async function poolsLeft(bindingIds) {
     const netdev = await NetdevNetlink.open();
     try {
       const pools = await netdev.pagePools();
-      const left = pools.filter(({ dmabufId }) => dmabufId !== undefined && ids.has(dmabufId));
+      // Of io_uring's the kernel does not say whose they are.
+      const left = pools.filter(
+        ({ dmabufId, otherUser }) =>
+          otherUser !== undefined || (dmabufId !== undefined && ids.has(dmabufId)),
+      );
       return left.length === 0 ? undefined : JSON.stringify(left);
     } finally {
       netdev.close();

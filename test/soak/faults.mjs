@@ -147,14 +147,8 @@ export class Faults {
   /** @param {Random} random */
   async #spread(random) {
     const bound = this.#soak.current.queues;
-    const queues = random.pick([
-      bound,
-      bound,
-      bound.slice(0, 1),
-      bound.slice(1),
-      [...bound, ...UNBOUND],
-      UNBOUND,
-    ]);
+    const some = [bound, bound, bound.slice(0, 1), bound.slice(1), [...bound, ...UNBOUND], UNBOUND];
+    const queues = random.pick(some.filter(({ length }) => length > 0));
     this.#journal.event('fault spread', queues.join());
     await nic.spreadOver(queues);
   }

@@ -6,6 +6,7 @@ import { adopt, bindRx, connect, createServer, DmaBuf } from 'devmem-tcp';
 
 import { ADDRESS, INTERFACE, PEER_ADDRESS, Rule } from './nic.mjs';
 import { codeOf, PlannedError } from './report.mjs';
+import { ENDS_WITH_BINDING, TRANSPORT } from './transport.mjs';
 import { FIRST_SERVER_PORT, KEEP_ALIVE, PEER_PORT } from './wire.mjs';
 
 /**
@@ -77,7 +78,8 @@ export class Generation {
     const memory = await DmaBuf.allocate({ type: 'udmabuf', size: MEMORY_BYTES });
     // What stands still is the driver's to find: a loaded machine alone can take seconds.
     const stallWarningMs = Infinity;
-    const options = { interface: INTERFACE, queues, memory, heldLimit: HELD_LIMIT, stallWarningMs };
+    const limits = { heldLimit: HELD_LIMIT, stallWarningMs };
+    const options = { interface: INTERFACE, queues, memory, ...limits, transport: TRANSPORT };
     const binding = await bindRx({ ...options, mode: 'devmem' });
     const generation = new Generation(number, queues, memory, binding, allowHalfOpen, journal);
     await generation.#listen();
@@ -128,7 +130,7 @@ export class Generation {
   /** Unbinds while streams go on. */
   async unbind() {
     for (const stream of this.streams)
-      if (stream.socket === undefined) stream.excuses.add('unbound');
+      if (stream.socket === undefined || ENDS_WITH_BINDING) stream.excuses.add('unbound');
     await this.binding.close();
   }
 

@@ -11,6 +11,7 @@ import { bindRx, createServer, DmaBuf } from 'devmem-tcp';
 import { INTERFACE } from './nic.mjs';
 import { Random } from './random.mjs';
 import { codeOf } from './report.mjs';
+import { TRANSPORT } from './transport.mjs';
 import { pattern, startOf } from './wire.mjs';
 
 /** @typedef {{ queue: number, port: number, seed: number }} ReceiverOptions */
@@ -40,6 +41,7 @@ const binding = await bindRx({
   queues,
   memory,
   mode: 'devmem',
+  transport: TRANSPORT,
   // As in the driver.
   stallWarningMs: Infinity,
 });

@@ -18,6 +18,7 @@ import { Peer } from './peer-link.mjs';
 import { planHelperStream, planStream } from './plan.mjs';
 import { mebibytes } from './report.mjs';
 import { Stream } from './stream.mjs';
+import { QUEUE_SETS } from './transport.mjs';
 
 /**
  * @typedef {import('./random.mjs').Random} Random
@@ -25,8 +26,6 @@ import { Stream } from './stream.mjs';
  * @typedef {ReturnType<typeof memoryUse>} MemoryUse
  */
 
-/** Queues of the driver's own bindings, in turns. */
-const PAIRS = Object.freeze([Object.freeze([1, 2]), Object.freeze([3, 4])]);
 const MOST_STREAMS = 12;
 const MOST_HELPER_STREAMS = 3;
 const STUCK_MS = 60_000;
@@ -89,10 +88,10 @@ export class Soak {
     return /** @type {Generation} */ (this.#generations.at(-1));
   }
 
-  /** The pair of queues that no binding has, if there is one. */
+  /** The queues that no binding has, if there are any. */
   otherQueues() {
     const bound = this.#generations.filter(({ binding }) => !binding.closed);
-    return PAIRS.find((pair) => bound.every(({ queues }) => queues !== pair));
+    return QUEUE_SETS.find((set) => bound.every(({ queues }) => queues !== set));
   }
 
   /**
@@ -163,7 +162,7 @@ export class Soak {
     const kinds = /** @type {const} */ (['child', 'worker']);
     for (const kind of kinds) await nic.Rule.add(this[kind].port, HELPER_QUEUES[kind]);
     // What is opened once and stays is part of the base line.
-    await this.bind(PAIRS[0] ?? [], true);
+    await this.bind(QUEUE_SETS[0] ?? [], true);
     await this.current.dispose();
     this.#generations = [];
     await this.worker.start(0);
@@ -179,7 +178,7 @@ export class Soak {
    */
   async #epoch(epoch, ms) {
     const random = this.#random.fork(`epoch ${epoch}`);
-    await this.bind(random.pick(PAIRS), random.chance(0.5));
+    await this.bind(random.pick(QUEUE_SETS), random.chance(0.5));
     await this.steerToCurrent();
     await Promise.all([this.child, this.worker].map((each) => each.start(random.int(0, 2 ** 31))));
     this.#faults.resume();

@@ -6,6 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Leases } from './leases.mjs';
 import { Random } from './random.mjs';
 import { codeOf, PlannedError } from './report.mjs';
+import { ENDS_WITH_BINDING } from './transport.mjs';
 import { pattern, replyStartOf, startOf } from './wire.mjs';
 
 /**
@@ -18,7 +19,8 @@ import { pattern, replyStartOf, startOf } from './wire.mjs';
  * What came between a stream and its plan, so that it may end early:
  *
  * - `rebound`: its packets may reach another binding's queues
- * - `unbound`: its binding was closed before the connection was accepted
+ * - `unbound`: its binding was closed: before the connection was accepted, or where the
+ *   transport's connections end with it, at any time
  * - `serverClosed`: the server was closed under it
  * - `link`: an interface was down while it connected
  *
@@ -433,6 +435,7 @@ export class Stream {
     }
     if (LINK_ERRORS.includes(code)) return excuses.has('link') && this.socket === undefined;
     if (code === 'ERR_DEVMEM_BAD_RECORD') return excuses.has('rebound');
+    if (code === 'ERR_DEVMEM_UNBOUND') return ENDS_WITH_BINDING && excuses.has('unbound');
     if (code === 'ERR_DEVMEM_CLOSED') return excuses.has('unbound');
     return false;
   }

@@ -63,10 +63,14 @@ Receiver::Receiver(const Napi::CallbackInfo& info)
   on_batch_ = Napi::Persistent(info[2].As<Napi::Function>());
   context_.emplace(env, "devmem-tcp:receiver", info.This().As<Napi::Object>());
   channel_ = MakeChannel(env, *pool->pool(), *counters_);
-  // The first pool of a channel is refused for its id alone.
-  if (Join(pool->pool()) != 0) {
+  // The first pool of a channel is refused for its id, or for what is to fill it.
+  if (int status = Join(pool->pool()); status != 0) {
     closed_ = true;
-    ThrowUnusable(env, *pool->pool());
+    if (status == -EBADF) {
+      ThrowMisuse(env, "Receiver(pool): the rx queue that fills pool was never registered");
+    } else {
+      ThrowUnusable(env, *pool->pool());
+    }
     return;
   }
   info.This().As<Napi::Object>().TypeTag(&kTag);

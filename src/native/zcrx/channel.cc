@@ -33,6 +33,7 @@ uint32_t UnitOf(uint64_t offset) {
 int ZcrxChannel::Join(Pool& pool) {
   if (pool_ == &pool) return -EEXIST;
   if (pool_ != nullptr || IsMark(pool.id())) return -EINVAL;
+  if (!queue_->taken()) return -EBADF;
   pool_ = &pool;
   density_ = static_cast<uint32_t>(pool.page_size() / 4);
   pool.Join(account_);
@@ -80,7 +81,7 @@ int ZcrxChannel::Discard() {
   DropPieces();
   // A mark would have the last bytes, and the end behind them, wait for more.
   if (low_water_mark_.active()) low_water_mark_.Set(socket_.get(), 1, 0);
-  if (request_ == Request::kReceive) queue_->CancelReceive(id_);
+  if (request_ == Request::kReceive) CancelReceive();
   Want(true);
   return 0;
 }
@@ -119,7 +120,8 @@ void ZcrxChannel::OnData(uint64_t offset, uint32_t size) {
   woken_ = true;
   came_ += size;
   barren_ = 0;
-  if (discarding_) return queue_->GiveBack(UnitOf(offset));
+  // Behind an error there would be a gap.
+  if (discarding_ || error_ != 0) return queue_->GiveBack(UnitOf(offset));
   uint32_t pages = PagesHeld(offset, size, pool_->page_shift());
   pool_->Charge(account_, uint64_t{pages} << pool_->page_shift());
   pieces_.push_back({offset, size, pages});
@@ -129,6 +131,7 @@ void ZcrxChannel::OnData(uint64_t offset, uint32_t size) {
 void ZcrxChannel::OnReceiveEnded(int result) {
   woken_ = true;
   request_ = Request::kNone;
+  cancelling_ = false;
   switch (-result) {
     case 0:
       // Both what was asked for and the end of the stream are told so.
@@ -174,14 +177,19 @@ void ZcrxChannel::Advance() {
   while (Step()) continue;
   bool over = request_ == Request::kReceive && !closed_ && !discarding_ &&
               pool_->Available(account_, demand_) == 0;
-  if (over) queue_->CancelReceive(id_);
+  if (over) CancelReceive();
+}
+
+void ZcrxChannel::CancelReceive() {
+  if (!std::exchange(cancelling_, true)) queue_->CancelReceive(id_);
 }
 
 bool ZcrxChannel::Step() {
   if (!wanted_) return false;
   if (delivered_ < pieces_.size()) return DeliverPieces();
+  if (error_ != 0) return DeliverOver();
   if (request_ != Request::kNone) return false;
-  if (end_ || error_ != 0) return DeliverOver();
+  if (end_) return DeliverOver();
   if (std::exchange(readable_, false)) return DeliverReadable();
   if (std::exchange(polled_, false)) {
     if (discarding_) return DeliverDropped();

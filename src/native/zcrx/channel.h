@@ -79,6 +79,7 @@ class ZcrxChannel : public Channel {
   void SetReferenced(bool referenced);
   void UpdateHold();
   void DropPieces();
+  void CancelReceive();
 
   std::shared_ptr<ZcrxQueue> queue_;
   FragRing& ring_;
@@ -103,8 +104,9 @@ class ZcrxChannel : public Channel {
   int error_ = 0;
   Demand demand_ = Demand::kAhead;
   bool end_ = false;
-  bool readable_ = false;  // what comes next is not in the area: it is read as usual
-  bool polled_ = false;    // there is something to be read
+  bool readable_ = false;    // what comes next is not in the area: it is read as usual
+  bool polled_ = false;      // there is something to be read
+  bool cancelling_ = false;  // the request
   bool discarding_ = false;
   bool woken_ = false;  // by a completion, since it last had its turn
   bool wanted_ = false;

@@ -32,6 +32,8 @@ class Ifq {
 
   bool registered() const { return refill_.attached(); }
   Ring& ring() { return ring_; }
+  // Whether requests wait for the kernel to take them.
+  bool pending() const { return ring_.pending() > 0; }
   uint32_t id() const { return id_; }
 
   // Gives back a reference to the buffer at this offset.

@@ -40,7 +40,8 @@ int ZcrxQueue::Register(Napi::Env env, const Ifq::Request& request, Listener* li
   if (status == 0) status = ifq_.Register(request);
   if (status == 0) status = poller_.Start();
   poller_.Unref();
-  if (status == 0) listener_ = listener;
+  taken_ = status == 0;
+  if (taken_) listener_ = listener;
   return status;
 }
 
@@ -56,6 +57,7 @@ void ZcrxQueue::Close() {
 void ZcrxQueue::Lose(int error) {
   poller_.Close();
   ifq_.Close();
+  cancels_.clear();
   for (auto& [id, channel] : channels_) {
     channel->OnLost(error);
     Touch(id);
@@ -77,8 +79,8 @@ void ZcrxQueue::Remove(Id id) {
   channels_.erase(id);
   if (!registered()) return;
   for (uint64_t kind : {kReceive, kPoll}) {
-    io_uring_sqe* sqe = Prepare(IORING_OP_ASYNC_CANCEL, id, kCancel);
-    if (sqe != nullptr) sqe->addr = id << kKindBits | kind;
+    // By the time that the kernel takes it, the descriptor's number may be another socket's.
+    if (!ifq_.ring().Withdraw(id << kKindBits | kind)) Cancel(id, kind);
   }
   // A request under way keeps its socket open.
   ifq_.ring().Enter();
@@ -108,9 +110,27 @@ bool ZcrxQueue::Poll(Id id, int socket) {
 
 void ZcrxQueue::CancelReceive(Id id) {
   if (!registered()) return;
-  io_uring_sqe* sqe = Prepare(IORING_OP_ASYNC_CANCEL, id, kCancel);
-  if (sqe != nullptr) sqe->addr = id << kKindBits | kReceive;
+  Cancel(id, kReceive);
   if (!serving_) turn_.Ask();
+}
+
+void ZcrxQueue::Cancel(Id id, uint64_t kind) {
+  cancels_.push_back(id << kKindBits | kind);
+  SubmitCancels();
+}
+
+// What finds no place waits: a request that nobody cancels keeps its socket, and goes on.
+void ZcrxQueue::SubmitCancels() {
+  while (!cancels_.empty()) {
+    io_uring_sqe* sqe = Prepare(IORING_OP_ASYNC_CANCEL, 0, kCancel);
+    if (sqe == nullptr) return;
+    sqe->addr = cancels_.back();
+    cancels_.pop_back();
+  }
+}
+
+bool ZcrxQueue::Owes() const {
+  return registered() && (ifq_.pending() || !cancels_.empty());
 }
 
 io_uring_sqe* ZcrxQueue::Prepare(uint8_t opcode, Id id, uint64_t kind) {
@@ -165,6 +185,7 @@ void ZcrxQueue::Serve() {
 
 bool ZcrxQueue::ServeOnce() {
   if (registered()) {
+    SubmitCancels();
     int status = ifq_.ring().Enter();
     Sort();
     if (status < 0 && !IsPassing(status)) Lose(status);
@@ -179,7 +200,7 @@ bool ZcrxQueue::ServeOnce() {
     channel->Advance();
   }
   advancing_.clear();
-  return !touched_.empty() || (registered() && ifq_.ring().pending() > 0);
+  return !touched_.empty() || Owes();
 }
 
 void ZcrxQueue::Sort() {

@@ -43,13 +43,15 @@ class ZcrxQueue : public ChannelSource,
   // Gives the rx queue up. What the sockets have by then they deliver, and then -ECANCELED.
   void Close();
   bool registered() const { return ifq_.registered(); }
+  // Whether it has ever been.
+  bool taken() const { return taken_; }
 
   std::unique_ptr<Channel> MakeChannel(Napi::Env env, Counters& counters) override;
 
   // For channels, by the number that Add() gave.
   using Id = uint64_t;
   Id Add(ZcrxChannel& channel);
-  // Cancels what is under way for it, at once.
+  // Cancels what is under way for it, at once, or where the kernel takes nothing now, soon.
   void Remove(Id id);
   // Asks for at most so many bytes of the stream; false where that has to be tried again.
   bool Receive(Id id, int socket, uint32_t bytes);
@@ -77,6 +79,10 @@ class ZcrxQueue : public ChannelSource,
   void MarkTouched(Id id, ZcrxChannel& channel);
   ZcrxChannel* Find(Id id);
   io_uring_sqe* Prepare(uint8_t opcode, Id id, uint64_t kind);
+  void Cancel(Id id, uint64_t kind);
+  void SubmitCancels();
+  // Whether there is something for the kernel that it has not taken.
+  bool Owes() const;
   void Lose(int error);
 
   Ifq ifq_;
@@ -86,10 +92,12 @@ class ZcrxQueue : public ChannelSource,
   std::unordered_map<Id, ZcrxChannel*> channels_;
   std::vector<Id> touched_;
   std::vector<Id> advancing_;
+  std::vector<uint64_t> cancels_;  // requests to be cancelled, by their user_data
   Id last_id_ = 0;
   int held_ = 0;
   bool opened_ = false;  // whether or not that worked
   bool asked_ = false;   // so for the rx queue
+  bool taken_ = false;   // and that did
   bool serving_ = false;
   bool dry_ = false;     // so the kernel said, and is not asked to say it again yet
   bool untold_ = false;  // nor does the listener know

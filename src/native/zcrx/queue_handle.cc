@@ -1,6 +1,7 @@
 #include "zcrx/queue_handle.h"
 
 #include <cerrno>
+#include <utility>
 
 #include "support/callback.h"
 #include "support/values.h"
@@ -84,13 +85,19 @@ Napi::Value ZcrxQueueHandle::Register(const Napi::CallbackInfo& info) {
   request.size = static_cast<uint64_t>(size);
   request.buffer_size = ToUint(info[4]);
   request.events = ToBool(info[5]);
-  return Napi::Number::New(info.Env(), queue_->Register(info.Env(), request, this));
+  int status = queue_->Register(info.Env(), request, this);
+  if (status == 0) {
+    referenced_ = true;
+    Ref();  // until it is closed, or the environment ends
+  }
+  return Napi::Number::New(info.Env(), status);
 }
 
 // The callback may lead to this object: held on to, neither could ever be collected.
 void ZcrxQueueHandle::Close(const Napi::CallbackInfo&) {
   queue_->Close();
   on_memory_dry_.Reset();
+  if (std::exchange(referenced_, false)) Unref();
 }
 
 void ZcrxQueueHandle::OnMemoryDry() {

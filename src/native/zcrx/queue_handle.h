@@ -33,6 +33,7 @@ class ZcrxQueueHandle : public Napi::ObjectWrap<ZcrxQueueHandle>, private ZcrxQu
   std::shared_ptr<ZcrxQueue> queue_;
   Napi::FunctionReference on_memory_dry_;
   std::optional<Napi::AsyncContext> context_;
+  bool referenced_ = false;  // by itself: the kernel has the queue, whoever else forgot it
 };
 
 }  // namespace devmem

@@ -64,6 +64,20 @@ io_uring_sqe* Ring::Next() {
   return sqe;
 }
 
+bool Ring::Withdraw(uint64_t user_data) {
+  auto* sqes = reinterpret_cast<io_uring_sqe*>(sqes_.at(0));
+  bool found = false;
+  for (uint32_t at = LoadAcquire(sq_head_); at != sq_tail_; at++) {
+    io_uring_sqe& sqe = sqes[at & (sq_entries_ - 1)];
+    if (sqe.user_data != user_data) continue;
+    sqe = {};
+    sqe.opcode = IORING_OP_NOP;
+    sqe.user_data = user_data;
+    found = true;
+  }
+  return found;
+}
+
 int Ring::Enter() {
   StoreRelease(sq_tail_shared_, sq_tail_);
   int status;

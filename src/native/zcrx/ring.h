@@ -33,6 +33,8 @@ class Ring {
   // Cleared, to be filled before the next call; null where the kernel takes none now.
   io_uring_sqe* Next();
   uint32_t pending() const { return sq_tail_ - sq_submitted_; }
+  // Has a request that the kernel has not taken yet do nothing. Whether there was one.
+  bool Withdraw(uint64_t user_data);
 
   // Submits what is pending and lets the kernel do its part: with
   // IORING_SETUP_DEFER_TASKRUN nothing is received before. 0 or -errno.

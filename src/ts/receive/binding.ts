@@ -165,6 +165,8 @@ export class Binding extends EventEmitter<BindingEvents> implements AsyncDisposa
   readonly severalPerSocket: boolean;
   /** @internal What reads its sockets, in errors. */
   readonly readsBy: string;
+  /** @internal What to do where that failed. */
+  readonly readHints: ReadonlyMap<number, string>;
   /** @internal */
   readonly divides: boolean;
   /** @internal */
@@ -188,6 +190,7 @@ export class Binding extends EventEmitter<BindingEvents> implements AsyncDisposa
     this.severalPerSocket = transport.severalBindings;
     this.divides = transport.divides;
     this.readsBy = transport.readsBy;
+    this.readHints = transport.readHints;
     this.memory = pool.memory;
     this.id = id;
     this.interface = parts.interface;

@@ -3,6 +3,7 @@ import { release } from 'node:os';
 
 import { DevmemError, systemError } from '../errors.js';
 import { parseVersion, stableNumber } from '../kernel-version.js';
+import type { Transport } from './transports/transport.js';
 
 const EFAULT = -14;
 // Error 74: a record that cannot be true (src/native/receive/records.h).
@@ -14,23 +15,29 @@ const ECANCELED = -125;
  * The error for a failed receive.
  *
  * @param errno - negative error number
- * @param by - what received: `recvmsg`, or as a transport calls it
+ * @param transport - what received, and what it knows of its errors
  * @param kernel - release of the kernel that failed
  */
-export function receiveError(errno: number, by: string, kernel = release()): Error {
+export function receiveError(
+  errno: number,
+  { readsBy, readHints }: Pick<Transport, 'readsBy' | 'readHints'>,
+  kernel = release(),
+): Error {
   if (errno === ECANCELED) return new DevmemError('ERR_DEVMEM_UNBOUND', UNBOUND);
+  const known = readHints.get(errno);
   if (errno === EBADMSG) {
-    return new DevmemError('ERR_DEVMEM_BAD_RECORD', `${by} ${BAD_RECORD}`);
+    const words = [`${readsBy} ${BAD_RECORD}`, ...(known === undefined ? [] : [known])];
+    return new DevmemError('ERR_DEVMEM_BAD_RECORD', words.join('. '));
   }
-  const hint = errno === EFAULT && hidesErrors(kernel) ? ANY_REFUSAL : undefined;
-  return systemError(errno, by, { hint });
+  const hidden = errno === EFAULT && hidesErrors(kernel) ? ANY_REFUSAL : undefined;
+  return systemError(errno, readsBy, { hint: known ?? hidden });
 }
 
 const UNBOUND =
   "The binding was closed, and with it the ring that alone could give this connection's data: with the transport 'zcrx' close the connections first";
 
 const BAD_RECORD =
-  "delivered a fragment that is not in this socket's memory, or a record that makes no sense, and the connection was closed. The former happens when the connection's packets reach a queue of a binding that the socket does not know: steer them to its own, or give it the other one too, as one of `binding: [first, other]` or with addBinding()";
+  "delivered a fragment that is not in this socket's memory, or a record that makes no sense, and the connection was closed";
 
 // net/ipv4/tcp.c, tcp_recvmsg_locked(): what tcp_recvmsg_dmabuf() says is replaced there.
 const ANY_REFUSAL =

@@ -294,7 +294,7 @@ export class FragmentStream implements Lessor, Supply, Waiter {
   #onBatch(first: number, count: number, flags = 0, error = 0, linear?: Buffer): void {
     if (count > 0) this.#take(first, count, linear);
     if (flags !== 0) this.#heed(flags);
-    if (error !== 0) this.fail(receiveError(error, this.#bindings[0]!.readsBy));
+    if (error !== 0) this.fail(receiveError(error, this.#bindings[0]!));
     else if ((flags & this.#flags.end) !== 0) this.#finish(undefined);
   }
 

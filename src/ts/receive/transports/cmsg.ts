@@ -1,3 +1,5 @@
+import { constants } from 'node:os';
+
 import { DevmemError } from '../../errors.js';
 import type { Transport } from './transport.js';
 
@@ -8,6 +10,12 @@ export const cmsg: Transport = {
   severalBindings: true,
   outlivesBinding: true,
   readsBy: 'recvmsg',
+  readHints: new Map([
+    [
+      -constants.errno.EBADMSG,
+      "It happens when the connection's packets reach a queue of a binding that the socket does not know: steer them to its own, or give it the other one too, as one of `binding: [first, other]` or with addBinding()",
+    ],
+  ]),
   queuesInMemory: true,
   divides: false,
   makeId() {

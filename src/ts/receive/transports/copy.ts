@@ -8,6 +8,7 @@ export const copy: Transport = {
   severalBindings: false,
   outlivesBinding: true,
   readsBy: 'recvmsg',
+  readHints: new Map(),
   queuesInMemory: false,
   divides: true,
   makeId: ownId,

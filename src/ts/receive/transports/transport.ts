@@ -18,6 +18,8 @@ export interface Transport {
   readonly outlivesBinding: boolean;
   /** What reads a socket, in errors. */
   readonly readsBy: string;
+  /** What to do where that failed, by negative error number. */
+  readonly readHints: ReadonlyMap<number, string>;
   /** Whether data that waits in sockets lies in the binding's memory. */
   readonly queuesInMemory: boolean;
   /** Whether parts of a fragment can be given back by themselves. */

@@ -1,0 +1,136 @@
+/**
+ * Receiving by io_uring on a ring of the test's own, in place of the kernel's: what no NIC
+ * brings about when it is wanted.
+ */
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { constants, tmpdir } from 'node:os';
+import path from 'node:path';
+import { text } from 'node:stream/consumers';
+import { fileURLToPath } from 'node:url';
+
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+const HERE = path.dirname(fileURLToPath(import.meta.url));
+const CHILD = path.join(HERE, 'children/zcrx-ring.mjs');
+const LIMIT_MS = 50_000;
+const MIB = 2 ** 20;
+const PAGE = 4096;
+const { EPERM, ENOSYS, EEXIST, EFAULT, ENOMEM, ECANCELED } = constants.errno;
+const EBADR = 53;
+
+let folder: string;
+let preloaded: string;
+
+beforeAll(() => {
+  folder = mkdtempSync(path.join(tmpdir(), 'devmem-tcp-'));
+  const kernel = path.join(folder, 'kernel.so');
+  const source = path.join(HERE, 'zcrx/kernel.c');
+  execFileSync('cc', ['-shared', '-fPIC', '-o', kernel, source, '-ldl']);
+  // Behind those that have to come first, as sanitizers do.
+  preloaded = [process.env.LD_PRELOAD ?? '', kernel].join(' ').trim();
+});
+
+afterAll(() => {
+  rmSync(folder, { recursive: true });
+});
+
+/** What a scenario of children/zcrx-ring.mjs printed. */
+async function outcome(scenario: string, ...args: number[]): Promise<unknown> {
+  const command = ['--no-warnings', CHILD, scenario, ...args.map(String)];
+  const child = spawn(process.execPath, command, {
+    env: { ...process.env, LD_PRELOAD: preloaded },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    timeout: LIMIT_MS,
+    killSignal: 'SIGKILL',
+  });
+  const printed = Promise.all([text(child.stdout), text(child.stderr)]);
+  const [status, signal] = (await once(child, 'close')) as unknown[];
+  const [stdout, stderr] = await printed;
+  expect({ status, signal, stderr }).toEqual({ status: 0, signal: null, stderr: '' });
+  return JSON.parse(stdout);
+}
+
+describe('a socket that is closed while the kernel takes no requests', () => {
+  it('has what is under way cancelled as soon as the kernel does', async () => {
+    expect(await outcome('cancels')).toEqual({ cancelled: 1 });
+  });
+
+  it('asks for nothing any more, by a descriptor that may be another’s', async () => {
+    expect(await outcome('stale')).toEqual({ asked: 0 });
+  });
+});
+
+it('more completions than the queue has room for come in order, and reading goes on', async () => {
+  expect(await outcome('overflow')).toEqual({
+    fragments: 3000,
+    bytes: 3000 * PAGE,
+    again: true,
+    whole: true,
+  });
+});
+
+describe('a refill ring that is full', () => {
+  it('loses nothing, whether the kernel takes from it or refuses to', async () => {
+    const rings = MIB / PAGE;
+    expect(await outcome('refillFull')).toEqual({
+      first: 1000,
+      refused: 1000 + rings,
+      errors: 1,
+      whole: true,
+    });
+  });
+
+  it('loses nothing at random', async () => {
+    const seed = Math.floor(Math.random() * 2 ** 31);
+    expect({ seed, ...((await outcome('refillAtRandom', seed)) as object) }).toEqual({
+      seed,
+      lost: 0,
+      left: 0,
+    });
+  });
+});
+
+describe('a ring that the kernel refuses ends its sockets in words', () => {
+  it.for([
+    [EPERM, 'EPERM', 'seccomp filter'],
+    [ENOSYS, 'ENOSYS', 'seccomp filter'],
+    [EEXIST, 'EEXIST', 'the thread that made it alone'],
+    [EBADR, 'EBADR', 'no memory for completions'],
+  ] as const)('error %i', async ([errno, code, words]) => {
+    const error = (await outcome('refused', errno)) as { message: string };
+    expect(error).toMatchObject({ code, syscall: 'io_uring recv_zc' });
+    expect(error.message).toContain(words);
+  });
+});
+
+it.for([
+  ['beyond the memory', PAGE, 16 * MIB],
+  ['across its end', 2 * PAGE, 16 * MIB - PAGE],
+] as const)('a fragment %s is no fragment', async ([, bytes, offset]) => {
+  const error = (await outcome('untrue', bytes, offset)) as object;
+  expect(error).toMatchObject({ code: 'ERR_DEVMEM_BAD_RECORD', heldBytes: 0 });
+});
+
+describe('data that is not in the area', () => {
+  it.for([ENOMEM, EFAULT])('is read as usual: error %i', async (errno) => {
+    expect(await outcome('unsteered', errno)).toEqual({ kinds: ['linear'], text: 'unsteered' });
+  });
+
+  it('and that is nowhere else either ends its socket', async () => {
+    const error = (await outcome('barren', EFAULT)) as { message: string };
+    expect(error).toMatchObject({ code: 'ERR_DEVMEM_BAD_RECORD' });
+    expect(error.message).toContain('steer all of them to its own');
+  });
+});
+
+it('a queue that nobody closed stays the kernel’s, though JavaScript forgot it', async () => {
+  expect(await outcome('forgotten')).toEqual({ told: 1 });
+});
+
+it('a receiver needs a queue that is registered, and ends with one that is closed', async () => {
+  const { words, error } = (await outcome('unregistered')) as { words: string; error: number };
+  expect(words).toMatch(/^TypeError: .*was never registered/);
+  expect(error).toBe(-ECANCELED);
+});
