@@ -118,6 +118,10 @@ describe('data that is not in the area', () => {
     expect(await outcome('unsteered', errno)).toEqual({ kinds: ['linear'], text: 'unsteered' });
   });
 
+  it.for([ENOMEM, EFAULT])('is dropped where nobody wants it: error %i', async (errno) => {
+    expect(await outcome('discarded', errno)).toEqual({ fragments: 1, held: 0 });
+  });
+
   it('and that is nowhere else either ends its socket', async () => {
     const error = (await outcome('barren', EFAULT)) as { message: string };
     expect(error).toMatchObject({ code: 'ERR_DEVMEM_BAD_RECORD' });

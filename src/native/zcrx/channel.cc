@@ -190,11 +190,11 @@ bool ZcrxChannel::Step() {
   if (error_ != 0) return DeliverOver();
   if (request_ != Request::kNone) return false;
   if (end_) return DeliverOver();
-  if (std::exchange(readable_, false)) return DeliverReadable();
-  if (std::exchange(polled_, false)) {
-    if (discarding_) return DeliverDropped();
-    if (Window() == 0) return DeliverShortage();
-  }
+  bool readable = std::exchange(readable_, false);
+  bool polled = std::exchange(polled_, false);
+  if (discarding_ && (readable || polled)) return DeliverDropped();
+  if (readable) return DeliverReadable();
+  if (polled && Window() == 0) return DeliverShortage();
   Ask();
   return false;
 }

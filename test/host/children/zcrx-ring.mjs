@@ -20,6 +20,7 @@ import {
   MORE,
   nextRequest,
   PAGE,
+  POLL,
   RECEIVE,
   submitted,
   turns,
@@ -235,6 +236,36 @@ async function unsteered(errno = 0) {
   return { kinds, text };
 }
 
+// Nobody wants the rest, of which the next is in no area: told in the same wake.
+async function discarded(errno = 0) {
+  const { pool, queue } = makeQueue();
+  let fragments = 0;
+  /** @type {number[]} */
+  const ended = [];
+  const { receiver, peer } = await makeReceiver(pool, (first, count, flags = 0) => {
+    fragments += count;
+    if (count > 0) receiver.releaseRange(first, count);
+    receiver.discard();
+    if ((flags & addon.layout.flags.end) !== 0) ended.push(flags);
+  });
+  const { request } = await nextRequest();
+  peer.end('unwanted');
+  await new Promise((resolve) => peer.once('finish', resolve));
+  kernel.complete(request, PAGE, MORE, 0);
+  kernel.complete(request, -errno, 0, 0);
+  while (ended.length === 0) {
+    // Who asks to be told of data, or the end, is told.
+    for (const { opcode, request } of submitted()) {
+      if (opcode === POLL) kernel.complete(request, 1, 0, 0);
+    }
+    await turns(1);
+  }
+  const { held } = receiver;
+  receiver.close();
+  queue.close();
+  return { fragments, held };
+}
+
 // What neither way of reading gives: in another binding's memory, say.
 async function barren(errno = 0) {
   const { socket, close } = await makeSocket();
@@ -318,6 +349,7 @@ const scenarios = {
   refused,
   untrue,
   unsteered,
+  discarded,
   barren,
   forgotten,
   unregistered,
@@ -325,4 +357,5 @@ const scenarios = {
 const [name = '', ...rest] = process.argv.slice(2);
 console.log(JSON.stringify(await scenarios[name]?.(...rest.map(Number))));
 // Connections that nobody closed.
-if (['cancels', 'stale', 'overflow', 'refillFull', 'refillAtRandom'].includes(name)) process.exit();
+if (['cancels', 'stale', 'overflow', 'refillFull', 'refillAtRandom', 'discarded'].includes(name))
+  process.exit();

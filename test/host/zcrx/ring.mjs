@@ -35,6 +35,7 @@ export const MIB = 2 ** 20;
 export const PAGE = 4096;
 export const MORE = 2; // IORING_CQE_F_MORE
 export const RECEIVE = 58; // IORING_OP_RECV_ZC
+export const POLL = 6; // IORING_OP_POLL_ADD
 export const CANCEL = 14; // IORING_OP_ASYNC_CANCEL
 /** user_data of what tells that the memory ran dry (src/native/zcrx/ifq.h). */
 export const DRY = 3;
