@@ -103,7 +103,7 @@ describe('the installed package', () => {
       const { status, stderr } = await consumer.run([main, ...args]);
       expect(status, stderr).not.toBe(0);
       expect(stderr).toContain('the lab is no part of the installed package');
-      expect(stderr).toContain("in the clone 'npm run lab -- COMMAND'");
+      expect(stderr).toContain("In the clone it is 'npm run lab -- COMMAND'");
       expect(stderr).not.toContain('git clone');
     }
     await withRepository(`git+${url}`, async () => {

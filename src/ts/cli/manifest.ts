@@ -15,6 +15,6 @@ export async function readManifest(): Promise<Manifest> {
 /** Why there is no lab where the package was installed, and how to come by it. */
 export function labNeedsClone({ repository }: Manifest): string {
   const url = repository?.url.replace(/^git\+/, '');
-  const clone = url === undefined ? '' : `'git clone ${url}', and `;
-  return `the lab is no part of the installed package: it boots a kernel around a clone of the repository. ${clone}in the clone 'npm run lab -- COMMAND', or 'npm run demo -- --lab'`;
+  const clone = url === undefined ? '' : ` ('git clone ${url}')`;
+  return `the lab is no part of the installed package: it boots a kernel around a clone of the repository${clone}. In the clone it is 'npm run lab -- COMMAND', or 'npm run demo -- --lab'`;
 }
