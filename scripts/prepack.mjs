@@ -1,12 +1,14 @@
 // @ts-check
 // Runs before `npm pack` and `npm publish`: checks that what was built is there, and
 // puts a copy of binding.gyp beside the native sources. Not at the package's root,
-// where npm would take it for an install script. Afterwards, `--clean` removes it.
+// where npm would take it for an install script; and takes out of package.json what is for
+// clones alone. Afterwards, `--clean` undoes both.
 import { existsSync, readdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import { removeBindingCopy, writeBindingCopy } from './binding-copy.mjs';
+import { restoreManifest, shipManifest } from './shipped-manifest.mjs';
 
 process.chdir(fileURLToPath(new URL('..', import.meta.url)));
 
@@ -31,8 +33,10 @@ function removeOrphans() {
 
 if (process.argv.includes('--clean')) {
   removeBindingCopy();
+  restoreManifest();
 } else {
   checkBuilt();
   removeOrphans();
   writeBindingCopy();
+  shipManifest();
 }

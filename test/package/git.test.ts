@@ -5,7 +5,6 @@ import {
   cpSync,
   existsSync,
   mkdirSync,
-  readdirSync,
   rmSync,
   symlinkSync,
   writeFileSync,
@@ -101,11 +100,5 @@ describe('the script that does so', () => {
 
     const again = await prepare(base);
     expect(again).toEqual({ status: 0, signal: null, stdout: '', stderr: '' });
-  });
-
-  it('is not missed where the tarball has left it out', async () => {
-    rmSync(inClone('scripts'), { recursive: true });
-    await npm(['run', 'prepare'], { cwd: clone });
-    expect(readdirSync(clone)).not.toContain('scripts');
   });
 });

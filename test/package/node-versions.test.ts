@@ -1,5 +1,5 @@
 /** One prebuild serves every version of Node that the package supports. */
-import { writeFileSync } from 'node:fs';
+import { existsSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
 import { afterAll, beforeAll, describe, expect, it, type TestContext } from 'vitest';
@@ -10,7 +10,7 @@ import { withoutUsing } from '../support/docs/programs.js';
 import { expectReceives, FIRST_PRINTS, SERVER_PRINTS } from '../support/docs/receiving.js';
 import { Consumer } from './support/consumer.js';
 import { NODE_VERSIONS, type NodeBinary, requiredNode } from './support/node-versions.js';
-import type { Outcome } from './support/run.js';
+import { type Outcome, ROOT } from './support/run.js';
 
 let consumer: Consumer;
 
@@ -83,6 +83,18 @@ describe.each(NODE_VERSIONS)('on Node %i', (major) => {
 
   it('survives the end of the only thread that has it, amid a stream', async (context) => {
     expect(await runOn(context, ['terminate-worker.mjs'])).toEqual(quiet('terminated\n'));
+  });
+
+  it.for(['forks', 'threads'])('is tested by vitest, in %s', async (pool, context) => {
+    if ('reason' in binary) return context.skip(binary.reason);
+    const vitest = path.join(ROOT, 'node_modules', 'vitest');
+    const place = path.join(consumer.folder, 'node_modules', 'vitest');
+    if (!existsSync(place)) symlinkSync(vitest, place);
+    const args = ['run', '--root', consumer.folder, '--pool', pool, 'in-vitest.test.mjs'];
+    const outcome = await consumer.run([path.join(vitest, 'vitest.mjs'), ...args], binary.file);
+    expect(outcome.stderr).toBe('');
+    expect(outcome).toMatchObject({ status: 0, signal: null });
+    expect(outcome.stdout).toContain('1 passed');
   });
 
   it('lets the process exit amid a stream', async (context) => {

@@ -20,11 +20,19 @@ afterAll(() => {
   consumer[Symbol.dispose]();
 });
 
+/** How TypeScript finds modules: as Node.js does, or as bundlers do. */
+const RESOLUTIONS = {
+  nodenext: ['--module', 'nodenext'],
+  bundler: ['--module', 'esnext', '--moduleResolution', 'bundler'],
+} as const;
+type Resolution = keyof typeof RESOLUTIONS;
+
 /** @param typeRoots - a folder with `node`, Node's types */
-async function compileSample(typeRoots: string): Promise<void> {
+async function compileSample(typeRoots: string, resolution: Resolution): Promise<void> {
   const options = [
     ...['--noEmit', '--strict', '--exactOptionalPropertyTypes', '--noUncheckedIndexedAccess'],
-    ...['--target', 'es2023', '--lib', 'es2023,esnext.disposable', '--module', 'nodenext'],
+    ...['--target', 'es2023', '--lib', 'es2023,esnext.disposable'],
+    ...RESOLUTIONS[resolution],
     ...['--types', 'node', '--typeRoots', typeRoots],
   ];
   const tsc = path.join(TOOLS, 'typescript', 'bin', 'tsc');
@@ -104,9 +112,12 @@ describe('the installed package', () => {
     });
   });
 
-  it('compiles in a TypeScript project that checks libraries too', async () => {
-    await compileSample(path.join(TOOLS, '@types'));
-  });
+  it.for(['nodenext', 'bundler'] as const)(
+    'compiles in a TypeScript project that checks libraries too (%s)',
+    async (resolution) => {
+      await compileSample(path.join(TOOLS, '@types'), resolution);
+    },
+  );
 
   for (const major of [20, 22, 24]) {
     it(`compiles with the types of Node ${major}`, async (context: TestContext) => {
@@ -115,7 +126,7 @@ describe('the installed package', () => {
         if (process.env.CI === 'true') throw new Error(types.reason);
         context.skip(types.reason);
       }
-      await compileSample(types.folder);
+      await compileSample(types.folder, 'nodenext');
     });
   }
 });

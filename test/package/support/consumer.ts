@@ -13,11 +13,14 @@ export class Consumer implements Disposable {
   readonly tarball: string;
   /** The consumer's own folder; programs/ is copied into it. */
   readonly folder: string;
+  /** Tarballs of what the package depends on. */
+  readonly dependencies: readonly string[];
   readonly #base: string;
 
-  private constructor(base: string, tarball: string) {
+  private constructor(base: string, tarball: string, dependencies: readonly string[]) {
     this.#base = base;
     this.tarball = tarball;
+    this.dependencies = dependencies;
     this.folder = path.join(base, 'consumer');
   }
 
@@ -26,8 +29,8 @@ export class Consumer implements Disposable {
     const base = temporaryFolder();
     try {
       const tarball = await packProject(base);
-      const consumer = new Consumer(base, tarball);
-      await consumer.#install(await packDependencies(base));
+      const consumer = new Consumer(base, tarball, await packDependencies(base));
+      await consumer.#install();
       return consumer;
     } catch (error) {
       rmSync(base, { recursive: true });
@@ -55,7 +58,7 @@ export class Consumer implements Disposable {
     rmSync(this.#base, { recursive: true });
   }
 
-  async #install(dependencies: string[]): Promise<void> {
+  async #install(): Promise<void> {
     mkdirSync(path.join(this.#base, 'bin'));
     symlinkSync(process.execPath, path.join(this.#base, 'bin', 'node'));
     cpSync(PROGRAMS, this.folder, { recursive: true });
@@ -65,7 +68,7 @@ export class Consumer implements Disposable {
     await npm(
       ['install', '--offline', '--cache', emptyCache, '--ignore-scripts'].concat(
         this.tarball,
-        dependencies,
+        this.dependencies,
       ),
       { cwd: this.folder, env: this.environment },
     );

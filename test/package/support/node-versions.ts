@@ -63,6 +63,18 @@ async function download(major: number, file: string, arch: string = process.arch
   await install(`${name}@${major}`, path.join(name, 'bin', 'node'), file);
 }
 
+/** The script of npm of a version, from the cache; in CI it has to be there. */
+export async function npmOf(major: number): Promise<NodeBinary> {
+  const folder = path.join(CACHE, `npm-${major}`);
+  try {
+    if (!existsSync(folder)) await install(`npm@${major}`, 'npm', folder);
+    return { file: path.join(folder, 'bin', 'npm-cli.js') };
+  } catch (error) {
+    if (process.env.CI === 'true') throw error;
+    return { reason: `npm ${major} is not in ${CACHE}, nor to be had: ${complaint(error)}` };
+  }
+}
+
 /** A folder with Node's types in `node`, or why there is none. */
 export type NodeTypes = { folder: string } | { reason: string };
 
