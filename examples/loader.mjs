@@ -40,10 +40,10 @@ const { values } = parseArgs({
  *
  * @param {import('devmem-tcp').DevmemSocket} socket
  * @param {DmaBuf[]} tensors as many as are to be read ahead
+ * @param {AbortController} leaving ends it early
  */
-async function* batches(socket, tensors) {
+async function* batches(socket, tensors, leaving) {
   const reader = socket.reader();
-  const leaving = new AbortController();
   const { signal } = leaving;
   // All calls are under way at once, and answered in their order.
   const fill = (/** @type {DmaBuf} */ tensor) => {
@@ -60,6 +60,8 @@ async function* batches(socket, tensors) {
       yield tensor;
       filling[i] = fill(tensor);
     }
+  } catch (error) {
+    if (!signal.aborted) throw error;
   } finally {
     leaving.abort();
     await Promise.allSettled(filling);
@@ -120,13 +122,14 @@ const tensors = await Promise.all(
     DmaBuf.allocate({ type: /** @type {'host'} */ (type), size: BATCH_BYTES }),
   ),
 );
+const leaving = new AbortController();
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => leaving.abort());
 const socket = await connect({ host, port: Number(port), binding });
-for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => socket.destroy());
 
 const weights = new Float64Array(FEATURES);
 const hash = createHash('sha256');
 let learnt = 0;
-for await (const tensor of batches(socket, tensors)) {
+for await (const tensor of batches(socket, tensors, leaving)) {
   const bytes = tensor.map();
   hash.update(bytes);
   learn(weights, new Float32Array(bytes.buffer));

@@ -109,6 +109,7 @@ const echo = values.upstream === undefined ? await startEcho() : undefined;
 const [, host = '127.0.0.1', upstreamPort] = /^(.*):(\d+)$/.exec(values.upstream ?? '') ?? [];
 const address = /** @type {net.AddressInfo | null | undefined} */ (echo?.address());
 const upstream = { host, port: address?.port ?? Number(upstreamPort) };
+if (Number.isNaN(upstream.port)) throw new Error('--upstream takes HOST:PORT');
 
 const memory = await DmaBuf.allocate({ size: 64 * MiB });
 const { interface: nic, queues } = values;

@@ -14,6 +14,7 @@ const MiB = 2 ** 20;
 const FOLDER = path.join(ROOT, 'examples');
 
 let running: Cli | undefined;
+let server: net.Server | undefined;
 
 afterEach(() => {
   running?.[Symbol.dispose]();
@@ -184,6 +185,25 @@ describe('a loader', () => {
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
     expect(stdout).toContain('learnt from 20 batches');
     expect(stdout).toContain(sha256(bytes.subarray(0, 20 * batch)).toString('hex'));
+  });
+});
+
+describe('a loader that is told to end', () => {
+  it('has learnt from what came whole, and says nothing wrong', async () => {
+    const socket = new Promise<net.Socket>((resolve) => {
+      server = net.createServer(resolve).listen(0, '127.0.0.1');
+    });
+    await once(server!, 'listening');
+    const { port } = server!.address() as net.AddressInfo;
+    const program = start('loader', '--connect', `127.0.0.1:${port}`);
+    const sender = await socket;
+    sender.on('error', () => {}).write(Buffer.alloc(65_536 + 1000));
+    // It has taken these once it has acknowledged them.
+    await expect.poll(() => sender.writableLength).toBe(0);
+    const { stdout } = await expectEnds(program);
+    expect(stdout).toMatch(/^learnt from [01] batches/m);
+    sender.destroy();
+    server!.close();
   });
 });
 

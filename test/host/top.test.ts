@@ -18,6 +18,7 @@ const DIAGNOSED = fileURLToPath(new URL('children/diagnosed.mjs', import.meta.ur
 const QUICK = ['--interval', '0.2'];
 const CTRL_C = '\x03';
 const ENTER = '\x1b[?1049h\x1b[?25l';
+const HOME = '\x1b[H';
 const LEAVE = '\x1b[?25h\x1b[?1049l';
 
 let folder: Folder;
@@ -124,9 +125,9 @@ describe('live', () => {
   /** What is on the screen after the last drawing. */
   const frameOf = (shown: string): string[] =>
     shown
-      .slice(shown.lastIndexOf('\x1b[H') + 3, shown.lastIndexOf('\x1b[J'))
-      .replaceAll('\x1b[K', '')
-      .replaceAll(/\x1b\[\d+m/g, '') // eslint-disable-line no-control-regex
+      .slice(shown.lastIndexOf(HOME) + HOME.length, shown.lastIndexOf(LEAVE))
+      .replaceAll(/\x1b\[[\d;]*[A-Za-z]/g, '') // eslint-disable-line no-control-regex
+      .trimEnd()
       .split('\r\n');
 
   for (const [name, key] of [
@@ -170,9 +171,9 @@ describe('live', () => {
       await top.printed(/127\.0\.0\.1:\d+ /);
       execFileSync('stty', ['-F', terminal, 'cols', '40', 'rows', '12']);
       // Of a terminal so narrow this column is not.
-      await top.printed(/LOCAL[^]*REMOTE {2,}[A-Z]+ {2,}(?!.*LOCAL)[^]*\x1b\[J/); // eslint-disable-line no-control-regex
+      await top.printed(/LOCAL[^]*REMOTE {2,}[A-Z]+ {2,}(?!.*LOCAL)[^]*\x1b\[H/); // eslint-disable-line no-control-regex
       process.kill('SIGKILL');
-      await top.printed(/ECONNREFUSED[^]*\x1b\[J/); // eslint-disable-line no-control-regex
+      await top.printed(/ECONNREFUSED[^]*\x1b\[H/); // eslint-disable-line no-control-regex
       top.process.stdin.write('q');
       const { status, stdout } = await top.outcome;
       expect(status).toBe(0);

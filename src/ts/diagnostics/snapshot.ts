@@ -77,7 +77,7 @@ export interface DiagnosticsSnapshot {
   totals: ReceiveStats;
 }
 
-// What takes a millisecond to put into words; a server goes on serving meanwhile.
+// They take some two milliseconds to put into words, for which a server stands still.
 const MOST_CONNECTIONS = 500;
 const MOST_BINDINGS = 100;
 

@@ -4,8 +4,8 @@ import { stdout } from '../output.js';
 const ENTER = '\x1b[?1049h\x1b[?25l';
 const LEAVE = '\x1b[?25h\x1b[?1049l';
 const HOME = '\x1b[H';
-const END_OF_LINE = '\x1b[K';
-const END_OF_SCREEN = '\x1b[J';
+const CLEAR_LINE = '\x1b[K';
+const CLEAR_BELOW = '\x1b[J';
 
 const CTRL_C = '\x03';
 
@@ -54,7 +54,10 @@ export class Screen implements Disposable {
   /** @param lines - no more, and none wider, than the screen has room for */
   draw(lines: readonly string[]): void {
     if (process.stdout.writableNeedDrain) return;
-    stdout.write(`${HOME}${lines.map((line) => line + END_OF_LINE).join('\n')}${END_OF_SCREEN}`);
+    // Cleared first: behind the last column of a full line the cursor is still on it.
+    const text = lines.map((line) => CLEAR_LINE + line).join('\n');
+    const rest = lines.length < this.rows ? `\n${CLEAR_BELOW}` : '';
+    stdout.write(HOME + text + rest);
   }
 
   [Symbol.dispose](): void {
