@@ -127,6 +127,8 @@ export default {
           page('The kernel side', '/kernel/index.md'),
           page('The software NIC', '/kernel/devmemsim/index.md'),
           page('The lab', '/kernel/lab/index.md'),
+          page('Contributing', '/CONTRIBUTING.md'),
+          page('Reporting a vulnerability', '/SECURITY.md'),
           page('Changes', '/CHANGELOG.md'),
         ],
       },
