@@ -42,7 +42,7 @@ it('every document can be reached from the README', () => {
     for (const { target } of linksOf(document)) visit(target);
   };
   visit('README.md');
-  const documents = DOCUMENTS.filter((file) => file.startsWith("docs/"));
+  const documents = DOCUMENTS.filter((file) => file.startsWith('docs/'));
   expect(documents.filter((document) => !reached.has(document))).toEqual([]);
 });
 
