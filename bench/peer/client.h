@@ -32,7 +32,9 @@ static inline double now(void)
 	return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
 }
 
-static inline int connect_to(const char *host, const char *port)
+/* With so large a receive buffer, or by 0 the usual one: what the window can become is
+ * decided when it connects. */
+static inline int connect_with_room(const char *host, const char *port, int room)
 {
 	struct addrinfo hints = { .ai_socktype = SOCK_STREAM };
 	struct addrinfo *found;
@@ -41,10 +43,19 @@ static inline int connect_to(const char *host, const char *port)
 	if (getaddrinfo(host, port, &hints, &found))
 		fail(host);
 	fd = socket(found->ai_family, found->ai_socktype, 0);
-	if (fd < 0 || connect(fd, found->ai_addr, found->ai_addrlen))
+	if (fd < 0)
+		fail("socket");
+	if (room > 0 && setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room)))
+		fail("SO_RCVBUFFORCE");
+	if (connect(fd, found->ai_addr, found->ai_addrlen))
 		fail("connect");
 	freeaddrinfo(found);
 	return fd;
+}
+
+static inline int connect_to(const char *host, const char *port)
+{
+	return connect_with_room(host, port, 0);
 }
 
 /* Connects, and asks for so many bytes. */

@@ -176,10 +176,11 @@ const PATCH = /^(?!0000)\d{4}-.*\.patch$/;
  * @returns {string[]} paths of its patches, in the order in which they apply
  */
 export function patchesOf(recipe) {
-  const folder = join(PATCHES, recipe.patches);
-  if (!existsSync(folder)) return [];
-  const names = readdirSync(folder).filter((name) => PATCH.test(name));
-  return names.sort().map((name) => join(folder, name));
+  return recipe.patches.flatMap((series) => {
+    const folder = join(PATCHES, series);
+    const names = readdirSync(folder).filter((name) => PATCH.test(name));
+    return names.sort().map((name) => join(folder, name));
+  });
 }
 
 /**

@@ -83,7 +83,7 @@ export const KERNEL_SOURCES = Object.freeze({
  * @property {string} about                  one line for --help
  * @property {string} source                 a name of `KERNEL_SOURCES`
  * @property {readonly string[]} fragments   files of config/; where two name a symbol, the later one holds
- * @property {string} patches                a folder of kernel/patches; absent or empty means none
+ * @property {readonly string[]} patches     folders of kernel/patches, in the order in which they apply
  * @property {GuestNeeds} guest
  */
 
@@ -109,56 +109,70 @@ export const KERNEL_RECIPES = Object.freeze({
     about: "Debian 12's 6.1 with kernel/patches/linux-6.1, built here (minutes, once)",
     source: 'linux-6.1',
     fragments: ['base.config', 'linux-6.1.config'],
-    patches: 'linux-6.1',
+    patches: ['linux-6.1'],
     guest: STOCK_GUEST,
   },
   'debug-6.1': {
     about: 'patched-6.1 with KASAN, lockdep and other checks (minutes, once)',
     source: 'linux-6.1',
     fragments: ['base.config', 'linux-6.1.config', 'debug.config'],
-    patches: 'linux-6.1',
+    patches: ['linux-6.1'],
     guest: DEBUG_GUEST,
   },
   'plain-6.1': {
     about: "Debian 12's 6.1 as it is, in patched-6.1's configuration: to compare with",
     source: 'linux-6.1',
     fragments: ['base.config', 'linux-6.1.config', 'devmem-off.config'],
-    patches: 'none',
+    patches: [],
     guest: STOCK_GUEST,
   },
   'off-6.1': {
     about: "patched-6.1 with the patches' own symbol off: to compare with",
     source: 'linux-6.1',
     fragments: ['base.config', 'linux-6.1.config', 'devmem-off.config'],
-    patches: 'linux-6.1',
+    patches: ['linux-6.1'],
     guest: STOCK_GUEST,
   },
   'patched-6.12': {
     about: '6.12 with kernel/patches/linux-6.12, built here (6 minutes once)',
     source: 'linux-6.12',
     fragments: ['base.config', 'linux-6.12.config'],
-    patches: 'linux-6.12',
+    patches: ['linux-6.12'],
     guest: STOCK_GUEST,
   },
   'debug-6.12': {
     about: 'patched-6.12 with KASAN, lockdep and other checks (10 minutes once)',
     source: 'linux-6.12',
     fragments: ['base.config', 'linux-6.12.config', 'debug.config'],
-    patches: 'linux-6.12',
+    patches: ['linux-6.12'],
     guest: DEBUG_GUEST,
   },
   'patched-7': {
     about: '7.3 with kernel/patches/linux-7, built here (minutes, once)',
     source: 'linux-7',
     fragments: ['base.config', 'linux-7.config'],
-    patches: 'linux-7',
+    patches: ['linux-7'],
+    guest: STOCK_GUEST,
+  },
+  'queue-7': {
+    about: 'patched-7 with kernel/patches/linux-7-token-queue, built here (minutes, once)',
+    source: 'linux-7',
+    fragments: ['base.config', 'linux-7.config'],
+    patches: ['linux-7', 'linux-7-token-queue'],
     guest: STOCK_GUEST,
   },
   'debug-7': {
     about: 'patched-7 with KASAN, lockdep and other checks (minutes, once)',
     source: 'linux-7',
     fragments: ['base.config', 'debug.config', 'linux-7.config'],
-    patches: 'linux-7',
+    patches: ['linux-7'],
+    guest: DEBUG_GUEST,
+  },
+  'debug-queue-7': {
+    about: 'queue-7 with KASAN, lockdep and other checks (minutes, once)',
+    source: 'linux-7',
+    fragments: ['base.config', 'debug.config', 'linux-7.config'],
+    patches: ['linux-7', 'linux-7-token-queue'],
     guest: DEBUG_GUEST,
   },
 });

@@ -7,7 +7,7 @@ import { LabError, STATUS, messageOf } from './report.mjs';
 import { DEFAULTS } from './run.mjs';
 
 const kernels = Object.entries({ ...KERNEL_LINES, ...KERNEL_RECIPES })
-  .map(([name, { about }]) => `                         ${name.padEnd(12)} ${about}`)
+  .map(([name, { about }]) => `                         ${name.padEnd(13)} ${about}`)
   .join('\n');
 
 const [stock, debug] = [guestNeeds(DEFAULT_KERNEL), guestNeeds('debug-6.12')];

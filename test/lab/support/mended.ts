@@ -18,6 +18,9 @@ export const mended = mendedForReaders || has('skb_net_iov_ref', 'net_devmem_pag
 /** Whether packets may share net_iovs: on those, and on kernels that are newer than 6.12. */
 export const sharesNetIovs = mended || has('get_netmem', '__get_netmem');
 
+/** Whether user space can share queues of tokens with it. */
+export const hasTokenQueue = has('devmem_queue_attach');
+
 /** Whether the running kernel has one of these functions. */
 export function has(...names: string[]): boolean {
   return names.some((name) => symbols.includes(` ${name}\n`));

@@ -1,0 +1,42 @@
+/* What the programs that use a queue have in common: how they meet a sender. */
+#ifndef TEST_LAB_SUPPORT_QUEUE_PROGRAM_H
+#define TEST_LAB_SUPPORT_QUEUE_PROGRAM_H
+
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+/* Where they say, line by line, what they have to say. */
+#define REPORT 4
+
+static inline void fail(const char *what)
+{
+	perror(what);
+	exit(1);
+}
+
+/* Says which port it is. */
+static inline int listen_on(const char *address)
+{
+	const struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE };
+	struct sockaddr_storage name;
+	socklen_t length = sizeof(name);
+	struct addrinfo *found;
+	char port[8];
+	int fd;
+
+	if (getaddrinfo(address, "0", &hints, &found))
+		fail(address);
+	fd = socket(found->ai_family, found->ai_socktype, 0);
+	if (fd < 0 || bind(fd, found->ai_addr, found->ai_addrlen) || listen(fd, 2))
+		fail("listen");
+	if (getsockname(fd, (struct sockaddr *)&name, &length) ||
+	    getnameinfo((struct sockaddr *)&name, length, NULL, 0, port, sizeof(port),
+			NI_NUMERICSERV))
+		fail("getsockname");
+	dprintf(REPORT, "{\"port\":%s}\n", port);
+	return fd;
+}
+
+#endif

@@ -1,0 +1,213 @@
+/**
+ * Queues of tokens that the kernel shares with user space, of kernel/patches/linux-7-token-queue:
+ * streams come whole through them, whatever user space writes into what is shared.
+ */
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { createInterface } from 'node:readline/promises';
+import type { Readable } from 'node:stream';
+import { buffer } from 'node:stream/consumers';
+import { fileURLToPath } from 'node:url';
+
+import { beforeAll, describe, expect, it } from 'vitest';
+
+import { Pattern } from '../../dist/cli/transfer/pattern.js';
+import { bindForEachTest } from './support/bound.js';
+import { ADDRESS, type Family, sendSegments, setParameter, streamBytes } from './support/guest.js';
+import { hasTokenQueue } from './support/mended.js';
+import { poolsLeftAfterClose } from './support/page-pools.js';
+import { receiveStreams, startSender } from './support/transfer.js';
+
+const MiB = 2 ** 20;
+const BYTES = streamBytes(4 * MiB, 4);
+/** What startSender sends. */
+const pattern = new Pattern(1);
+/** How often the scribbler reads; its stream need not end. */
+const SCRIBBLED_CALLS = streamBytes(4000, 4);
+const SOURCES = fileURLToPath(new URL('support/queue/', import.meta.url));
+
+if (!hasTokenQueue) {
+  console.warn("skipped: queues of tokens, which this kernel has none of. '--kernel queue-7' has");
+}
+
+const bound = bindForEachTest([1]);
+let folder: string;
+
+/** What receiver.c says in the end. */
+interface Outcome {
+  bytes: number;
+  fragments: number;
+  records: number;
+  receiveCalls: number;
+  returnCalls: number;
+  flushes: number;
+  tooSmall: number;
+  bad: number;
+  mixed: number;
+  returned: number;
+  invalid: number;
+  unknown: number;
+  full: number;
+}
+
+function compile(name: string): void {
+  const flags = ['-std=gnu11', '-O1', '-Wall', '-Wextra', '-Werror', '-pthread'];
+  execFileSync('cc', [...flags, path.join(SOURCES, `${name}.c`), '-o', path.join(folder, name)]);
+}
+
+/** Runs a program with as many senders at the other end; what it says, and its streams. */
+async function runProgram(
+  name: string,
+  args: readonly string[],
+  host: string,
+  senders: number,
+): Promise<{ outcome?: Outcome; streams: Buffer[]; status: number | null }> {
+  const { fd } = bound.memory;
+  const program = spawn(path.join(folder, name), [host, ...args], {
+    stdio: ['ignore', 'inherit', 'inherit', fd, 'pipe', 'pipe', 'pipe'],
+  });
+  const exited = once(program, 'exit');
+  const streams = program.stdio.slice(5) as Readable[];
+  const written = Promise.all(streams.map((stream) => buffer(stream)));
+  const started = [];
+  let outcome: Outcome | undefined;
+  try {
+    for await (const line of createInterface({ input: program.stdio[4] as Readable })) {
+      const said = JSON.parse(line) as { port?: number; outcome?: Outcome };
+      outcome = said.outcome;
+      for (let i = 0; said.port !== undefined && i < senders; i++) {
+        started.push(startSender(host, said.port, BYTES, 'ignore'));
+      }
+    }
+    const [status] = (await exited) as [number | null];
+    return { ...(outcome && { outcome }), streams: await written, status };
+  } finally {
+    program.kill('SIGKILL');
+    for (const sender of started) sender.kill('SIGKILL');
+  }
+}
+
+/** Receives in one of the ways of receiver.c. Each stream has to be whole. */
+async function receive(way: string, family: Family, senders = 1): Promise<Outcome> {
+  const args = [way, String(BYTES / 2)];
+  const { outcome, streams, status } = await runProgram('receiver', args, ADDRESS[family], senders);
+  expect(status).toBe(0);
+  for (const stream of streams.slice(0, senders)) {
+    expect(stream.length).toBe(BYTES);
+    expect(pattern.mismatch(0, stream)).toBe(-1);
+  }
+  expect(await poolsLeftAfterClose(bound.binding)).toBe(0);
+  return outcome!;
+}
+
+describe.runIf(hasTokenQueue).each<Family>(['IPv4', 'IPv6'])('over %s', (family) => {
+  beforeAll(() => {
+    folder = mkdtempSync(path.join(tmpdir(), 'queue-'));
+    compile('receiver');
+    compile('scribbler');
+  });
+
+  it('no system call gives fragments back, no control message tells of them', async () => {
+    const outcome = await receive('rings', family);
+    expect(outcome).toMatchObject({ records: 0, returnCalls: 0, flushes: 0, tooSmall: 0 });
+    expect(outcome).toMatchObject({ invalid: 0, unknown: 0, full: 0, bytes: BYTES });
+    expect(outcome.fragments).toBeGreaterThan(0);
+    expect(outcome.returned).toBe(outcome.fragments);
+  });
+
+  it('so it is with small fragments', async () => {
+    sendSegments(true);
+    try {
+      const { returned, fragments, returnCalls, flushes } = await receive('rings', family);
+      expect({ returned, returnCalls, flushes }).toEqual({
+        returned: fragments,
+        returnCalls: 0,
+        flushes: 0,
+      });
+      expect(fragments).toBeGreaterThan(BYTES / 1500);
+    } finally {
+      sendSegments(false);
+    }
+  });
+
+  it('fragments that control messages tell of come back by a ring, too', async () => {
+    const outcome = await receive('returns', family);
+    expect(outcome).toMatchObject({ records: outcome.fragments, returnCalls: 0, flushes: 0 });
+    expect(outcome.returned).toBe(outcome.fragments);
+  });
+
+  it('SO_DEVMEM_DONTNEED goes on working on a socket that has a queue', async () => {
+    const outcome = await receive('dontneed', family);
+    expect(outcome).toMatchObject({ returnCalls: outcome.fragments, returned: 0, invalid: 0 });
+  });
+
+  it('bytes that did not reach device memory have their place in the ring', async () => {
+    const restore = setParameter('linear_bytes', 100);
+    try {
+      const outcome = await receive('rings', family);
+      expect(outcome).toMatchObject({ records: 0, returned: outcome.fragments });
+    } finally {
+      restore();
+    }
+  });
+
+  it('nothing is lost where the ring is full', async () => {
+    const outcome = await receive('full', family);
+    expect(outcome.full).toBeGreaterThan(0);
+    expect(outcome.tooSmall).toBeGreaterThan(0);
+    expect(outcome.returned).toBe(outcome.fragments);
+  });
+
+  it('wrong entries are counted and skipped, those between them taken', async () => {
+    const outcome = await receive('bad', family);
+    expect(outcome.bad).toBeGreaterThan(0);
+    expect(outcome.invalid).toBe(outcome.bad);
+    expect(outcome).toMatchObject({ unknown: 0, returned: outcome.fragments });
+  });
+
+  it('a peek tells of fragments again, by tokens of their own', async () => {
+    const outcome = await receive('peek', family);
+    expect(outcome).toMatchObject({ records: 0, unknown: 0, returned: outcome.fragments });
+  });
+
+  it('sockets share a queue, and are told apart', async () => {
+    const outcome = await receive('two', family, 2);
+    expect(outcome).toMatchObject({ bytes: 2 * BYTES, unknown: 0, returned: outcome.fragments });
+  });
+
+  it('a socket goes on by another cookie', async () => {
+    const outcome = await receive('reattach', family);
+    expect(outcome).toMatchObject({ invalid: 0, unknown: 0, returned: outcome.fragments });
+  });
+
+  it('control messages are back once the queue is closed', async () => {
+    const outcome = await receive('close', family);
+    expect(outcome.records).toBeGreaterThan(0);
+    expect(outcome.records).toBeLessThan(outcome.fragments);
+    expect(outcome.returnCalls).toBe(outcome.records);
+  });
+
+  it('a process that was forked off gives back for its parent', async () => {
+    const outcome = await receive('fork', family);
+    expect(outcome).toMatchObject({ invalid: 0, unknown: 0, returned: outcome.fragments });
+  });
+
+  it('who leaves with fragments in hand and entries in the ring leaves nothing behind', async () => {
+    const args = ['leave', String(BYTES / 2)];
+    const { status } = await runProgram('receiver', args, ADDRESS[family], 1);
+    expect(status).toBe(0);
+    expect(await poolsLeftAfterClose(bound.binding)).toBe(0);
+  });
+
+  it('who writes anything anywhere disturbs no stream but its own', async () => {
+    const args = [String(SCRIBBLED_CALLS)];
+    const scribbler = runProgram('scribbler', args, ADDRESS[family], 1);
+    const [received] = await receiveStreams(bound.binding, family, BYTES);
+    expect(received).toMatchObject({ firstWrong: -1, bytes: BYTES });
+    expect((await scribbler).status).toBe(0);
+    expect(await poolsLeftAfterClose(bound.binding)).toBe(0);
+  });
+});
