@@ -35,20 +35,34 @@ export function dropUrgentData(interfaceName: string): string {
   return `nft ${singleQuoted(rules.join('\n'))}`;
 }
 
-function packetSockets({ packetSocketsFixed, packetSockets: open = 0 }: KernelFacts): Part {
+function packetSockets({ copiesOfPackets, packetSockets: open = 0 }: KernelFacts): Part {
   const id = 'kernel.packet-sockets';
-  if (packetSocketsFixed === true) {
+  if (copiesOfPackets === 'no harm') {
     return { id, status: 'ok', title: 'Packet sockets (tcpdump) do no harm beside device memory' };
   }
   const now = open === 0 ? '' : `, and ${howMany(open)} open`;
   return {
     id,
     status: 'warning',
-    title: `A packet socket (tcpdump, a DHCP client, LLDP) can panic this kernel${now}`,
-    why: 'packet_rcv() trims packets that TCP has too, for which pskb_expand_head() takes device memory for pages (Linux 6.12): a stream that comes into device memory meanwhile takes the machine down.',
+    ...(copiesOfPackets === 'overwrite' ? overwriting(now) : panicking(now)),
     fix: "Boot a kernel with the patches that 'devmem-tcp kernel' names, or have none open in the network namespace of a bound interface; these are:",
     commands: ['ss --packet --processes'],
   };
+}
+
+const panicking = (now: string): Words => ({
+  title: `A packet socket (tcpdump, a DHCP client, LLDP) can panic this kernel${now}`,
+  why: 'packet_rcv() trims packets that TCP has too, for which pskb_expand_head() takes device memory for pages (Linux 6.12): a stream that comes into device memory meanwhile takes the machine down.',
+});
+
+const overwriting = (now: string): Words => ({
+  title: `A copy of a packet (tc mirred, a packet socket) can cost a stream its bytes${now}`,
+  why: 'Where a packet is copied and its header rewritten, as by a firewall, pskb_expand_head() keeps the dma-buf and not the place in it (get_netmem()): the NIC writes over payload that TCP has not handed out yet, and the kernel WARNs when that is given back.',
+});
+
+interface Words {
+  title: string;
+  why: string;
 }
 
 const howMany = (sockets: number): string => (sockets === 1 ? 'one is' : `${sockets} are`);

@@ -17,8 +17,8 @@ export interface KernelFacts {
   config: KernelConfig | undefined;
   /** Whether urgent data in device memory is harmless; undefined: it does not tell. */
   urgentFixed: boolean | undefined;
-  /** Whether packet sockets beside device memory are harmless; undefined: it does not tell. */
-  packetSocketsFixed: boolean | undefined;
+  /** What copies of packets beside device memory do; undefined: it does not tell. */
+  copiesOfPackets: 'panic' | 'overwrite' | 'no harm' | undefined;
   /** Whether it has the series of kernel/patches that is for it; undefined: it does not tell. */
   seriesApplied: boolean | undefined;
   /** Those open in this network namespace. */
@@ -45,14 +45,22 @@ export async function kernelFacts(machine: Machine): Promise<KernelFacts> {
     zcrx: machine.zcrx(),
     config: readConfig(files, release),
     urgentFixed: hasSymbol(symbols, MARKS.urgentData),
-    packetSocketsFixed: hasSymbol(symbols, PACKET_FIX),
+    copiesOfPackets: copiesOfPackets(symbols),
     seriesApplied: hasSymbol(symbols, MARKS.series),
     packetSockets: countPacketSockets(files),
   };
 }
 
-/** Those that tell pages from net_iovs: mainline's, later than 6.12, and kernel/patches' own. */
-const PACKET_FIX = '((__)?get_netmem|skb_net_iov_ref|net_devmem_page_offset)';
+// Mainline's, later than 6.12, tells pages from net_iovs and keeps the binding; what
+// kernel/patches brings keeps the place in it, too.
+const KEEPS_BINDING = '(__)?get_netmem';
+const KEEPS_PLACE = `(skb_net_iov_ref|net_devmem_page_offset|${MARKS.series})`;
+
+function copiesOfPackets(symbols: string | undefined): KernelFacts['copiesOfPackets'] {
+  if (!symbols) return undefined;
+  if (hasSymbol(symbols, KEEPS_PLACE) === true) return 'no harm';
+  return hasSymbol(symbols, KEEPS_BINDING) === true ? 'overwrite' : 'panic';
+}
 
 /** The file has a line of headings, and one per socket. */
 function countPacketSockets(files: Files): number | undefined {
