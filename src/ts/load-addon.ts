@@ -1,5 +1,5 @@
 /** Finding and loading the addon; where that fails, why, and what mends it. */
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -36,20 +36,30 @@ export function loadAddon(): Loaded {
 const FILE_VARIABLE = 'DEVMEM_TCP_ADDON';
 
 function loadNamed(file: string): Loaded {
+  const refused = (why: Unsupported, cause?: unknown): Loaded => ({
+    unsupported: { ...why, reason: `${FILE_VARIABLE} names ${file}: ${why.reason}`, cause },
+  });
   try {
-    return { addon: createRequire(file)(file) as object };
+    if (!statSync(file).isFile()) return refused({ reason: 'it is no file', remedy: NAME_A_COPY });
+    const loaded = { exports: {} };
+    // What require() is given under another name than .node, it runs as JavaScript.
+    process.dlopen(loaded, file);
+    if ('layout' in loaded.exports) return { addon: loaded.exports };
+    return refused({ reason: 'it is an addon, but of another package', remedy: NAME_A_COPY });
   } catch (cause) {
-    const error = cause as NodeJS.ErrnoException;
-    const why = error.code === 'MODULE_NOT_FOUND' ? NOT_THERE : notLoaded(error, file);
-    const reason = `${FILE_VARIABLE} names ${file}: ${why.reason}`;
-    return { unsupported: { ...why, reason, cause } };
+    return refused(namedFailure(cause as NodeJS.ErrnoException, file), cause);
   }
 }
 
-const NOT_THERE: Unsupported = {
-  reason: 'there is no such file',
-  remedy: `Name a copy of the package's prebuilds/linux-ARCH/devmem-tcp.LIBC.node, or leave the variable out where the package is installed`,
-};
+const NAME_A_COPY = `Name a copy of the package's prebuilds/linux-ARCH/devmem-tcp.LIBC.node of the same version, or leave the variable out where the package is installed`;
+
+function namedFailure(error: NodeJS.ErrnoException, file: string): Unsupported {
+  if (error.code === 'ENOENT') return { reason: 'there is no such file', remedy: NAME_A_COPY };
+  if (error.code === 'ERR_ACCESS_DENIED') return notFound(error);
+  const { reason, remedy } = notLoaded(error, file);
+  // What is built here lies elsewhere.
+  return { reason, remedy: remedy === BUILD.remedy ? NAME_A_COPY : remedy };
+}
 
 function loadInstalled(): Loaded {
   let file: string | undefined;

@@ -1,5 +1,6 @@
 /** Programs that a bundler made one file of. */
-import { cpSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { cpSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
 import { build } from 'esbuild';
@@ -65,6 +66,13 @@ function withAddonAlone(): { folder: string; addon: string } {
   return { folder, addon };
 }
 
+/** Compiles an addon that exports nothing. */
+function compileOtherAddon(file: string): void {
+  const source =
+    'void *napi_register_module_v1(void *env, void *exports) { (void)env; return exports; }';
+  execFileSync('cc', ['-shared', '-fPIC', '-xc', '-o', file, '-'], { input: source });
+}
+
 describe.each(['esm', 'cjs'] as const)('a bundle of esbuild (%s)', (format) => {
   describe.each(NODE_VERSIONS)('on Node %i', (major) => {
     let binary: NodeBinary;
@@ -116,6 +124,30 @@ describe('DEVMEM_TCP_ADDON', () => {
     const { reason } = (await bundleAndRun('esm', settings)) as { reason: string };
     expect(reason).toContain(`DEVMEM_TCP_ADDON names ${addon}:`);
     expect(reason).toContain('It is damaged');
+  });
+
+  it.for([
+    ['a folder with an index.js', 'folder', 'it is no file'],
+    ['JavaScript', 'named.js', 'It is damaged'],
+    ['the addon of another package', 'other.node', 'of another package'],
+  ] as const)('that names %s runs no script, and says so', async ([, name, reason]) => {
+    const { folder } = withAddonAlone();
+    mkdirSync(path.join(folder, 'folder'));
+    for (const file of ['folder/index.js', 'named.js']) {
+      writeFileSync(path.join(folder, file), 'process.stdout.write("was run"); throw 1;');
+    }
+    compileOtherAddon(path.join(folder, 'other.node'));
+    const env = { DEVMEM_TCP_ADDON: name };
+    const said = (await bundleAndRun('esm', { folder, env })) as { reason: string };
+    expect(said.reason).toContain(reason);
+    expect(said.reason).not.toContain('node-gyp');
+  });
+
+  it('needs no particular name', async () => {
+    const { folder, addon } = withAddonAlone();
+    renameSync(addon, path.join(folder, 'addon.bin'));
+    const env = { DEVMEM_TCP_ADDON: 'addon.bin' };
+    expect(await bundleAndRun('esm', { folder, env })).toEqual({ transport: 'copy' });
   });
 
   it('holds where the package is installed too', async () => {
