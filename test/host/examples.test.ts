@@ -168,6 +168,13 @@ describe('a sink', () => {
     expect(stdout).toContain(`sink: sha256 ${sha256(bytes).toString('hex')}`);
     expect(stdout).toContain(`the sink has used ${bytes.length} bytes`);
   });
+
+  it('tells no checksum of nothing where the program cannot listen', async () => {
+    const { status, stdout, stderr } = await start('sink', '--port', 'abc').outcome;
+    expect(status).toBe(1);
+    expect(stderr).toContain('port');
+    expect(stdout).toBe('');
+  });
 });
 
 describe('a loader', () => {
