@@ -36,7 +36,8 @@ const { values } = parseArgs({
 
 /**
  * Batches in the order of the stream. Each is the caller's until it asks for the next one;
- * then its memory is filled again. What is left of a stream that ends amid a batch is dropped.
+ * then its memory is filled again. A stream that ends amid a batch was cut off: what came of
+ * that batch is dropped, and the program fails.
  *
  * @param {import('devmem-tcp').DevmemSocket} socket
  * @param {DmaBuf[]} tensors as many as are to be read ahead
@@ -55,7 +56,11 @@ async function* batches(socket, tensors, leaving) {
   const filling = tensors.map(fill);
   try {
     for (let i = 0; ; i = (i + 1) % tensors.length) {
-      if ((await filling[i]) !== BATCH_BYTES) return;
+      const bytes = await filling[i];
+      if (bytes !== BATCH_BYTES) {
+        if (bytes) reportCutOff(bytes);
+        return;
+      }
       const tensor = /** @type {DmaBuf} */ (tensors[i]);
       yield tensor;
       filling[i] = fill(tensor);
@@ -67,6 +72,12 @@ async function* batches(socket, tensors, leaving) {
     await Promise.allSettled(filling);
     reader.releaseLock();
   }
+}
+
+/** @param {number} bytes */
+function reportCutOff(bytes) {
+  console.error(`the stream was cut off ${bytes} bytes into a batch of ${BATCH_BYTES}`);
+  process.exitCode = 1;
 }
 
 /**

@@ -1,6 +1,7 @@
 // @ts-check
 // Receives tensors over TCP and hands them on to another process, which sees them in the memory
-// itself: examples/receive_tensors.py.
+// itself: examples/receive_tensors.py. A consumer that fails is told of on stderr, and the next
+// one to connect gets the tensors that it had not acknowledged, and those behind them.
 //
 //   node examples/serve-tensors.mjs SOCKET [--memory host|udmabuf|cuda]
 //                                        [--port PORT] [--interface IF --queues N,N]
@@ -8,7 +9,8 @@
 // Without --port it sends a few tensors to itself, over loopback. In the stream each tensor is
 // 4 bytes with the length of a JSON object, in network byte order, that object ({ dtype,
 // shape, length }), and `length` bytes.
-import { once } from 'node:events';
+import { on, once } from 'node:events';
+import { rmSync, statSync } from 'node:fs';
 import net from 'node:net';
 import { parseArgs } from 'node:util';
 import { crc32 } from 'node:zlib';
@@ -24,6 +26,8 @@ const MiB = 2 ** 20;
 // The longest tensor, and how many are with the consumer at a time.
 const PLACE_BYTES = 4 * MiB;
 const PLACES = 4;
+// What tells of a consumer that is gone, or is none. All else is a fault of this program.
+const LOST = ['ERR_DEVMEM_CONSUMER_LOST', 'ERR_DEVMEM_BAD_MESSAGE', 'ERR_DEVMEM_SOCKET_STATE'];
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -35,7 +39,81 @@ const { values, positionals } = parseArgs({
   },
 });
 const [path] = positionals;
-if (path === undefined) throw new Error('usage: serve-tensors.mjs SOCKET [--port PORT]');
+if (path === undefined) fail('usage: serve-tensors.mjs SOCKET [--port PORT]');
+const askedPort = Number(values.port ?? 0);
+if (values.port === '' || !(Number.isInteger(askedPort) && askedPort >= 0 && askedPort < 65_536)) {
+  fail(`--port takes a number from 0 to 65535, not '${values.port}'`);
+}
+
+/**
+ * @param {string} message
+ * @returns {never}
+ */
+function fail(message) {
+  console.error(message);
+  process.exit(1);
+}
+
+/**
+ * @param {unknown} error
+ * @returns {never}
+ */
+function failOf(error) {
+  fail(/** @type {Error} */ (error).message);
+}
+
+/** Consumers in the order in which they connected: one at a time, until it fails. */
+class Consumers {
+  #arrivals;
+  /** @type {Promise<net.Socket> | undefined} */
+  #current;
+  /** @type {net.Socket | undefined} */
+  #connected;
+
+  /** @param {net.Server} listener */
+  constructor(listener) {
+    this.#arrivals = on(listener, 'connection');
+  }
+
+  /** The one that gets tensors; where there is none, the next one to connect. */
+  current() {
+    this.#current ??= this.#next();
+    return this.#current;
+  }
+
+  async #next() {
+    console.log(`waiting for a consumer at ${path}`);
+    const { value } = await this.#arrivals.next();
+    const [consumer] = /** @type {[net.Socket]} */ (value);
+    // handOff() tells of it.
+    consumer.on('error', () => {});
+    this.#connected = consumer;
+    return consumer;
+  }
+
+  /**
+   * @param {net.Socket} consumer
+   * @param {import('devmem-tcp').DevmemError} error
+   */
+  drop(consumer, { code, message }) {
+    // Several hand-offs fail by one consumer.
+    if (consumer !== this.#connected) return;
+    console.error(`the consumer failed: ${code}: ${message}`);
+    this.#connected = undefined;
+    this.#current = undefined;
+    consumer.destroy();
+  }
+
+  /** Resolves once the consumer has closed what it opened. */
+  async end() {
+    const consumer = this.#connected;
+    if (consumer === undefined || consumer.destroyed) return;
+    const closed = new Promise((resolve) => consumer.once('close', resolve));
+    consumer.end();
+    consumer.resume();
+    await closed;
+  }
+}
 
 /** Places for tensors in one memory. */
 class Places {
@@ -59,13 +137,34 @@ class Places {
 }
 
 /**
- * Has the consumer get every tensor of a connection.
+ * Resolves once a consumer is done with the tensor, however many fail before.
+ *
+ * @param {Consumers} consumers
+ * @param {DmaBuf} tensors
+ * @param {import('devmem-tcp').HandOffOptions} tensor
+ */
+async function deliver(consumers, tensors, tensor) {
+  for (;;) {
+    const consumer = await consumers.current();
+    try {
+      await handOff(consumer, tensors, tensor);
+      return;
+    } catch (reason) {
+      const error = /** @type {import('devmem-tcp').DevmemError} */ (reason);
+      if (!LOST.includes(error.code)) throw error;
+      consumers.drop(consumer, error);
+    }
+  }
+}
+
+/**
+ * Has consumers get every tensor of a connection.
  *
  * @param {DevmemSocket} socket
- * @param {net.Socket} consumer
+ * @param {Consumers} consumers
  * @param {DmaBuf} tensors
  */
-async function serve(socket, consumer, tensors) {
+async function serve(socket, consumers, tensors) {
   const places = new Places();
   const reader = socket.reader();
   const underWay = [];
@@ -75,11 +174,12 @@ async function serve(socket, consumer, tensors) {
     const { dtype, shape, length } = /** @type {Header} */ (JSON.parse(text));
     if (length > PLACE_BYTES) throw new Error(`a tensor of ${length} bytes`);
     const offset = await places.take();
-    await reader.readInto(tensors, { offset, length });
+    const bytes = await reader.readInto(tensors, { offset, length });
+    if (bytes < length) throw new Error(`the stream was cut off ${bytes} bytes into a tensor`);
     const checksum = crc32(tensors.read(offset, length)).toString(16).padStart(8, '0');
     console.log(`${dtype} [${shape.join(', ')}], crc32 ${checksum}`);
     // The place is received into again once the consumer is done with it.
-    const handed = handOff(consumer, tensors, { offset, dtype, shape });
+    const handed = deliver(consumers, tensors, { offset, dtype, shape });
     underWay.push(handed.then(() => places.give(offset)));
   }
   await Promise.all(underWay);
@@ -100,14 +200,34 @@ async function sendToMyself(port) {
   await once(socket, 'close');
 }
 
-/** @returns {Promise<[net.Socket, net.Server]>} */
-async function waitForConsumer() {
+/**
+ * Removes the socket of a program that was killed.
+ *
+ * @param {string} path
+ */
+async function removeLeftover(path) {
+  if (statSync(path, { throwIfNoEntry: false })?.isSocket() !== true) return;
+  const probe = net.connect(path);
+  try {
+    await once(probe, 'connect');
+  } catch (error) {
+    // Nobody listens there any more.
+    if (/** @type {NodeJS.ErrnoException} */ (error).code === 'ECONNREFUSED') rmSync(path);
+  } finally {
+    probe.destroy();
+  }
+}
+
+/** @param {string} path */
+async function listenForConsumers(path) {
+  await removeLeftover(path);
   // Paused, or Node would read what is for handOff().
   const listener = net.createServer({ pauseOnConnect: true }).listen(path);
-  await once(listener, 'listening');
-  console.log(`waiting for a consumer at ${path}`);
-  const [consumer] = await once(listener, 'connection');
-  return [consumer, listener];
+  await once(listener, 'listening').catch(failOf);
+  // Which removes the socket, however the program ends.
+  process.once('exit', () => listener.close());
+  for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit());
+  return listener;
 }
 
 const type = /** @type {import('devmem-tcp').MemoryType} */ (values.memory);
@@ -119,23 +239,26 @@ const binding = await bindRx(
     ? { memory, mode: 'copy' }
     : { memory, interface: nic, queues: queues.split(',').map(Number) },
 );
-const [consumer, listener] = await waitForConsumer();
+const listener = await listenForConsumers(path);
+const consumers = new Consumers(listener);
 
 const server = createServer({ binding }, async (socket) => {
-  await serve(socket, consumer, tensors);
+  await serve(socket, consumers, tensors);
   console.log(`the end, over ${socket.transport}`);
   void server.close();
 });
+server.maxConnections = 1;
 const closed = once(server, 'close');
-const { port } = await server.listen({ port: Number(values.port ?? 0) });
+closed.catch(() => {});
+const { port } = await server.listen({ port: askedPort }).catch(failOf);
+console.log(`listening on port ${port}`);
+await consumers.current();
 if (values.port === undefined) await sendToMyself(port);
 await closed;
 
 // A GPU's memory has to stay until the consumer has closed what it opened, as the end of the
 // connection tells.
-consumer.end();
-consumer.resume();
-await once(consumer, 'close');
+await consumers.end();
 listener.close();
 await binding.close();
 await memory.close();

@@ -20,10 +20,12 @@ const memory = await receiveFd(socket);
 socket.destroy();
 
 const hash = createHash('sha256');
+let used = 0;
 process.on('message', (/** @type {{ offset: number, length: number }} */ { offset, length }) => {
   hash.update(memory.map().subarray(offset, offset + length));
+  used += length;
   process.send?.('used');
 });
 await once(process, 'disconnect');
-console.log(`sink: sha256 ${hash.digest('hex')}`);
+if (used > 0) console.log(`sink: sha256 ${hash.digest('hex')}`);
 await memory.close();

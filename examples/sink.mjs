@@ -116,6 +116,10 @@ try {
   console.log(`listening on port ${port}`);
   if (values.port === undefined) await sendToMyself(port);
   await closed;
+} catch (error) {
+  // Of a stream that did not come whole there is nothing to tell.
+  sink.kill();
+  throw error;
 } finally {
   sink.disconnect();
   await server.close();

@@ -94,7 +94,11 @@ const PROGRAMS: Program[] = [
   {
     document: 'docs/hand-off.md',
     words: 'await handOff(consumer, memory,',
-    before: "import { consumeFrom } from './surroundings.mjs';",
+    // One before it was killed, and left its socket.
+    before: `
+      import { writeFileSync } from 'node:fs';
+      import { consumeFrom } from './surroundings.mjs';
+      writeFileSync('/tmp/tensors.sock', '');`,
     after: 'await consumeFrom(server);',
   },
   {

@@ -168,24 +168,51 @@ describe('a sink', () => {
     expect(stdout).toContain(`sink: sha256 ${sha256(bytes).toString('hex')}`);
     expect(stdout).toContain(`the sink has used ${bytes.length} bytes`);
   });
+
+  it('tells no checksum of nothing where the program cannot listen', async () => {
+    const { status, stdout, stderr } = await start('sink', '--port', 'abc').outcome;
+    expect(status).toBe(1);
+    expect(stderr).toContain('port');
+    expect(stdout).toBe('');
+  });
 });
 
 describe('a loader', () => {
-  it('hands out every whole batch, byte for byte, and drops what is left of one that is cut off', async () => {
-    const batch = 65_536;
-    const bytes = randomBytes(20 * batch + 1000);
-    bytes.fill(0, 0, 20 * batch); // numbers that are finite
-    bytes.writeUInt32BE(1, 4);
+  const batch = 65_536;
+
+  async function learn(bytes: Buffer): Promise<Outcome> {
     const server = net.createServer((socket) => socket.end(bytes)).listen(0, '127.0.0.1');
     await once(server, 'listening');
     const { port } = server.address() as net.AddressInfo;
-    const program = start('loader', '--connect', `127.0.0.1:${port}`, '--depth', '2');
-    const { status, stdout, stderr } = await program.outcome;
+    const outcome = await start('loader', '--connect', `127.0.0.1:${port}`, '--depth', '2').outcome;
     server.close();
+    return outcome;
+  }
+
+  function samples(batches: number): Buffer {
+    const bytes = Buffer.alloc(batches * batch); // numbers that are finite
+    bytes.writeUInt32BE(1, 4);
+    return bytes;
+  }
+
+  it('hands out every batch, byte for byte', async () => {
+    const bytes = samples(20);
+    const { status, stdout, stderr } = await learn(bytes);
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
     expect(stdout).toContain('learnt from 20 batches');
-    expect(stdout).toContain(sha256(bytes.subarray(0, 20 * batch)).toString('hex'));
+    expect(stdout).toContain(sha256(bytes).toString('hex'));
   });
+
+  for (const rest of [1, 1000, batch - 1]) {
+    it(`says that the stream was cut off, ${rest} bytes into a batch, and fails`, async () => {
+      const bytes = samples(20);
+      const { status, stdout, stderr } = await learn(Buffer.concat([bytes, Buffer.alloc(rest)]));
+      expect(stderr).toBe(`the stream was cut off ${rest} bytes into a batch of ${batch}\n`);
+      expect(status).toBe(1);
+      expect(stdout).toContain('learnt from 20 batches');
+      expect(stdout).toContain(sha256(bytes).toString('hex'));
+    });
+  }
 });
 
 describe('a loader that is told to end', () => {

@@ -1,10 +1,12 @@
 /** Tensors from a Node process to one in plain Python, as examples/ has them. */
-import { execFile, spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, execFile, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import net from 'node:net';
 import path from 'node:path';
 import { promisify } from 'node:util';
 
-import { afterEach, beforeEach, describe, expect } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import { itWhere } from '../support/conditions.js';
 import { ROOT } from '../support/docs/blocks.js';
@@ -40,7 +42,7 @@ interface End {
 async function serve(
   args: readonly string[],
   env: Record<string, string> = {},
-): Promise<{ ended: Promise<End> }> {
+): Promise<{ node: ChildProcess; ended: Promise<End>; port: string | undefined }> {
   const node = spawn(process.execPath, [SERVE, folder.file('socket'), ...args], {
     ...LIMITS,
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -55,10 +57,10 @@ async function serve(
     stderr,
   }));
   const waits = async (): Promise<void> => {
-    while (!stdout.includes('waiting for')) await once(node.stdout, 'data');
+    while (!stdout.includes('waiting for a consumer')) await once(node.stdout, 'data');
   };
   await Promise.race([waits(), ended]);
-  return { ended };
+  return { node, ended, port: /listening on port (\d+)/.exec(stdout)?.[1] };
 }
 
 const PLAIN = { PYTHONDONTWRITEBYTECODE: '1' };
@@ -131,20 +133,105 @@ for tensor in Consumer(sys.argv[1]):
     expect(await ended).toMatchObject({ status: 0, stderr: '' });
   });
 
-  itPython('ends in words where its consumer dies in the midst of it', async () => {
-    const { ended } = await serve([]);
-    const program = `
+  describe('goes on with the next consumer, and with what is left,', () => {
+    const failures = {
+      'after one that was killed': ['os.kill(os.getpid(), 9)', 'ERR_DEVMEM_CONSUMER_LOST'],
+      'after one that talks nonsense': [
+        "consumer._connection.sendall(b'nonsense' * 9); end()",
+        'ERR_DEVMEM_BAD_MESSAGE',
+      ],
+      'after one that acknowledges twice': [
+        'tensor.done(); tensor.done(); end()',
+        'ERR_DEVMEM_BAD_MESSAGE',
+      ],
+    } as const;
+
+    for (const [when, [fault, code]] of Object.entries(failures)) {
+      itPython(when, async () => {
+        const { ended } = await serve([]);
+        const program = `
 import os, sys
 sys.path.insert(0, sys.argv.pop(1))
 from receive_tensors import Consumer
-for tensor in Consumer(sys.argv[1]):
-    if tensor.id == 2: os.kill(os.getpid(), 9)
+consumer = Consumer(sys.argv[1])
+def end():
+    while consumer._connection.recv(4096): pass
+for tensor in consumer:
+    if tensor.id == 2:
+        ${fault}
+        sys.exit()
     tensor.done()
 `;
-    await receive(['-S', '-c', program], [path.dirname(RECEIVE)]).catch(() => {});
+        await receive(['-S', '-c', program], [path.dirname(RECEIVE)]).catch(() => {});
+        const received = await receive(['-S']);
+        const { status, stdout, stderr } = await ended;
+        expect(status).toBe(0);
+        expect(stderr.match(/^the consumer failed: \w+/gm)).toEqual([
+          `the consumer failed: ${code}`,
+        ]);
+        // All but those that were done with before, in whatever order.
+        const all = tensorsOf(stdout);
+        const got = tensorsOf(received);
+        expect(all).toHaveLength(8);
+        expect(got.length).toBeGreaterThanOrEqual(6);
+        expect(got.sort()).toEqual(all.slice(-got.length).sort());
+      });
+    }
+  });
+
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGKILL'] as const) {
+    itPython(`can be started again after ${signal}`, async () => {
+      const first = await serve([]);
+      first.node.kill(signal);
+      const { stderr } = await first.ended;
+      expect(stderr).toBe('');
+      expect(existsSync(folder.file('socket'))).toBe(signal === 'SIGKILL');
+      const { ended } = await serve([]);
+      expect(tensorsOf(await receive(['-S']))).toHaveLength(8);
+      expect(await ended).toMatchObject({ status: 0, stderr: '' });
+    });
+  }
+
+  itPython('leaves the socket of one that serves alone, and says so', async () => {
+    const first = await serve([]);
+    const second = await serve([]);
+    const { status, stderr } = await second.ended;
+    expect(status).toBe(1);
+    expect(stderr).toMatch(/^listen EADDRINUSE: [^\n]*\n$/);
+    expect(tensorsOf(await receive(['-S']))).toHaveLength(8);
+    expect(await first.ended).toMatchObject({ status: 0 });
+  });
+
+  for (const port of ['abc', '65536', '-1', '1.5', '']) {
+    it(`says at once that '${port}' is no port`, async () => {
+      const { ended } = await serve([`--port=${port}`]);
+      const { status, stdout, stderr } = await ended;
+      expect({ status, stdout }).toEqual({ status: 1, stdout: '' });
+      expect(stderr).toBe(`--port takes a number from 0 to 65535, not '${port}'\n`);
+    });
+  }
+
+  it('says that a port is in use before a consumer comes', async () => {
+    const other = net.createServer().listen(0);
+    await once(other, 'listening');
+    const { port } = other.address() as net.AddressInfo;
+    const { status, stderr } = await (await serve(['--port', String(port)])).ended;
+    other.close();
+    expect(status).toBe(1);
+    expect(stderr).toMatch(/^[^\n]*EADDRINUSE[^\n]*\n$/);
+    expect(existsSync(folder.file('socket'))).toBe(false);
+  });
+
+  itPython('hands on no tensor that the stream was cut off in', async () => {
+    const { ended, port } = await serve(['--port', '0']);
+    const received = receive(['-S']).catch(() => '');
+    const header = Buffer.from(JSON.stringify({ dtype: 'uint8', shape: [9], length: 9 }));
+    const socket = net.connect({ port: Number(port), host: '127.0.0.1' });
+    socket.on('error', () => {}).end(Buffer.from([0, 0, 0, header.length, ...header, 1, 2]));
     const { status, stderr } = await ended;
     expect(status).toBe(1);
-    expect(stderr).toContain('ERR_DEVMEM_CONSUMER_LOST');
+    expect(stderr).toContain('the stream was cut off 2 bytes into a tensor');
+    expect(await received).not.toContain('uint8');
   });
 });
 
@@ -203,6 +290,7 @@ describe('the example with memory of a GPU, by the double of libcuda', () => {
     const failing = { ...double.environment, DOUBLE_FAIL: 'cuIpcOpenMemHandle=201' };
     const error = await receive(['-S'], [RECEIVE], failing).catch((reason: unknown) => reason);
     expect(String(error)).toContain('cuIpcOpenMemHandle: CUDA_ERROR_INVALID_CONTEXT (201)');
+    await receive(['-S'], [RECEIVE], double.environment);
     expect((await ended).stderr).toContain('ERR_DEVMEM_CONSUMER_LOST');
   });
 });

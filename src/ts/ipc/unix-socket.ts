@@ -122,7 +122,10 @@ export class UnixSocket {
 
   #fd(): number {
     this.#closed.signal.throwIfAborted();
-    return descriptorOf(this.socket, 'Pipe') ?? -1;
+    const fd = descriptorOf(this.socket, 'Pipe');
+    // Destroyed, and 'close' is still to come.
+    if (fd === undefined || fd < 0) throw wrongState('was closed');
+    return fd;
   }
 
   #ready(direction: 'readable' | 'writable', options: ReadyOptions): Promise<void> {

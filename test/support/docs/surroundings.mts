@@ -100,5 +100,4 @@ export async function consumeFrom(server: net.Server): Promise<void> {
   const done = Buffer.from(JSON.stringify({ type: 'done', id }));
   client.write(Buffer.concat([Buffer.from([0, 0, 0, done.length]), done]));
   await once(client, 'end');
-  server.close();
 }
