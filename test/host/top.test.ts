@@ -88,6 +88,16 @@ describe('once', () => {
     for (const { peer } of [dead, one, two]) peer.destroy();
   });
 
+  it('a folder of many sockets is read without a warning', async () => {
+    const servers = Array.from({ length: 15 }, (_, i) =>
+      net.createServer((socket) => void socket.end('hello')).listen(folder.file(`many-${i}`)),
+    );
+    const { stdout, stderr } = await runCli(['top', '--json', ...QUICK, '--process', folder.path]);
+    for (const server of servers) server.close();
+    expect(stderr).toBe('');
+    expect((JSON.parse(stdout) as TopView).silent).toHaveLength(15);
+  });
+
   it('a process that cannot be asked is told of with the reason', async () => {
     const mute = net.createServer((socket) => void socket.resume()).listen(folder.file('mute'));
     const other = net.createServer((socket) => void socket.end('hello')).listen(folder.file('b'));
