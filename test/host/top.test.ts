@@ -101,18 +101,31 @@ describe('once', () => {
   it('a process that cannot be asked is told of with the reason', async () => {
     const mute = net.createServer((socket) => void socket.resume()).listen(folder.file('mute'));
     const other = net.createServer((socket) => void socket.end('hello')).listen(folder.file('b'));
-    const { silent, processes } = await json(
-      ...['--process', folder.file('none'), '--process', folder.file('mute')],
-      ...['--process', folder.file('b')],
-    );
+    const places = ['none', 'mute', 'b'].flatMap((name) => ['--process', folder.file(name)]);
+    const { status, stdout } = await runCli(['top', '--json', ...QUICK, ...places]);
     mute.close();
     other.close();
+    const { silent, processes } = JSON.parse(stdout) as TopView;
+    expect(status).toBe(1);
     expect(processes).toEqual([]);
     expect(silent.map(({ problem }) => problem)).toEqual([
       expect.stringContaining('ENOENT') as string,
       'it did not answer within 2 s',
       'what it answers is no snapshot: is that the socket of serveDiagnostics()?',
     ]);
+  });
+
+  it('it fails where no process that was asked for answers, and not where one does', async () => {
+    const missing = ['--process', folder.file('missing')];
+    const table = await runCli(['top', ...QUICK, ...missing]);
+    expect(table).toMatchObject({ status: 1, stderr: '' });
+    expect(table.stdout).toContain('ENOENT');
+    const empty = await runCli(['top', '--json', ...QUICK, '--process', folder.path]);
+    expect(empty).toMatchObject({ status: 1, stderr: '' });
+    const { path, peer } = await startReceiving('one');
+    const { processes, silent } = await json(...missing, '--process', path);
+    expect([processes.length, silent.length]).toEqual([1, 1]);
+    peer.destroy();
   });
 
   it('the table is printed where there is no terminal', async () => {
@@ -195,11 +208,15 @@ describe('live', () => {
   );
 });
 
-it.for([['5'], ['--interval', '0'], ['--interval', 'x'], ['--interval', ''], ['--proces', 'x']])(
-  '%o makes no sense, and is told so',
-  async (args) => {
-    const { status, stderr } = await runCli(['top', ...args]);
-    expect(status).toBe(64);
-    expect(stderr).toContain("Try 'devmem-tcp top --help'");
-  },
-);
+it.for([
+  ['5'],
+  ['--interval', '0'],
+  ['--interval', 'x'],
+  ['--interval', ''],
+  ['--process='],
+  ['--proces', 'x'],
+])('%o makes no sense, and is told so', async (args) => {
+  const { status, stderr } = await runCli(['top', ...args]);
+  expect(status).toBe(64);
+  expect(stderr).toContain("Try 'devmem-tcp top --help'");
+});
