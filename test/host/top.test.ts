@@ -17,6 +17,7 @@ import { Folder } from '../support/unix.js';
 const DIAGNOSED = fileURLToPath(new URL('children/diagnosed.mjs', import.meta.url));
 const QUICK = ['--interval', '0.2'];
 const CTRL_C = '\x03';
+const CTRL_Z = '\x1a';
 const ENTER = '\x1b[?1049h\x1b[?25l';
 const HOME = '\x1b[H';
 const LEAVE = '\x1b[?25h\x1b[?1049l';
@@ -172,6 +173,44 @@ describe('live', () => {
       expect(readFileSync(`${before}.after`, 'utf8')).toBe(readFileSync(before, 'utf8'));
     });
   }
+
+  for (const [name, suspend] of [
+    ['Ctrl-Z', (top: Cli) => void top.process.stdin.write(CTRL_Z)],
+    ['SIGTSTP', (_: Cli, pid: number) => void process.kill(pid, 'SIGTSTP')],
+  ] as const) {
+    itOnTerminal(`${name} stops it, and the terminal is as it was meanwhile`, async () => {
+      const before = folder.file('before');
+      const shell =
+        'stty -g >"$0"; set -m; "$@"; stty -g >"$0.stopped"; echo stopped; fg; status=$?; stty -g >"$0.after"; exit $status';
+      const pidFirst = ['sh', '-c', 'echo pid $$; exec "$@"', 'sh'];
+      const prefix = [...ON_TERMINAL, 'bash', '-c', shell, before, ...pidFirst];
+      const top = start(['top', ...QUICK], { prefix });
+      const pid = Number(await top.printed(/pid (\d+)/));
+      await top.printed(/No process tells/);
+      suspend(top, pid);
+      await top.printed(/stopped[^]*No process tells/);
+      top.process.stdin.write('q');
+      const { status, stdout } = await top.outcome;
+      expect(status).toBe(0);
+      const [first = '', second = ''] = stdout.split('stopped\r\n');
+      expect(first.slice(first.indexOf(ENTER))).toContain(LEAVE);
+      expect(first.lastIndexOf(ENTER)).toBeLessThan(first.lastIndexOf(LEAVE));
+      expect(second).toContain(ENTER);
+      expect(second.lastIndexOf(ENTER)).toBeLessThan(second.lastIndexOf(LEAVE));
+      for (const state of ['stopped', 'after']) {
+        expect(readFileSync(`${before}.${state}`, 'utf8')).toBe(readFileSync(before, 'utf8'));
+      }
+    });
+  }
+
+  itOnTerminal('Ctrl-Z does nothing where no shell could continue it', async () => {
+    const top = start(['top', ...QUICK], { prefix: ON_TERMINAL });
+    await top.printed(/No process tells/);
+    top.process.stdin.write(CTRL_Z);
+    await top.printed(/No process tells[^]*\x1b\[\?1049l[^]*\x1b\[\?1049h[^]*No process tells/); // eslint-disable-line no-control-regex
+    top.process.stdin.write('q');
+    expect((await top.outcome).status).toBe(0);
+  });
 
   itOnTerminal('SIGTERM ends it likewise', async () => {
     const prefix = [...ON_TERMINAL, 'sh', '-c', 'echo pid $$; exec "$@"', 'sh'];
