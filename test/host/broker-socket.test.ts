@@ -133,6 +133,18 @@ describe('the place of a socket', () => {
   });
 });
 
+it.for(['', '/', 'a\0b'])('%j is no place for a socket', async (odd) => {
+  const error = await rejectionOf(startBroker({ socket: odd, allow }));
+  expect(error).toMatchObject({ name: 'TypeError', code: 'ERR_INVALID_ARG_VALUE' });
+  expect(error.message).toContain('"options.socket" must be the path of a file');
+});
+
+it('a folder that is missing is named', async () => {
+  const error = await rejectionOf(startBroker({ socket: folder.file('missing/socket'), allow }));
+  expect(error).toMatchObject({ code: 'ENOENT' });
+  expect(error.message).toContain(`the folder ${folder.file('missing')} does not exist`);
+});
+
 describe("a broker's end", () => {
   it('follows no link that took the place of a folder of its', async () => {
     const made = new Set<string>();

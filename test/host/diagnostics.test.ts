@@ -215,6 +215,24 @@ describe('the socket', () => {
     expect(await rejectionOf(serveDiagnostics({ path }))).toMatchObject({ code: 'EEXIST' });
   });
 
+  it('is in a folder that is there, or the folder is named', async () => {
+    const missing = await rejectionOf(serveDiagnostics({ path: folder.file('missing/socket') }));
+    expect(missing).toMatchObject({ code: 'ENOENT', syscall: 'open' });
+    expect(missing.message).toContain(`the folder ${folder.file('missing')} does not exist`);
+    writeFileSync(path, 'precious');
+    const none = await rejectionOf(serveDiagnostics({ path: `${path}/socket` }));
+    expect(none).toMatchObject({ code: 'ENOTDIR' });
+    expect(none.message).toContain(`the folder ${path} is none`);
+  });
+
+  for (const odd of ['', '/', 'a\0b', '\0abstract', '/missing\0/socket']) {
+    it(`is at no path like ${JSON.stringify(odd)}`, async () => {
+      const error = await rejectionOf(serveDiagnostics({ path: odd }));
+      expect(error).toMatchObject({ name: 'TypeError', code: 'ERR_INVALID_ARG_VALUE' });
+      expect(error.message).toContain('"options.path" must be the path of a file');
+    });
+  }
+
   const asRoot = itWhere(process.getuid?.() === 0, 'needs root: run the tests as root');
 
   asRoot('serves the users that it is to serve', async () => {

@@ -17,6 +17,7 @@ import { Folder } from '../support/unix.js';
 const DIAGNOSED = fileURLToPath(new URL('children/diagnosed.mjs', import.meta.url));
 const QUICK = ['--interval', '0.2'];
 const CTRL_C = '\x03';
+const CTRL_Z = '\x1a';
 const ENTER = '\x1b[?1049h\x1b[?25l';
 const HOME = '\x1b[H';
 const LEAVE = '\x1b[?25h\x1b[?1049l';
@@ -88,21 +89,44 @@ describe('once', () => {
     for (const { peer } of [dead, one, two]) peer.destroy();
   });
 
+  it('a folder of many sockets is read without a warning', async () => {
+    const servers = Array.from({ length: 15 }, (_, i) =>
+      net.createServer((socket) => void socket.end('hello')).listen(folder.file(`many-${i}`)),
+    );
+    const { stdout, stderr } = await runCli(['top', '--json', ...QUICK, '--process', folder.path]);
+    for (const server of servers) server.close();
+    expect(stderr).toBe('');
+    expect((JSON.parse(stdout) as TopView).silent).toHaveLength(15);
+  });
+
   it('a process that cannot be asked is told of with the reason', async () => {
     const mute = net.createServer((socket) => void socket.resume()).listen(folder.file('mute'));
     const other = net.createServer((socket) => void socket.end('hello')).listen(folder.file('b'));
-    const { silent, processes } = await json(
-      ...['--process', folder.file('none'), '--process', folder.file('mute')],
-      ...['--process', folder.file('b')],
-    );
+    const places = ['none', 'mute', 'b'].flatMap((name) => ['--process', folder.file(name)]);
+    const { status, stdout } = await runCli(['top', '--json', ...QUICK, ...places]);
     mute.close();
     other.close();
+    const { silent, processes } = JSON.parse(stdout) as TopView;
+    expect(status).toBe(1);
     expect(processes).toEqual([]);
     expect(silent.map(({ problem }) => problem)).toEqual([
       expect.stringContaining('ENOENT') as string,
       'it did not answer within 2 s',
       'what it answers is no snapshot: is that the socket of serveDiagnostics()?',
     ]);
+  });
+
+  it('it fails where no process that was asked for answers, and not where one does', async () => {
+    const missing = ['--process', folder.file('missing')];
+    const table = await runCli(['top', ...QUICK, ...missing]);
+    expect(table).toMatchObject({ status: 1, stderr: '' });
+    expect(table.stdout).toContain('ENOENT');
+    const empty = await runCli(['top', '--json', ...QUICK, '--process', folder.path]);
+    expect(empty).toMatchObject({ status: 1, stderr: '' });
+    const { path, peer } = await startReceiving('one');
+    const { processes, silent } = await json(...missing, '--process', path);
+    expect([processes.length, silent.length]).toEqual([1, 1]);
+    peer.destroy();
   });
 
   it('the table is printed where there is no terminal', async () => {
@@ -150,6 +174,44 @@ describe('live', () => {
     });
   }
 
+  for (const [name, suspend] of [
+    ['Ctrl-Z', (top: Cli) => void top.process.stdin.write(CTRL_Z)],
+    ['SIGTSTP', (_: Cli, pid: number) => void process.kill(pid, 'SIGTSTP')],
+  ] as const) {
+    itOnTerminal(`${name} stops it, and the terminal is as it was meanwhile`, async () => {
+      const before = folder.file('before');
+      const shell =
+        'stty -g >"$0"; set -m; "$@"; stty -g >"$0.stopped"; echo stopped; fg; status=$?; stty -g >"$0.after"; exit $status';
+      const pidFirst = ['sh', '-c', 'echo pid $$; exec "$@"', 'sh'];
+      const prefix = [...ON_TERMINAL, 'bash', '-c', shell, before, ...pidFirst];
+      const top = start(['top', ...QUICK], { prefix });
+      const pid = Number(await top.printed(/pid (\d+)/));
+      await top.printed(/No process tells/);
+      suspend(top, pid);
+      await top.printed(/stopped[^]*No process tells/);
+      top.process.stdin.write('q');
+      const { status, stdout } = await top.outcome;
+      expect(status).toBe(0);
+      const [first = '', second = ''] = stdout.split('stopped\r\n');
+      expect(first.slice(first.indexOf(ENTER))).toContain(LEAVE);
+      expect(first.lastIndexOf(ENTER)).toBeLessThan(first.lastIndexOf(LEAVE));
+      expect(second).toContain(ENTER);
+      expect(second.lastIndexOf(ENTER)).toBeLessThan(second.lastIndexOf(LEAVE));
+      for (const state of ['stopped', 'after']) {
+        expect(readFileSync(`${before}.${state}`, 'utf8')).toBe(readFileSync(before, 'utf8'));
+      }
+    });
+  }
+
+  itOnTerminal('Ctrl-Z does nothing where no shell could continue it', async () => {
+    const top = start(['top', ...QUICK], { prefix: ON_TERMINAL });
+    await top.printed(/No process tells/);
+    top.process.stdin.write(CTRL_Z);
+    await top.printed(/No process tells[^]*\x1b\[\?1049l[^]*\x1b\[\?1049h[^]*No process tells/); // eslint-disable-line no-control-regex
+    top.process.stdin.write('q');
+    expect((await top.outcome).status).toBe(0);
+  });
+
   itOnTerminal('SIGTERM ends it likewise', async () => {
     const prefix = [...ON_TERMINAL, 'sh', '-c', 'echo pid $$; exec "$@"', 'sh'];
     const top = start(['top', ...QUICK], { prefix });
@@ -185,11 +247,15 @@ describe('live', () => {
   );
 });
 
-it.for([['5'], ['--interval', '0'], ['--interval', 'x'], ['--interval', ''], ['--proces', 'x']])(
-  '%o makes no sense, and is told so',
-  async (args) => {
-    const { status, stderr } = await runCli(['top', ...args]);
-    expect(status).toBe(64);
-    expect(stderr).toContain("Try 'devmem-tcp top --help'");
-  },
-);
+it.for([
+  ['5'],
+  ['--interval', '0'],
+  ['--interval', 'x'],
+  ['--interval', ''],
+  ['--process='],
+  ['--proces', 'x'],
+])('%o makes no sense, and is told so', async (args) => {
+  const { status, stderr } = await runCli(['top', ...args]);
+  expect(status).toBe(64);
+  expect(stderr).toContain("Try 'devmem-tcp top --help'");
+});

@@ -63,12 +63,11 @@ describe('what a process sends', () => {
   });
 
   it('is refused in words where it is no snapshot', () => {
-    for (const text of ['', '{', 'hello', '[1']) {
+    for (const text of ['', '{', 'hello', '[1', '{}', 'null', '5', '[]', '{"version":"2"}']) {
       expect(thrownBy(() => parseSnapshot(text)).message).toContain('is no snapshot');
     }
-    for (const text of ['{}', 'null', '5', '[]', '{"version":2}']) {
-      expect(thrownBy(() => parseSnapshot(text)).message).toContain('another version');
-    }
+    const newer = thrownBy(() => parseSnapshot('{"version":2}'));
+    expect(newer.message).toContain('another version');
     const refused = thrownBy(() => parseSnapshot('{"error":"does not serve user 5"}'));
     expect(refused.message).toBe('it does not serve user 5');
   });

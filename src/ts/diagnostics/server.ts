@@ -154,7 +154,8 @@ export class DiagnosticsServer implements AsyncDisposable {
  * @throws TypeError, RangeError for unusable options
  * @throws DevmemError ERR_DEVMEM_UNSUPPORTED where the addon cannot work
  * @throws SystemError EADDRINUSE where a process has a socket there already, as another thread
- *   of this one; EEXIST where something else is there; what making the socket fails with
+ *   of this one; EEXIST where something else is there; ENOENT where its folder
+ *   does not exist; what making the socket fails with
  */
 export async function serveDiagnostics(options: DiagnosticsOptions): Promise<DiagnosticsServer> {
   const { file, uids } = checkDiagnosticsOptions(options);

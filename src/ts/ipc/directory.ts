@@ -15,7 +15,7 @@ import {
 } from 'node:fs/promises';
 import path from 'node:path';
 
-import { systemError } from '../errors.js';
+import { isSystemError, type SystemError, systemError } from '../errors.js';
 
 const { O_DIRECTORY, O_NOFOLLOW, O_RDONLY } = constants;
 
@@ -24,6 +24,12 @@ const DESCRIPTORS = '/proc/self/fd';
 // linux/errno.h
 const ENOENT = -2;
 const EAGAIN = -11;
+const ENOTDIR = -20;
+
+const NO_FOLDER: ReadonlyMap<number, string> = new Map([
+  [ENOENT, 'does not exist'],
+  [ENOTDIR, 'is none'],
+]);
 
 export class Directory implements AsyncDisposable {
   readonly #handle: FileHandle;
@@ -37,7 +43,11 @@ export class Directory implements AsyncDisposable {
     if (!existsSync(DESCRIPTORS)) {
       throw systemError(ENOENT, 'open', { subject: DESCRIPTORS, hint: 'Mount /proc' });
     }
-    return new Directory(await open(place, O_RDONLY | O_DIRECTORY));
+    try {
+      return new Directory(await open(place, O_RDONLY | O_DIRECTORY));
+    } catch (error) {
+      throw isSystemError(error) ? noFolder(place, error) : error;
+    }
   }
 
   /** The path of a file in it, which only this process can use. */
@@ -94,6 +104,17 @@ export class Directory implements AsyncDisposable {
       hint: 'Choose a folder that only this user can write to',
     });
   }
+}
+
+/** The error in words, where it is that there is no such folder. */
+function noFolder(place: string, error: SystemError): SystemError {
+  const why = NO_FOLDER.get(error.errno);
+  if (why === undefined) return error;
+  return systemError(error.errno, 'open', {
+    subject: `the folder ${place} ${why}`,
+    hint: 'Make it first, or choose another path',
+    cause: error,
+  });
 }
 
 // Not over what came there meanwhile: then it stays where it is, since it is not ours.

@@ -46,16 +46,13 @@ const ECONNREFUSED = -111;
  * can connect in between.
  *
  * @param argument - whose value the path is, for messages
+ * @throws TypeError ERR_INVALID_ARG_VALUE for what is no path, or is too long
  * @throws SystemError EADDRINUSE where a process has a socket there, listening or not;
- *   EACCES where that cannot be told; EEXIST where the file is no socket; ENOENT, EACCES,
- *   EPERM of making it
+ *   EACCES where that cannot be told; EEXIST where the file is no socket; ENOENT where
+ *   its folder does not exist, ENOTDIR where that is none; EACCES, EPERM of making it
  */
 export async function listenAt(file: SocketFile, argument: string): Promise<Listening> {
-  const name = path.basename(file.path);
-  if (Buffer.byteLength(file.path) > MAX_PATH || Buffer.byteLength(name) > MAX_NAME) {
-    const allowed = `a path of at most ${MAX_PATH} bytes, the last part of at most ${MAX_NAME}`;
-    throw invalidArgValue(argument, allowed, file.path);
-  }
+  const name = checkPath(file.path, argument);
   const directory = await Directory.open(path.dirname(file.path));
   try {
     await removeDead(directory, name, file.path);
@@ -96,6 +93,20 @@ export function listenWith(fd: number): Listening {
     remove: () => Promise.resolve(),
     removeNow: () => {},
   };
+}
+
+/** @returns its last part */
+function checkPath(place: string, argument: string): string {
+  const name = path.basename(place);
+  // Of the abstract ones, which begin with a NUL, no file tells who may connect.
+  if (name === '' || place.includes('\0')) {
+    throw invalidArgValue(argument, 'the path of a file, without NUL', place);
+  }
+  if (Buffer.byteLength(place) > MAX_PATH || Buffer.byteLength(name) > MAX_NAME) {
+    const allowed = `a path of at most ${MAX_PATH} bytes, the last part of at most ${MAX_NAME}`;
+    throw invalidArgValue(argument, allowed, place);
+  }
+  return name;
 }
 
 interface Created {

@@ -23,7 +23,8 @@ rates and stalls, rx queues and page pools.
   --help          this
 
 On a terminal it goes on until q or Ctrl-C. Elsewhere it looks twice, prints the
-table once, and ends. Needs no privilege, but for sockets of others.
+table once, and ends: with exit status 1 where no process named by --process
+answered. Needs no privilege, but for sockets of others.
 `;
 
 const DEFAULT_COLUMNS = 80;
@@ -38,15 +39,18 @@ export const command: Command = {
       json: { type: 'boolean', default: false },
     });
     if (positionals.length > 0) throw new UsageError(`unexpected argument '${positionals[0]!}'`);
+    if (values.process.includes('')) throw new UsageError('--process must be a path, not empty');
     const intervalMs = parseInterval(values.interval) * 1000;
     const look = lookAt(values.process);
     using interruption = new Interruption();
     if (!values.json && process.stdout.isTTY) {
       await showLive(look, intervalMs, interruption.signal);
-    } else {
-      await printOnce(look, intervalMs, values.json, interruption.signal);
+      return STATUS.ok;
     }
-    return STATUS.ok;
+    const view = await lookTwice(look, intervalMs, interruption.signal);
+    if (view === undefined) return STATUS.ok;
+    print(view, values.json);
+    return values.process.length > 0 && view.processes.length === 0 ? STATUS.failed : STATUS.ok;
   },
 };
 
@@ -70,16 +74,23 @@ function lookAt(places: readonly string[]): Look {
   };
 }
 
-/** Rates take two looks. */
-async function printOnce(
+/**
+ * Rates take two looks.
+ *
+ * @returns undefined where it was interrupted
+ */
+async function lookTwice(
   look: Look,
   intervalMs: number,
-  json: boolean,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<TopView | undefined> {
   await look(signal);
-  if (!(await pause(intervalMs, signal))) return;
+  if (!(await pause(intervalMs, signal))) return undefined;
   const view = await look(signal);
+  return signal.aborted ? undefined : view;
+}
+
+function print(view: TopView, json: boolean): void {
   const columns = process.stdout.columns || DEFAULT_COLUMNS;
   const text = json
     ? JSON.stringify(view, undefined, 2)

@@ -15,6 +15,7 @@ type Fields = Readonly<Record<string, unknown>>;
 export function parseSnapshot(text: string): DiagnosticsSnapshot {
   const fields = parse(text);
   if (typeof fields.error === 'string') throw new Error(`it ${fields.error}`);
+  if (typeof fields.version !== 'number') throw noSnapshot();
   if (fields.version !== 1) {
     throw new Error('it speaks another version: use the devmem-tcp that it uses');
   }
@@ -35,8 +36,12 @@ function parse(text: string): Fields {
   try {
     return object(JSON.parse(text));
   } catch {
-    throw new Error('what it answers is no snapshot: is that the socket of serveDiagnostics()?');
+    throw noSnapshot();
   }
+}
+
+function noSnapshot(): Error {
+  return new Error('what it answers is no snapshot: is that the socket of serveDiagnostics()?');
 }
 
 function binding(value: unknown): BindingSnapshot {

@@ -1,4 +1,5 @@
 /** Asking processes for their snapshots. */
+import { setMaxListeners } from 'node:events';
 import { lstat, readdir } from 'node:fs/promises';
 import { connect } from 'node:net';
 import path from 'node:path';
@@ -31,6 +32,8 @@ export async function askProcesses(
   places: readonly string[],
   signal: AbortSignal,
 ): Promise<ProcessAnswer[]> {
+  // Each socket that is asked listens, and there may be many.
+  setMaxListeners(0, signal);
   return (await Promise.all(places.map((place) => askPlace(place, signal)))).flat();
 }
 

@@ -8,6 +8,7 @@ const CLEAR_LINE = '\x1b[K';
 const CLEAR_BELOW = '\x1b[J';
 
 const CTRL_C = '\x03';
+const CTRL_Z = '\x1a';
 
 // Of terminals that do not tell.
 const DEFAULT_COLUMNS = 80;
@@ -29,12 +30,19 @@ export class Screen implements Disposable {
   readonly #raw: boolean;
   readonly #onKey = (key: string): void => {
     if (key === 'q' || key === 'Q' || key === CTRL_C) this.#events.onQuit();
+    // What a terminal does that is not raw: to all that a shell has started together.
+    else if (key === CTRL_Z) process.kill(0, 'SIGTSTP');
   };
+  readonly #onSuspend = (): void => this.#suspend();
+  readonly #onContinue = (): void => this.#takeAgain();
 
   constructor(events: ScreenEvents) {
     this.#events = events;
     stdout.write(ENTER);
     process.stdout.on('resize', events.onResize);
+    process.on('SIGTSTP', this.#onSuspend);
+    // Who is stopped by SIGSTOP cannot give the terminal back, but the shell has.
+    process.on('SIGCONT', this.#onContinue);
     const { stdin } = process;
     this.#raw = stdin.isTTY;
     if (!this.#raw) return;
@@ -62,6 +70,8 @@ export class Screen implements Disposable {
 
   [Symbol.dispose](): void {
     process.stdout.removeListener('resize', this.#events.onResize);
+    process.removeListener('SIGTSTP', this.#onSuspend);
+    process.removeListener('SIGCONT', this.#onContinue);
     if (this.#raw) {
       process.stdin.removeListener('data', this.#onKey).pause();
       // A terminal that was closed meanwhile has no mode to go back to.
@@ -72,5 +82,23 @@ export class Screen implements Disposable {
       }
     }
     stdout.write(LEAVE);
+  }
+
+  /** Returns once it goes on, at once where there is no shell to go back to. */
+  #suspend(): void {
+    if (this.#raw) process.stdin.setRawMode(false);
+    stdout.write(LEAVE);
+    // By the default action, which the kernel leaves out where nobody could continue it.
+    process.removeListener('SIGTSTP', this.#onSuspend);
+    process.kill(process.pid, 'SIGTSTP');
+    process.on('SIGTSTP', this.#onSuspend);
+    this.#takeAgain();
+  }
+
+  #takeAgain(): void {
+    // Node.js would do nothing where it believes that the terminal is raw still.
+    if (this.#raw) process.stdin.setRawMode(false).setRawMode(true);
+    stdout.write(ENTER);
+    this.#events.onResize();
   }
 }
