@@ -27,9 +27,8 @@ const OF_STREAMS = Object.freeze([
 ]);
 
 /** What is tested by io_uring, too: what is particular to it, and what is any transport's. */
-const BY_ZCRX = Object.freeze(['zcrx', 'zcrx-hostile', 'faults', 'leases', 'removal']);
-const BY_ZCRX_TOO = Object.freeze([
-  ...['directions', 'low-water-mark', 'processes', 'receive', 'recv'],
+const BY_ZCRX = Object.freeze([
+  ...['directions', 'faults', 'leases', 'low-water-mark', 'removal', 'zcrx', 'zcrx-hostile'],
 ]);
 
 /** What starts many processes, which takes most of the time. */
@@ -48,7 +47,6 @@ const LAB = [
   { kernel: 'debian-6.12', others: [...OF_PROCESSES, ...OF_STREAMS] },
   { kernel: 'debian-7', files: KERNEL_FACING },
   { kernel: 'debian-7', part: 'zcrx', transport: 'zcrx', files: BY_ZCRX },
-  { kernel: 'debian-7', part: 'zcrx, any', transport: 'zcrx', files: BY_ZCRX_TOO },
 ];
 
 /** What runs at a time beside each other: a guest uses little more than one core. */
