@@ -1,6 +1,7 @@
 /**
  * Errors as Node's own: system errors carry `code`, a negative `errno` and the
- * `syscall`; misuse carries an `ERR_*` code. Every message ends with what to do.
+ * `syscall`; misuse carries an `ERR_*` code. Messages of ours end with what to do, where
+ * there is one thing to do.
  */
 import { getSystemErrorMap, inspect, types } from 'node:util';
 
