@@ -88,7 +88,8 @@ export class DevmemError extends Error {
   readonly code: DevmemErrorCode;
 
   constructor(code: DevmemErrorCode, message: string, options?: ErrorOptions) {
-    super(message, options);
+    // An undefined one would be printed as such.
+    super(message, options?.cause === undefined ? undefined : options);
     this.name = 'DevmemError';
     this.code = code;
   }

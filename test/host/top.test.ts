@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import { fileURLToPath } from 'node:url';
+import { stripVTControlCharacters } from 'node:util';
 
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
@@ -21,6 +22,11 @@ const CTRL_Z = '\x1a';
 const ENTER = '\x1b[?1049h\x1b[?25l';
 const HOME = '\x1b[H';
 const LEAVE = '\x1b[?25h\x1b[?1049l';
+
+const literal = (text: string): string => text.replaceAll(/[[?]/g, String.raw`\$&`);
+
+/** One text after the other, whatever is between. */
+const inOrder = (...texts: string[]): RegExp => new RegExp(texts.map(literal).join('[^]*'));
 
 let folder: Folder;
 let running: Cli[] = [];
@@ -148,9 +154,9 @@ describe('live', () => {
   });
   /** What is on the screen after the last drawing. */
   const frameOf = (shown: string): string[] =>
-    shown
-      .slice(shown.lastIndexOf(HOME) + HOME.length, shown.lastIndexOf(LEAVE))
-      .replaceAll(/\x1b\[[\d;]*[A-Za-z]/g, '') // eslint-disable-line no-control-regex
+    stripVTControlCharacters(
+      shown.slice(shown.lastIndexOf(HOME) + HOME.length, shown.lastIndexOf(LEAVE)),
+    )
       .trimEnd()
       .split('\r\n');
 
@@ -207,7 +213,7 @@ describe('live', () => {
     const top = start(['top', ...QUICK], { prefix: ON_TERMINAL });
     await top.printed(/No process tells/);
     top.process.stdin.write(CTRL_Z);
-    await top.printed(/No process tells[^]*\x1b\[\?1049l[^]*\x1b\[\?1049h[^]*No process tells/); // eslint-disable-line no-control-regex
+    await top.printed(inOrder('No process tells', LEAVE, ENTER, 'No process tells'));
     top.process.stdin.write('q');
     expect((await top.outcome).status).toBe(0);
   });
@@ -233,9 +239,11 @@ describe('live', () => {
       await top.printed(/127\.0\.0\.1:\d+ /);
       execFileSync('stty', ['-F', terminal, 'cols', '40', 'rows', '12']);
       // Of a terminal so narrow this column is not.
-      await top.printed(/LOCAL[^]*REMOTE {2,}[A-Z]+ {2,}(?!.*LOCAL)[^]*\x1b\[H/); // eslint-disable-line no-control-regex
+      await top.printed(
+        new RegExp(`LOCAL[^]*REMOTE {2,}[A-Z]+ {2,}(?!.*LOCAL)[^]*${literal(HOME)}`),
+      );
       process.kill('SIGKILL');
-      await top.printed(/ECONNREFUSED[^]*\x1b\[H/); // eslint-disable-line no-control-regex
+      await top.printed(inOrder('ECONNREFUSED', HOME));
       top.process.stdin.write('q');
       const { status, stdout } = await top.outcome;
       expect(status).toBe(0);

@@ -34,7 +34,6 @@ export class DiagnosticsServer implements AsyncDisposable {
   readonly #seats = new Seats(MAX_READERS, MAX_READERS_PER_USER, (what) => new Error(what));
   readonly #readers = new Set<net.Socket>();
   readonly #onExit: () => void;
-  #attended = 0;
   #snapshot: { text: string; until: number } | undefined;
   #closing: Promise<void> | undefined;
 
@@ -43,9 +42,7 @@ export class DiagnosticsServer implements AsyncDisposable {
     this.path = listening.path;
     this.#listening = listening;
     this.#uids = uids;
-    this.#listener = new UnixListener(listening.fd, (fd) => {
-      this.#accept(fd);
-    });
+    this.#listener = new UnixListener(listening.fd, MAX_READERS, (fd) => this.#attend(fd));
     this.#listener.unref();
     this.#onExit = () => {
       listening.removeNow();
@@ -82,15 +79,6 @@ export class DiagnosticsServer implements AsyncDisposable {
     await this.#listening.remove();
     this.#listener.close();
     for (const reader of this.#readers) reader.destroy();
-  }
-
-  #accept(fd: OwnedFd): void {
-    this.#attended++;
-    if (this.#attended >= MAX_READERS) this.#listener.pause();
-    void this.#attend(fd).then(() => {
-      this.#attended--;
-      this.#listener.resume();
-    });
   }
 
   /** Sees a connection to its end, until all that came of it is closed. Never rejects. */

@@ -49,11 +49,13 @@ export class StrangersConnection {
   }
 }
 
-/** Accepts connections, except while it is paused. */
+/** Accepts connections, so many at a time: whoever connects beyond that waits. */
 export class UnixListener {
   readonly #fd: OwnedFd;
   readonly #watcher: FdWatcher;
-  readonly #onConnection: (fd: OwnedFd) => void;
+  readonly #most: number;
+  readonly #attend: (fd: OwnedFd) => Promise<void>;
+  #attended = 0;
   #paused: NodeJS.Timeout | undefined;
   #retry: NodeJS.Timeout | undefined;
   #closed = false;
@@ -61,11 +63,14 @@ export class UnixListener {
 
   /**
    * @param fd - of `takeListening()`; taken over
-   * @param onConnection - called with what was accepted, to be closed by it
+   * @param most - how many are attended at a time
+   * @param attend - sees what was accepted to its end, until all that came of it is closed;
+   *   never rejects
    */
-  constructor(fd: OwnedFd, onConnection: (fd: OwnedFd) => void) {
+  constructor(fd: OwnedFd, most: number, attend: (fd: OwnedFd) => Promise<void>) {
     this.#fd = fd;
-    this.#onConnection = onConnection;
+    this.#most = most;
+    this.#attend = attend;
     this.#watcher = new (native().FdWatcher)(() => {
       this.#accept();
     });
@@ -78,20 +83,6 @@ export class UnixListener {
   unref(): void {
     this.#keepsAlive = false;
     this.#watcher.unref();
-  }
-
-  /** Whoever connects from here on waits until resume(). */
-  pause(): void {
-    // Keeps the process alive, as listening does.
-    this.#paused ??= setInterval(() => {}, 2 ** 31 - 1);
-    if (!this.#keepsAlive) this.#paused.unref();
-    this.#update();
-  }
-
-  resume(): void {
-    clearInterval(this.#paused);
-    this.#paused = undefined;
-    this.#update();
   }
 
   /** Listens no more, unless another process has the socket too. */
@@ -116,10 +107,32 @@ export class UnixListener {
   #accept(): void {
     for (let i = 0; i < BATCH && this.#accepting; i++) {
       const fd = native().acceptUnix(this.#fd.fd);
-      if (typeof fd !== 'number') this.#onConnection(fd);
+      if (typeof fd !== 'number') this.#begin(fd);
       else if (fd === EAGAIN) return;
       else if (fd !== ECONNABORTED) this.#rest();
     }
+  }
+
+  #begin(fd: OwnedFd): void {
+    this.#attended++;
+    if (this.#attended >= this.#most) this.#pause();
+    void this.#attend(fd).then(() => {
+      this.#attended--;
+      this.#resume();
+    });
+  }
+
+  #pause(): void {
+    // Keeps the process alive, as listening does.
+    this.#paused ??= setInterval(() => {}, 2 ** 31 - 1);
+    if (!this.#keepsAlive) this.#paused.unref();
+    this.#update();
+  }
+
+  #resume(): void {
+    clearInterval(this.#paused);
+    this.#paused = undefined;
+    this.#update();
   }
 
   #rest(): void {

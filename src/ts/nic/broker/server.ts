@@ -47,12 +47,10 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
   readonly #listening: Listening;
   readonly #listener: UnixListener;
   readonly #seats: Seats;
-  readonly #maxConnections: number;
   readonly #options: SessionOptions;
   /** Ends each session. */
   readonly #ends = new Set<AbortController>();
   readonly #sessions = new Set<Promise<void>>();
-  #connections = 0;
   #closing: Promise<void> | undefined;
 
   private constructor(maker: symbol, listening: Listening, options: CheckedBrokerOptions) {
@@ -61,16 +59,14 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
     this.socket = listening.path;
     this.#listening = listening;
     this.#seats = new Seats(options.maxClients, options.maxClientsPerUser, seatRefusal);
-    this.#maxConnections = options.maxClients + MAX_REFUSED;
     this.#options = {
       policy: options.policy,
       requestTimeoutMs: options.requestTimeoutMs,
       onBound: (client) => tell(() => this.emit('bound', client)),
       onUnbound: (client) => tell(() => this.emit('unbound', client)),
     };
-    this.#listener = new UnixListener(listening.fd, (fd) => {
-      this.#accept(fd);
-    });
+    const most = options.maxClients + MAX_REFUSED;
+    this.#listener = new UnixListener(listening.fd, most, (fd) => this.#attend(fd));
   }
 
   /** @internal */
@@ -109,15 +105,6 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
     for (const end of this.#ends) end.abort(reason);
     await Promise.allSettled(this.#sessions);
     tell(() => this.emit('close'));
-  }
-
-  #accept(fd: OwnedFd): void {
-    this.#connections++;
-    if (this.#connections >= this.#maxConnections) this.#listener.pause();
-    void this.#attend(fd).then(() => {
-      this.#connections--;
-      this.#listener.resume();
-    });
   }
 
   /** Sees a connection to its end, until all that came of it is closed. Never rejects. */
