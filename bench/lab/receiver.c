@@ -24,27 +24,11 @@
 #include <unistd.h>
 
 #include "../peer/client.h"
+#include "devmem.h"
 #include "held.h"
-
-#define SOCK_DEVMEM 0x2000000
-#define DEVMEM_LINEAR 78
-#define DEVMEM_DMABUF 79
-#define DEVMEM_DONTNEED 80
-/* net/core/sock.c: MAX_DONTNEED_TOKENS, MAX_DONTNEED_FRAGS */
-#define MAX_RANGES 128
-#define MAX_FRAGS 1024
 
 #define MAX_EVENTS 64
 #define LINEAR_SIZE (4 << 20)
-
-struct record {
-	uint64_t offset;
-	uint32_t size, token, dmabuf_id, flags;
-};
-
-struct range {
-	uint32_t start, count;
-};
 
 static struct {
 	uint64_t bytes, linear_bytes, frags, receive_calls, return_calls, wait_calls, wakes;

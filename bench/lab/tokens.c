@@ -23,25 +23,13 @@
 
 #include "../../test/lab/support/queue/queue.h"
 #include "../peer/client.h"
+#include "devmem.h"
 
-#define DEVMEM_DMABUF 79
-#define DEVMEM_DONTNEED 80
-/* net/core/sock.c: MAX_DONTNEED_TOKENS */
-#define MAX_RANGES 128
 #define RECORDS 1024
 #define ENTRIES 4096
 #define BUFFER (1 << 20)
 #define ROOM (128 << 20)
 #define COOKIE 1
-
-struct record {
-	uint64_t offset;
-	uint32_t size, token, dmabuf_id, flags;
-};
-
-struct range {
-	uint32_t start, count;
-};
 
 static struct {
 	uint64_t bytes, fragments, receive_calls, return_calls, receiving, looking, returning;
