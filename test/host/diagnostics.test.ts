@@ -3,7 +3,7 @@ import { chmodSync, lstatSync, statSync, writeFileSync } from 'node:fs';
 import { once } from 'node:events';
 import net from 'node:net';
 import { fileURLToPath } from 'node:url';
-import { Worker } from 'node:worker_threads';
+import { threadId, Worker } from 'node:worker_threads';
 
 import {
   createServer,
@@ -163,7 +163,7 @@ describe('a snapshot', () => {
     const worker = new Worker(program, { eval: true, workerData: other });
     await once(worker, 'message');
     expect(JSON.parse(await read(other))).toMatchObject({ threadId: worker.threadId });
-    expect(await snapshot()).toMatchObject({ threadId: 0 });
+    expect(await snapshot()).toMatchObject({ threadId });
     const exit = once(worker, 'exit');
     worker.postMessage('end');
     await exit;
