@@ -119,6 +119,7 @@ const HOST_KINDS = [
   ['batches', 'devmem-tcp, batches', 0],
   ['fragments', 'devmem-tcp, fragments', 0],
   ['netOnread', 'net.Socket, onread', 2],
+  ['netOnreadShared', 'net.Socket, onread, shared', 2],
   ['netData', "net.Socket, 'data'", 2],
   ['netIteration', 'net.Socket, for await', 2],
 ];
@@ -162,6 +163,14 @@ function drawHost(result) {
         ['CPU per GB, 1 connection', 'cpuVsOnread'],
         ['CPU per GB, 8', 'cpuVsOnread8'],
         ['CPU per GB, 64', 'cpuVsOnread64'],
+      ]),
+      ratios(result, 'host', "Batches, of onread's with one buffer for all", [
+        ['throughput, 1 connection', 'copyVsOnreadShared'],
+        ['throughput, 8', 'copyVsOnreadShared8'],
+        ['throughput, 64', 'copyVsOnreadShared64'],
+        ['CPU per GB, 1 connection', 'cpuVsOnreadShared'],
+        ['CPU per GB, 8', 'cpuVsOnreadShared8'],
+        ['CPU per GB, 64', 'cpuVsOnreadShared64'],
       ]),
     ],
     note: where(environment),

@@ -11,6 +11,9 @@ const MiB = 2 ** 20;
 /** What the copy transport reads in one call at most, and so what onread and C read into. */
 export const BUFFER = 2 * MiB;
 
+/** Of a connection alone. */
+const ONREAD_BUFFER = MiB / 8;
+
 /**
  * @typedef {object} Receiver
  * @property {(bytes: number) => Promise<number>} receive over a connection; resolves with what came
@@ -62,31 +65,14 @@ export const RECEIVERS = {
       return total;
     }),
 
-  netOnread: async (host, port) => {
-    // One for all connections, which is onread at its best: the callback is done with the
-    // bytes when it returns, and a single buffer stays in the cache.
+  // As servers have it: what a connection's bytes are put together in is its own.
+  netOnread: (host, port) => onread(host, port, () => Buffer.alloc(ONREAD_BUFFER)),
+
+  // At its best: one large buffer for all connections, which stays in the cache, and can be
+  // used by those alone whose callback is done with the bytes when it returns.
+  netOnreadShared: (host, port) => {
     const buffer = Buffer.alloc(BUFFER);
-    return {
-      async receive(bytes) {
-        let total = 0;
-        const socket = net.connect({
-          host,
-          port,
-          onread: {
-            buffer,
-            callback: (read) => {
-              total += read;
-              return true;
-            },
-          },
-        });
-        socket.write(request(bytes));
-        await once(socket, 'end');
-        await closed(socket);
-        return total;
-      },
-      close: async () => {},
-    };
+    return onread(host, port, () => buffer);
   },
 };
 
@@ -170,4 +156,34 @@ async function plain(host, port, read) {
 /** @param {net.Socket} socket */
 async function closed(socket) {
   if (!socket.closed) await once(socket.destroy(), 'close');
+}
+
+/**
+ * @param {string} host
+ * @param {number} port
+ * @param {() => Buffer} bufferOf a connection
+ * @returns {Promise<Receiver>}
+ */
+async function onread(host, port, bufferOf) {
+  return {
+    async receive(bytes) {
+      let total = 0;
+      const socket = net.connect({
+        host,
+        port,
+        onread: {
+          buffer: bufferOf(),
+          callback: (read) => {
+            total += read;
+            return true;
+          },
+        },
+      });
+      socket.write(request(bytes));
+      await once(socket, 'end');
+      await closed(socket);
+      return total;
+    },
+    close: async () => {},
+  };
 }

@@ -112,13 +112,16 @@ export function throughputFigures(samples, connections) {
     figures[`${name}${connections}CpuPerGB`] = median(values.map(cpu));
   }
   const suffix = connections === 1 ? '' : String(connections);
-  const { c = [], batches = [], netData = [], netOnread = [] } = samples;
+  const { c = [], batches = [], netData = [], netOnread = [], netOnreadShared = [] } = samples;
   figures[`copyVsC${suffix}`] = pairedRatio(batches.map(rate), c.map(rate));
   figures[`cpuVsC${suffix}`] = pairedRatio(batches.map(cpu), c.map(cpu));
   figures[`copyVsNetSocket${suffix}`] = pairedRatio(batches.map(rate), netData.map(rate));
   figures[`cpuVsNetSocket${suffix}`] = pairedRatio(batches.map(cpu), netData.map(cpu));
   figures[`copyVsOnread${suffix}`] = pairedRatio(batches.map(rate), netOnread.map(rate));
   figures[`cpuVsOnread${suffix}`] = pairedRatio(batches.map(cpu), netOnread.map(cpu));
+  const shared = netOnreadShared;
+  figures[`copyVsOnreadShared${suffix}`] = pairedRatio(batches.map(rate), shared.map(rate));
+  figures[`cpuVsOnreadShared${suffix}`] = pairedRatio(batches.map(cpu), shared.map(cpu));
   return figures;
 }
 

@@ -4,20 +4,23 @@
  * the event loop.
  */
 export class ReturnQueue {
-  readonly #numbers: Uint32Array;
+  readonly #capacity: number;
   readonly #flushTo: (numbers: Uint32Array, count: number) => void;
+  // Made when it is first needed: who releases whole batches never does.
+  #numbers: Uint32Array | undefined;
   #count = 0;
   #scheduled = false;
 
   /** @param capacity - releases that one call takes at most */
   constructor(capacity: number, flushTo: (numbers: Uint32Array, count: number) => void) {
-    this.#numbers = new Uint32Array(capacity);
+    this.#capacity = capacity;
     this.#flushTo = flushTo;
   }
 
   add(number: number, flush: boolean): void {
-    this.#numbers[this.#count++] = number;
-    if (flush || this.#count === this.#numbers.length) this.#flush();
+    const numbers = (this.#numbers ??= new Uint32Array(this.#capacity));
+    numbers[this.#count++] = number;
+    if (flush || this.#count === numbers.length) this.#flush();
     else if (!this.#scheduled) this.#schedule();
   }
 
@@ -32,6 +35,6 @@ export class ReturnQueue {
   #flush(): void {
     const count = this.#count;
     this.#count = 0;
-    if (count > 0) this.#flushTo(this.#numbers, count);
+    if (this.#numbers !== undefined && count > 0) this.#flushTo(this.#numbers, count);
   }
 }
