@@ -27,6 +27,6 @@ export function drawTokenReturn({ environment, samples }) {
         })),
       ),
     })),
-    note: `Counted in an emulated guest, ${environment.commit}, ${environment.date.slice(0, 10)}.`,
+    note: `Counted in an emulated guest, Linux 7.3.4, ${environment.commit}, ${environment.date.slice(0, 10)}.`,
   };
 }
