@@ -51,7 +51,12 @@ if (process.argv.includes('--fix')) {
   check('clang-format', clangFormat, ['--dry-run', '--Werror', ...clang]);
   // 0000 is a series' cover letter.
   const patches = files('kernel/patches/*.patch').filter((name) => !name.includes('/0000-'));
-  const kernel = [...files('kernel/devmemsim/*.c', 'kernel/devmemsim/*.h'), ...patches];
+  const modules = [
+    'kernel/devmemsim/*.c',
+    'kernel/devmemsim/*.h',
+    'bench/lab/netlink-return/netlink_return.*',
+  ];
+  const kernel = [...files(...modules), ...patches];
   check('checkpatch', `${root}kernel/lab/lab.mjs`, ['--checkpatch', ...kernel]);
 }
 process.exitCode = failed.length === 0 ? 0 : 1;

@@ -1,12 +1,21 @@
 // @ts-check
 // What a fragment costs: telling user space of it, and giving it back, by control messages
-// and SO_DEVMEM_DONTNEED, by a ring to give back by, and by a ring of fragments as well; on
-// one kernel after the other.
+// and SO_DEVMEM_DONTNEED, by a generic netlink command in place of that call (an experiment,
+// netlink-return), by a ring to give back by, and by a ring of fragments as well; on one
+// kernel after the other.
 //
-//   node bench/lab/token-return.mjs [KERNEL…]    by default debian-7, patched-7 and queue-7
+//   node bench/lab/token-return.mjs [KERNEL…]
+//
+// By default patched-7 and queue-7, which are the same kernel without and with the queues;
+// that is kept in bench/results.
 //
 // Time counts instructions in these guests, a nanosecond each, on one CPU.
+import { fileURLToPath } from 'node:url';
+
+import { prepareLab } from '../../kernel/lab/run.mjs';
 import { compile } from '../lib/compile.mjs';
+import { describeEnvironment } from '../lib/environment.mjs';
+import { keep } from '../lib/report.mjs';
 import { median, spread } from '../lib/statistics.mjs';
 import { compileSource } from '../peer/source.mjs';
 import { runInGuest } from './guest.mjs';
@@ -14,6 +23,9 @@ import { runInGuest } from './guest.mjs';
 /** @typedef {import('./tokens.mjs').Sample} Sample */
 /** @typedef {import('./tokens.mjs').Samples} Samples */
 
+/** The experiment's module. */
+const NETLINK_RETURN = fileURLToPath(new URL('netlink-return', import.meta.url));
+const DEFAULT_KERNELS = ['patched-7', 'queue-7'];
 const MIB = 4;
 const ROUNDS = 7;
 
@@ -28,30 +40,39 @@ const PARTS = {
 
 const programs = [compileSource(), compile('tokens', ['bench/lab/tokens.c'])];
 const named = process.argv.slice(2);
-const kernels = named.length > 0 ? named : ['debian-7', 'patched-7', 'queue-7'];
-/** @type {Record<string, Record<string, string>>} */
-const rows = {};
+const kernels = named.length > 0 ? named : DEFAULT_KERNELS;
+/** @type {Record<string, Samples>} */
+const samples = {};
 for (const kernel of kernels) {
-  const args = [...programs, String(MIB), String(ROUNDS)];
-  const samples = /** @type {Samples} */ (
+  const { module = '' } = await prepareLab({ kernel, driver: NETLINK_RETURN });
+  const args = [...programs, module, String(MIB), String(ROUNDS)];
+  samples[kernel] = /** @type {Samples} */ (
     await runInGuest('tokens.mjs', args, { kernel, icount: true })
   );
-  for (const [kind, ways] of Object.entries(samples)) {
-    for (const [way, ofWay] of Object.entries(ways)) {
-      /** @type {Record<string, string>} */
-      const row = (rows[`${kernel}, ${kind}, ${way}`] = {});
-      for (const [part, value] of Object.entries(PARTS)) {
-        row[part] = median(ofWay.map(value)).toFixed(0);
-      }
-      row.spread = spread(ofWay.map((sample) => PARTS.all?.(sample) ?? NaN)).toFixed(3);
-      row.fragments = median(ofWay.map(({ fragments }) => fragments)).toFixed(0);
-      row['fragments a call'] = median(
-        ofWay.map(({ fragments, receiveCalls }) => fragments / receiveCalls),
-      ).toFixed(0);
-      row['return calls a MiB'] = median(
-        ofWay.map(({ returnCalls, bytes }) => (returnCalls * 2 ** 20) / bytes),
-      ).toFixed(2);
-    }
-  }
 }
-console.table(rows);
+console.table(Object.fromEntries(Object.entries(samples).flatMap(rowsOf)));
+if (named.length === 0) keep('token-return', { environment: describeEnvironment(), samples });
+
+/** @param {[kernel: string, samples: Samples]} entry */
+function rowsOf([kernel, ofKernel]) {
+  return Object.entries(ofKernel).flatMap(([kind, ways]) =>
+    Object.entries(ways).map(([way, ofWay]) => [`${kernel}, ${kind}, ${way}`, rowOf(ofWay)]),
+  );
+}
+
+/** @param {readonly Sample[]} ofWay */
+function rowOf(ofWay) {
+  /** @type {Record<string, string>} */
+  const row = {};
+  for (const [part, value] of Object.entries(PARTS))
+    row[part] = median(ofWay.map(value)).toFixed(0);
+  row.spread = spread(ofWay.map((sample) => PARTS.all?.(sample) ?? NaN)).toFixed(3);
+  row.fragments = median(ofWay.map(({ fragments }) => fragments)).toFixed(0);
+  row['fragments a call'] = median(
+    ofWay.map(({ fragments, receiveCalls }) => fragments / receiveCalls),
+  ).toFixed(0);
+  row['return calls a MiB'] = median(
+    ofWay.map(({ returnCalls, bytes }) => (returnCalls * 2 ** 20) / bytes),
+  ).toFixed(2);
+  return row;
+}

@@ -123,6 +123,7 @@ export default {
           page('Reliability', '/docs/reliability.md'),
           page('Hand-off', '/docs/hand-off.md'),
           page('io_uring', '/docs/zcrx.md'),
+          page('Returning tokens', '/docs/token-return.md'),
           page('Architecture', '/ARCHITECTURE.md'),
           page('The kernel side', '/kernel/index.md'),
           page('The software NIC', '/kernel/devmemsim/index.md'),
