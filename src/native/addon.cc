@@ -61,8 +61,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
       Napi::PropertyDescriptor::Value("NetlinkSocket", NetlinkSocket::Define(env), napi_enumerable),
       Napi::PropertyDescriptor::Value("Pool", PoolHandle::Define(env), napi_enumerable),
       Napi::PropertyDescriptor::Value("Receiver", Receiver::Define(env), napi_enumerable),
-      Napi::PropertyDescriptor::Value("version", Napi::String::New(env, kVersion),
-                                      napi_enumerable),
+      Napi::PropertyDescriptor::Value("version", Napi::String::New(env, kVersion), napi_enumerable),
   });
   DefineLayout(env, exports);
   DefineMemory(env, exports);
