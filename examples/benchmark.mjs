@@ -23,18 +23,58 @@ import { bindRx, createServer, DmaBuf } from 'devmem-tcp';
 
 const MiB = 2 ** 20;
 
-const { values } = parseArgs({
-  options: {
-    megabytes: { type: 'string', default: '512' },
-    runs: { type: 'string', default: '5' },
-    way: { type: 'string', default: 'batches' },
-    json: { type: 'boolean', default: false },
-    port: { type: 'string' },
-    interface: { type: 'string' },
-    queues: { type: 'string', default: '' },
-    'send-to': { type: 'string' },
-  },
-});
+/**
+ * Ends the program for what an argument says.
+ *
+ * @param {string} why
+ * @returns {never}
+ */
+function refuse(why) {
+  console.error(why);
+  process.exit(2);
+}
+
+/** @param {string} option */
+const refuseFor =
+  (option) =>
+  (/** @type {Error} */ { message }) =>
+    refuse(`${option}: ${message}`);
+
+/**
+ * @param {string} option
+ * @param {string} text
+ * @param {number} [least]
+ * @param {number} [most]
+ */
+function numberOf(option, text, least = 0, most = 65_535) {
+  const number = /^\d+$/.test(text) ? Number(text) : NaN;
+  if (number >= least && number <= most) return number;
+  return refuse(`${option} takes numbers from ${least} to ${most}, not '${text}'`);
+}
+
+function readArguments() {
+  try {
+    return parseArgs({
+      options: {
+        megabytes: { type: 'string', default: '512' },
+        runs: { type: 'string', default: '5' },
+        way: { type: 'string', default: 'batches' },
+        json: { type: 'boolean', default: false },
+        port: { type: 'string' },
+        interface: { type: 'string' },
+        queues: { type: 'string', default: '' },
+        'send-to': { type: 'string' },
+      },
+    }).values;
+  } catch (error) {
+    return refuse(/** @type {Error} */ (error).message.replace(/\n[^]*/, ''));
+  }
+}
+
+const values = readArguments();
+const askedPort = numberOf('--port', values.port ?? '0');
+const megabytes = numberOf('--megabytes', values.megabytes, 1, 2 ** 20);
+const runs = numberOf('--runs', values.runs, 1, 1000);
 
 /** @type {Record<string, (socket: DevmemSocket, target: DmaBuf) => Promise<void>>} */
 const WAYS = {
@@ -74,9 +114,10 @@ async function measure(socket, target) {
 
 /** The other process. */
 async function send() {
-  const client = net.connect({ port: Number(values['send-to']), host: '127.0.0.1' }).resume();
+  const port = Number(values['send-to']);
+  const client = net.connect({ port, host: '127.0.0.1' }).resume();
   const piece = Buffer.alloc(MiB, 'devmem');
-  for (let sent = 0; sent < Number(values.megabytes); sent++) {
+  for (let sent = 0; sent < megabytes; sent++) {
     if (!client.write(piece)) await once(client, 'drain');
   }
   client.end();
@@ -106,7 +147,7 @@ function print({ transport, way, gigabytesPerSecond, cpuSecondsPerGigabyte }) {
 
 async function main() {
   if (!Object.hasOwn(WAYS, values.way)) {
-    throw new Error(`--way takes one of ${Object.keys(WAYS).join(', ')}`);
+    refuse(`--way takes one of ${Object.keys(WAYS).join(', ')}, not '${values.way}'`);
   }
   const memory = await DmaBuf.allocate({ size: 64 * MiB });
   const target = await DmaBuf.allocate({ type: 'host', size: 4 * MiB });
@@ -114,24 +155,29 @@ async function main() {
   const binding = await bindRx(
     nic === undefined
       ? { memory, mode: 'copy' }
-      : { memory, interface: nic, queues: queues.split(',').map(Number), mode: 'devmem' },
-  );
+      : {
+          memory,
+          interface: nic,
+          queues: queues.split(',').map((each) => numberOf('--queues', each)),
+          mode: 'devmem',
+        },
+  ).catch(refuseFor('--interface'));
   const server = createServer({ binding });
-  const { port } = await server.listen({ port: Number(values.port ?? 0) });
+  const { port } = await server.listen({ port: askedPort });
   if (values.port !== undefined) console.error(`listening on port ${port}`);
   const self = fileURLToPath(import.meta.url);
-  const runs = [];
-  for (let run = 0; run <= Number(values.runs); run++) {
+  const results = [];
+  for (let run = 0; run <= runs; run++) {
     const connection = once(server, 'connection');
     if (values.port === undefined) {
-      fork(self, [`--send-to=${port}`, `--megabytes=${values.megabytes}`]);
+      fork(self, [`--send-to=${port}`, `--megabytes=${megabytes}`]);
     }
     /** @type {DevmemSocket[]} */
     const [socket] = await connection;
     if (socket === undefined) break;
     const result = await measure(socket, target);
     await socket.close();
-    if (run > 0) runs.push(result);
+    if (run > 0) results.push(result);
   }
   await server.close();
   await binding.close();
@@ -141,9 +187,9 @@ async function main() {
   const report = {
     transport: binding.transport,
     way: values.way,
-    gigabytesPerSecond: summary(runs.map((run) => run.gigabytesPerSecond)),
-    cpuSecondsPerGigabyte: summary(runs.map((run) => run.cpuSecondsPerGigabyte)),
-    runs,
+    gigabytesPerSecond: summary(results.map((run) => run.gigabytesPerSecond)),
+    cpuSecondsPerGigabyte: summary(results.map((run) => run.cpuSecondsPerGigabyte)),
+    runs: results,
   };
   if (values.json) console.log(JSON.stringify(report, undefined, 2));
   else print(report);

@@ -20,14 +20,57 @@ import { bindRx, createServer, DmaBuf } from 'devmem-tcp';
 
 const MiB = 2 ** 20;
 
-const { values } = parseArgs({
-  options: {
-    port: { type: 'string' },
-    processes: { type: 'string', default: '2' },
-    interface: { type: 'string' },
-    queues: { type: 'string' },
-  },
-});
+/**
+ * Ends the program for what an argument says.
+ *
+ * @param {string} why
+ * @returns {never}
+ */
+function refuse(why) {
+  console.error(why);
+  process.exit(2);
+}
+
+/** @param {string} option */
+const refuseFor =
+  (option) =>
+  (/** @type {Error} */ { message }) =>
+    refuse(`${option}: ${message}`);
+
+/**
+ * @param {string} option
+ * @param {string} text
+ * @param {number} [least]
+ * @param {number} [most]
+ */
+function numberOf(option, text, least = 0, most = 65_535) {
+  const number = /^\d+$/.test(text) ? Number(text) : NaN;
+  if (number >= least && number <= most) return number;
+  return refuse(`${option} takes numbers from ${least} to ${most}, not '${text}'`);
+}
+
+function readArguments() {
+  try {
+    return parseArgs({
+      options: {
+        port: { type: 'string' },
+        processes: { type: 'string', default: '2' },
+        interface: { type: 'string' },
+        queues: { type: 'string' },
+      },
+    }).values;
+  } catch (error) {
+    return refuse(/** @type {Error} */ (error).message.replace(/\n[^]*/, ''));
+  }
+}
+
+const values = readArguments();
+const firstPort = numberOf('--port', values.port ?? '0');
+const processes = numberOf('--processes', values.processes, 1, 1024);
+const queues = values.queues?.split(',').map((each) => numberOf('--queues', each)) ?? [];
+if ((values.interface === undefined) !== (queues.length === 0)) {
+  refuse('--interface and --queues go together');
+}
 
 /** What each process does. */
 async function serve() {
@@ -38,7 +81,7 @@ async function serve() {
     nic === undefined
       ? { memory, mode: 'copy' }
       : { memory, interface: nic, queues: [Number(queue)], mode: 'devmem' },
-  );
+  ).catch(refuseFor('--interface'));
   const server = createServer({ binding, allowHalfOpen: true }, async (socket) => {
     const hash = createHash('sha256');
     for await (const batch of socket.batches({ preventClose: true })) {
@@ -75,18 +118,17 @@ async function sendTo(port) {
 }
 
 async function primary() {
-  const queues = values.queues?.split(',') ?? [];
-  const count = queues.length === 0 ? Number(values.processes) : queues.length;
-  const first = Number(values.port ?? 0);
+  const count = queues.length === 0 ? processes : queues.length;
   let ending = false;
 
   /** @param {number} index */
   async function start(index) {
-    const port = values.interface === undefined ? first : first + index;
+    const port = values.interface === undefined ? firstPort : firstPort + index;
     const worker = cluster.fork({ QUEUE: queues[index], PORT: port });
     const { pid } = worker.process;
     const [news] = await Promise.race([once(worker, 'message'), once(worker, 'exit')]);
-    if (typeof news !== 'object') throw new Error(`process ${pid} could not begin to serve`);
+    // It has told why.
+    if (typeof news !== 'object' || news === null) process.exit(Number(news) || 1);
     const serving = /** @type {{ port: number, transport: string }} */ (news);
     worker.once('exit', (status, signal) => {
       if (ending) return;

@@ -24,15 +24,52 @@ const FEATURES = COLUMNS - 1;
 const BATCH = 2048;
 const BATCH_BYTES = BATCH * COLUMNS * Float32Array.BYTES_PER_ELEMENT;
 
-const { values } = parseArgs({
-  options: {
-    connect: { type: 'string' },
-    depth: { type: 'string', default: '4' },
-    memory: { type: 'string', default: 'host' },
-    interface: { type: 'string' },
-    queues: { type: 'string', default: '' },
-  },
-});
+/**
+ * Ends the program for what an argument says.
+ *
+ * @param {string} why
+ * @returns {never}
+ */
+function refuse(why) {
+  console.error(why);
+  process.exit(2);
+}
+
+/** @param {string} option */
+const refuseFor =
+  (option) =>
+  (/** @type {Error} */ { message }) =>
+    refuse(`${option}: ${message}`);
+
+/**
+ * @param {string} option
+ * @param {string} text
+ * @param {number} [least]
+ * @param {number} [most]
+ */
+function numberOf(option, text, least = 0, most = 65_535) {
+  const number = /^\d+$/.test(text) ? Number(text) : NaN;
+  if (number >= least && number <= most) return number;
+  return refuse(`${option} takes numbers from ${least} to ${most}, not '${text}'`);
+}
+
+function readArguments() {
+  try {
+    return parseArgs({
+      options: {
+        connect: { type: 'string' },
+        depth: { type: 'string', default: '4' },
+        memory: { type: 'string', default: 'host' },
+        interface: { type: 'string' },
+        queues: { type: 'string', default: '' },
+      },
+    }).values;
+  } catch (error) {
+    return refuse(/** @type {Error} */ (error).message.replace(/\n[^]*/, ''));
+  }
+}
+
+const values = readArguments();
 
 /**
  * Batches in the order of the stream. Each is the caller's until it asks for the next one;
@@ -117,25 +154,39 @@ async function serveSamples() {
   return server;
 }
 
-const server = values.connect === undefined ? await serveSamples() : undefined;
+/** @param {string} text */
+function placeOf(text) {
+  const [, host, port] = /^(.+):(\d{1,5})$/.exec(text) ?? [];
+  if (host === undefined || port === undefined) {
+    return refuse(`--connect takes HOST:PORT, not '${text}'`);
+  }
+  return { host, port: numberOf('--connect', port, 1) };
+}
+
+const asked = values.connect === undefined ? undefined : placeOf(values.connect);
+const depth = numberOf('--depth', values.depth, 1, 64);
+const server = asked === undefined ? await serveSamples() : undefined;
 const own = /** @type {net.AddressInfo | undefined} */ (server?.address());
-const [, host, port] = /^(.*):(\d+)$/.exec(values.connect ?? `127.0.0.1:${own?.port}`) ?? [];
-if (host === undefined) throw new Error('--connect takes HOST:PORT');
+const from = asked ?? { host: '127.0.0.1', port: own?.port ?? 0 };
 const { interface: nic, queues, memory: type } = values;
 const memory = await DmaBuf.allocate({ size: 16 * MiB });
 const binding = await bindRx(
   nic === undefined
     ? { memory, mode: 'copy' }
-    : { memory, interface: nic, queues: queues.split(',').map(Number) },
-);
+    : {
+        memory,
+        interface: nic,
+        queues: queues.split(',').map((each) => numberOf('--queues', each)),
+      },
+).catch(refuseFor('--interface'));
 const tensors = await Promise.all(
-  Array.from({ length: Number(values.depth) }, () =>
+  Array.from({ length: depth }, () =>
     DmaBuf.allocate({ type: /** @type {'host'} */ (type), size: BATCH_BYTES }),
   ),
-);
+).catch(refuseFor('--memory'));
 const leaving = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => leaving.abort());
-const socket = await connect({ host, port: Number(port), binding });
+const socket = await connect({ ...from, binding });
 
 const weights = new Float64Array(FEATURES);
 const hash = createHash('sha256');

@@ -17,14 +17,53 @@ import { Counter, Gauge, Registry } from 'prom-client';
 
 const MiB = 2 ** 20;
 
-const { values } = parseArgs({
-  options: {
-    port: { type: 'string' },
-    'metrics-port': { type: 'string', default: '0' },
-    interface: { type: 'string' },
-    queues: { type: 'string', default: '' },
-  },
-});
+/**
+ * Ends the program for what an argument says.
+ *
+ * @param {string} why
+ * @returns {never}
+ */
+function refuse(why) {
+  console.error(why);
+  process.exit(2);
+}
+
+/** @param {string} option */
+const refuseFor =
+  (option) =>
+  (/** @type {Error} */ { message }) =>
+    refuse(`${option}: ${message}`);
+
+/**
+ * @param {string} option
+ * @param {string} text
+ * @param {number} [least]
+ * @param {number} [most]
+ */
+function numberOf(option, text, least = 0, most = 65_535) {
+  const number = /^\d+$/.test(text) ? Number(text) : NaN;
+  if (number >= least && number <= most) return number;
+  return refuse(`${option} takes numbers from ${least} to ${most}, not '${text}'`);
+}
+
+function readArguments() {
+  try {
+    return parseArgs({
+      options: {
+        port: { type: 'string' },
+        'metrics-port': { type: 'string', default: '0' },
+        interface: { type: 'string' },
+        queues: { type: 'string', default: '' },
+      },
+    }).values;
+  } catch (error) {
+    return refuse(/** @type {Error} */ (error).message.replace(/\n[^]*/, ''));
+  }
+}
+
+const values = readArguments();
+const askedPort = numberOf('--port', values.port ?? '0');
+const askedMetricsPort = numberOf('--metrics-port', values['metrics-port']);
 
 /**
  * @param {import('devmem-tcp').DevmemServer} server that does not listen yet
@@ -102,8 +141,12 @@ const { interface: nic, queues } = values;
 const binding = await bindRx(
   nic === undefined
     ? { memory, mode: 'copy' }
-    : { memory, interface: nic, queues: queues.split(',').map(Number) },
-);
+    : {
+        memory,
+        interface: nic,
+        queues: queues.split(',').map((each) => numberOf('--queues', each)),
+      },
+).catch(refuseFor('--interface'));
 const server = createServer({ binding }, async (socket) => {
   for await (const batch of socket.batches({ preventClose: true })) batch.release();
 });
@@ -128,8 +171,8 @@ const end = () => {
 const closed = once(server, 'close');
 for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, end);
 
-const { port } = await server.listen({ port: Number(values.port ?? 0) });
-metrics.listen(Number(values['metrics-port']), '127.0.0.1');
+const { port } = await server.listen({ port: askedPort });
+metrics.listen(askedMetricsPort, '127.0.0.1');
 await once(metrics, 'listening');
 const { port: metricsPort } = /** @type {net.AddressInfo} */ (metrics.address());
 const url = `http://127.0.0.1:${metricsPort}/metrics`;

@@ -19,14 +19,52 @@ import { bindRx, connect, createServer, DmaBuf } from 'devmem-tcp';
 
 const MiB = 2 ** 20;
 
-const { values } = parseArgs({
-  options: {
-    port: { type: 'string' },
-    upstream: { type: 'string' },
-    interface: { type: 'string' },
-    queues: { type: 'string', default: '' },
-  },
-});
+/**
+ * Ends the program for what an argument says.
+ *
+ * @param {string} why
+ * @returns {never}
+ */
+function refuse(why) {
+  console.error(why);
+  process.exit(2);
+}
+
+/** @param {string} option */
+const refuseFor =
+  (option) =>
+  (/** @type {Error} */ { message }) =>
+    refuse(`${option}: ${message}`);
+
+/**
+ * @param {string} option
+ * @param {string} text
+ * @param {number} [least]
+ * @param {number} [most]
+ */
+function numberOf(option, text, least = 0, most = 65_535) {
+  const number = /^\d+$/.test(text) ? Number(text) : NaN;
+  if (number >= least && number <= most) return number;
+  return refuse(`${option} takes numbers from ${least} to ${most}, not '${text}'`);
+}
+
+function readArguments() {
+  try {
+    return parseArgs({
+      options: {
+        port: { type: 'string' },
+        upstream: { type: 'string' },
+        interface: { type: 'string' },
+        queues: { type: 'string', default: '' },
+      },
+    }).values;
+  } catch (error) {
+    return refuse(/** @type {Error} */ (error).message.replace(/\n[^]*/, ''));
+  }
+}
+
+const values = readArguments();
+const askedPort = numberOf('--port', values.port ?? '0');
 
 /**
  * Resolves once the kernel has taken all pieces.
@@ -105,24 +143,36 @@ async function talkToMyself(port) {
   console.log(`${echoed.length} bytes came back as they were sent`);
 }
 
-const echo = values.upstream === undefined ? await startEcho() : undefined;
-const [, host = '127.0.0.1', upstreamPort] = /^(.*):(\d+)$/.exec(values.upstream ?? '') ?? [];
-const address = /** @type {net.AddressInfo | null | undefined} */ (echo?.address());
-const upstream = { host, port: address?.port ?? Number(upstreamPort) };
-if (Number.isNaN(upstream.port)) throw new Error('--upstream takes HOST:PORT');
+/** @param {string} text */
+function placeOf(text) {
+  const [, host, port] = /^(.+):(\d{1,5})$/.exec(text) ?? [];
+  if (host === undefined || port === undefined) {
+    return refuse(`--upstream takes HOST:PORT, not '${text}'`);
+  }
+  return { host, port: numberOf('--upstream', port, 1) };
+}
+
+const asked = values.upstream === undefined ? undefined : placeOf(values.upstream);
+const echo = asked === undefined ? await startEcho() : undefined;
+const own = /** @type {net.AddressInfo | undefined} */ (echo?.address());
+const upstream = asked ?? { host: '127.0.0.1', port: own?.port ?? 0 };
 
 const memory = await DmaBuf.allocate({ size: 64 * MiB });
 const { interface: nic, queues } = values;
 const binding = await bindRx(
   nic === undefined
     ? { memory, mode: 'copy' }
-    : { memory, interface: nic, queues: queues.split(',').map(Number) },
-);
+    : {
+        memory,
+        interface: nic,
+        queues: queues.split(',').map((each) => numberOf('--queues', each)),
+      },
+).catch(refuseFor('--interface'));
 const proxy = createServer({ binding, allowHalfOpen: true }, (client) => join(client, upstream));
 const closed = once(proxy, 'close');
 for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => void proxy.close());
 
-const { port } = await proxy.listen({ port: Number(values.port ?? 0) });
+const { port } = await proxy.listen({ port: askedPort });
 console.log(`listening on port ${port}, over ${binding.transport}`);
 if (values.port === undefined) {
   await talkToMyself(port);

@@ -327,10 +327,21 @@ class Cuda:
         return call
 
 
+def refuse(why):
+    """Ends the program for what its argument says."""
+    print(why, file=sys.stderr)
+    sys.exit(2)
+
+
 def main():
     if len(sys.argv) != 2:
-        sys.exit(f'usage: {sys.argv[0]} SOCKET')
-    for tensor in Consumer(sys.argv[1]):
+        refuse(f'usage: {sys.argv[0]} SOCKET')
+    path = sys.argv[1]
+    try:
+        consumer = Consumer(path)
+    except OSError as error:
+        refuse(f'{path}: {error.strerror or error}')
+    for tensor in consumer:
         checksum = zlib.crc32(tensor.to_bytes())
         kind = type(tensor.value()).__name__
         print(

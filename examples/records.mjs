@@ -17,13 +17,51 @@ import { bindRx, createServer, DmaBuf } from 'devmem-tcp';
 const MiB = 2 ** 20;
 const LONGEST_RECORD = 4 * MiB;
 
-const { values } = parseArgs({
-  options: {
-    port: { type: 'string' },
-    interface: { type: 'string' },
-    queues: { type: 'string', default: '' },
-  },
-});
+/**
+ * Ends the program for what an argument says.
+ *
+ * @param {string} why
+ * @returns {never}
+ */
+function refuse(why) {
+  console.error(why);
+  process.exit(2);
+}
+
+/** @param {string} option */
+const refuseFor =
+  (option) =>
+  (/** @type {Error} */ { message }) =>
+    refuse(`${option}: ${message}`);
+
+/**
+ * @param {string} option
+ * @param {string} text
+ * @param {number} [least]
+ * @param {number} [most]
+ */
+function numberOf(option, text, least = 0, most = 65_535) {
+  const number = /^\d+$/.test(text) ? Number(text) : NaN;
+  if (number >= least && number <= most) return number;
+  return refuse(`${option} takes numbers from ${least} to ${most}, not '${text}'`);
+}
+
+function readArguments() {
+  try {
+    return parseArgs({
+      options: {
+        port: { type: 'string' },
+        interface: { type: 'string' },
+        queues: { type: 'string', default: '' },
+      },
+    }).values;
+  } catch (error) {
+    return refuse(/** @type {Error} */ (error).message.replace(/\n[^]*/, ''));
+  }
+}
+
+const values = readArguments();
+const askedPort = numberOf('--port', values.port ?? '0');
 
 /** @param {Uint8Array} bytes */
 function framed(bytes) {
@@ -70,8 +108,12 @@ const { interface: nic, queues } = values;
 const binding = await bindRx(
   nic === undefined
     ? { memory, mode: 'copy' }
-    : { memory, interface: nic, queues: queues.split(',').map(Number) },
-);
+    : {
+        memory,
+        interface: nic,
+        queues: queues.split(',').map((each) => numberOf('--queues', each)),
+      },
+).catch(refuseFor('--interface'));
 const server = createServer({ binding }, async (socket) => {
   try {
     // Waits for clients that do not read their answers: they are not read on either.
@@ -85,7 +127,7 @@ const server = createServer({ binding }, async (socket) => {
 const closed = once(server, 'close');
 for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => void server.close());
 
-const { port } = await server.listen({ port: Number(values.port ?? 0) });
+const { port } = await server.listen({ port: askedPort });
 console.log(`listening on port ${port}, over ${binding.transport}`);
 if (values.port === undefined) {
   await talkToMyself(port);

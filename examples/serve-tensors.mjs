@@ -29,37 +29,63 @@ const PLACES = 4;
 // What tells of a consumer that is gone, or is none. All else is a fault of this program.
 const LOST = ['ERR_DEVMEM_CONSUMER_LOST', 'ERR_DEVMEM_BAD_MESSAGE', 'ERR_DEVMEM_SOCKET_STATE'];
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    memory: { type: 'string', default: 'host' },
-    port: { type: 'string' },
-    interface: { type: 'string' },
-    queues: { type: 'string' },
-  },
-});
-const [path] = positionals;
-if (path === undefined) fail('usage: serve-tensors.mjs SOCKET [--port PORT]');
-const askedPort = Number(values.port ?? 0);
-if (values.port === '' || !(Number.isInteger(askedPort) && askedPort >= 0 && askedPort < 65_536)) {
-  fail(`--port takes a number from 0 to 65535, not '${values.port}'`);
-}
-
 /**
- * @param {string} message
+ * Ends the program for what an argument says.
+ *
+ * @param {string} why
  * @returns {never}
  */
-function fail(message) {
-  console.error(message);
-  process.exit(1);
+function refuse(why) {
+  console.error(why);
+  process.exit(2);
 }
+
+/** @param {string} option */
+const refuseFor =
+  (option) =>
+  (/** @type {Error} */ { message }) =>
+    refuse(`${option}: ${message}`);
+
+/**
+ * @param {string} option
+ * @param {string} text
+ * @param {number} [least]
+ * @param {number} [most]
+ */
+function numberOf(option, text, least = 0, most = 65_535) {
+  const number = /^\d+$/.test(text) ? Number(text) : NaN;
+  if (number >= least && number <= most) return number;
+  return refuse(`${option} takes numbers from ${least} to ${most}, not '${text}'`);
+}
+
+function readArguments() {
+  try {
+    return parseArgs({
+      allowPositionals: true,
+      options: {
+        memory: { type: 'string', default: 'host' },
+        port: { type: 'string' },
+        interface: { type: 'string' },
+        queues: { type: 'string', default: '' },
+      },
+    });
+  } catch (error) {
+    return refuse(/** @type {Error} */ (error).message.replace(/\n[^]*/, ''));
+  }
+}
+
+const { values, positionals } = readArguments();
+const [path, ...more] = positionals;
+if (path === undefined || more.length > 0) refuse('usage: serve-tensors.mjs SOCKET [--port PORT]');
+const askedPort = numberOf('--port', values.port ?? '0');
 
 /**
  * @param {unknown} error
  * @returns {never}
  */
-function failOf(error) {
-  fail(/** @type {Error} */ (error).message);
+function fail(error) {
+  console.error(/** @type {Error} */ (error).message);
+  process.exit(1);
 }
 
 /** Consumers in the order in which they connected: one at a time, until it fails. */
@@ -223,7 +249,7 @@ async function listenForConsumers(path) {
   await removeLeftover(path);
   // Paused, or Node would read what is for handOff().
   const listener = net.createServer({ pauseOnConnect: true }).listen(path);
-  await once(listener, 'listening').catch(failOf);
+  await once(listener, 'listening').catch(fail);
   // Which removes the socket, however the program ends.
   process.once('exit', () => listener.close());
   for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit());
@@ -231,14 +257,20 @@ async function listenForConsumers(path) {
 }
 
 const type = /** @type {import('devmem-tcp').MemoryType} */ (values.memory);
-const tensors = await DmaBuf.allocate({ type, size: PLACES * PLACE_BYTES });
+const tensors = await DmaBuf.allocate({ type, size: PLACES * PLACE_BYTES }).catch(
+  refuseFor('--memory'),
+);
 const memory = await DmaBuf.allocate({ size: 64 * MiB });
-const { interface: nic, queues = '' } = values;
+const { interface: nic, queues } = values;
 const binding = await bindRx(
   nic === undefined
     ? { memory, mode: 'copy' }
-    : { memory, interface: nic, queues: queues.split(',').map(Number) },
-);
+    : {
+        memory,
+        interface: nic,
+        queues: queues.split(',').map((each) => numberOf('--queues', each)),
+      },
+).catch(refuseFor('--interface'));
 const listener = await listenForConsumers(path);
 const consumers = new Consumers(listener);
 
@@ -250,7 +282,7 @@ const server = createServer({ binding }, async (socket) => {
 server.maxConnections = 1;
 const closed = once(server, 'close');
 closed.catch(() => {});
-const { port } = await server.listen({ port: askedPort }).catch(failOf);
+const { port } = await server.listen({ port: askedPort }).catch(fail);
 console.log(`listening on port ${port}`);
 await consumers.current();
 if (values.port === undefined) await sendToMyself(port);

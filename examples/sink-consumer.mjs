@@ -6,7 +6,11 @@ import net from 'node:net';
 
 import { receiveFd } from 'devmem-tcp';
 
-const [, , place = ''] = process.argv;
+const [, , place] = process.argv;
+if (place === undefined || process.send === undefined) {
+  console.error('sink.mjs starts this, with the path of its socket');
+  process.exit(2);
+}
 
 // Ctrl-C goes to all processes of a terminal: the end of the channel ends this one.
 process.on('SIGINT', () => {});

@@ -26,13 +26,51 @@ const CONSUMER = fileURLToPath(new URL('sink-consumer.mjs', import.meta.url));
 const PLACES = 4;
 const PLACE_BYTES = MiB;
 
-const { values } = parseArgs({
-  options: {
-    port: { type: 'string' },
-    interface: { type: 'string' },
-    queues: { type: 'string', default: '' },
-  },
-});
+/**
+ * Ends the program for what an argument says.
+ *
+ * @param {string} why
+ * @returns {never}
+ */
+function refuse(why) {
+  console.error(why);
+  process.exit(2);
+}
+
+/** @param {string} option */
+const refuseFor =
+  (option) =>
+  (/** @type {Error} */ { message }) =>
+    refuse(`${option}: ${message}`);
+
+/**
+ * @param {string} option
+ * @param {string} text
+ * @param {number} [least]
+ * @param {number} [most]
+ */
+function numberOf(option, text, least = 0, most = 65_535) {
+  const number = /^\d+$/.test(text) ? Number(text) : NaN;
+  if (number >= least && number <= most) return number;
+  return refuse(`${option} takes numbers from ${least} to ${most}, not '${text}'`);
+}
+
+function readArguments() {
+  try {
+    return parseArgs({
+      options: {
+        port: { type: 'string' },
+        interface: { type: 'string' },
+        queues: { type: 'string', default: '' },
+      },
+    }).values;
+  } catch (error) {
+    return refuse(/** @type {Error} */ (error).message.replace(/\n[^]*/, ''));
+  }
+}
+
+const values = readArguments();
+const askedPort = numberOf('--port', values.port ?? '0');
 
 /**
  * Starts the sink, which has the memory then.
@@ -100,8 +138,12 @@ const memory = await DmaBuf.allocate({ size: 64 * MiB });
 const binding = await bindRx(
   nic === undefined
     ? { memory, mode: 'copy' }
-    : { memory, interface: nic, queues: queues.split(',').map(Number) },
-);
+    : {
+        memory,
+        interface: nic,
+        queues: queues.split(',').map((each) => numberOf('--queues', each)),
+      },
+).catch(refuseFor('--interface'));
 const sink = await startSink(places);
 const server = createServer({ binding }, async (socket) => {
   const bytes = await pour(socket, sink, places);
@@ -112,7 +154,7 @@ server.maxConnections = 1;
 const closed = once(server, 'close');
 for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => void server.close());
 try {
-  const { port } = await server.listen({ port: Number(values.port ?? 0) });
+  const { port } = await server.listen({ port: askedPort });
   console.log(`listening on port ${port}`);
   if (values.port === undefined) await sendToMyself(port);
   await closed;

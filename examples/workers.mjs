@@ -61,22 +61,64 @@ async function sendTo(port) {
   console.log(`port ${port} received ${bytes.length} bytes as they were sent`);
 }
 
-async function main() {
-  const { values } = parseArgs({
-    options: {
-      port: { type: 'string' },
-      workers: { type: 'string', default: '2' },
-      interface: { type: 'string' },
-      queues: { type: 'string' },
-    },
-  });
-  const { interface: nic } = values;
-  const queues = values.queues?.split(',').map(Number);
-  const first = Number(values.port ?? 0);
-  if ((nic === undefined) !== (queues === undefined) || (queues !== undefined && first === 0)) {
-    throw new Error('--interface, --queues and --port go together');
+/**
+ * Ends the program for what an argument says.
+ *
+ * @param {string} why
+ * @returns {never}
+ */
+function refuse(why) {
+  console.error(why);
+  process.exit(2);
+}
+
+/**
+ * @param {string} option
+ * @param {string} text
+ * @param {number} [least]
+ * @param {number} [most]
+ */
+function numberOf(option, text, least = 0, most = 65_535) {
+  const number = /^\d+$/.test(text) ? Number(text) : NaN;
+  if (number >= least && number <= most) return number;
+  return refuse(`${option} takes numbers from ${least} to ${most}, not '${text}'`);
+}
+
+function readArguments() {
+  try {
+    return parseArgs({
+      options: {
+        port: { type: 'string' },
+        workers: { type: 'string', default: '2' },
+        interface: { type: 'string' },
+        queues: { type: 'string' },
+      },
+    }).values;
+  } catch (error) {
+    return refuse(/** @type {Error} */ (error).message.replace(/\n[^]*/, ''));
   }
-  const tasks = Array.from({ length: queues?.length ?? Number(values.workers) }, (_, i) => ({
+}
+
+/**
+ * What is prepared is put back before the end.
+ *
+ * @param {Error} error
+ */
+function tellOfInterface({ message }) {
+  console.error(`--interface: ${message}`);
+  process.exitCode = 2;
+}
+
+async function main() {
+  const values = readArguments();
+  const { interface: nic } = values;
+  const queues = values.queues?.split(',').map((each) => numberOf('--queues', each));
+  const first = numberOf('--port', values.port ?? '0');
+  const count = queues?.length ?? numberOf('--workers', values.workers, 1, 1024);
+  if ((nic === undefined) !== (queues === undefined) || (queues !== undefined && first === 0)) {
+    refuse('--interface, --queues and --port go together');
+  }
+  const tasks = Array.from({ length: count }, (_, i) => ({
     port: first === 0 ? 0 : first + i,
     interface: nic,
     queue: queues?.[i] ?? 0,
@@ -88,7 +130,10 @@ async function main() {
     for (const task of tasks) {
       if (nic !== undefined) {
         const flows = [{ localPort: task.port }];
-        prepared.push(await prepareInterface({ interface: nic, queues: [task.queue], flows }));
+        const asked = { interface: nic, queues: [task.queue], flows };
+        const interfaceState = await prepareInterface(asked).catch(tellOfInterface);
+        if (interfaceState === undefined) return;
+        prepared.push(interfaceState);
       }
       const worker = new Worker(new URL(import.meta.url), { workerData: task });
       workers.push(worker);

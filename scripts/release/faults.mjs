@@ -4,6 +4,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 
 import { prebuildOf, TARGETS } from '../prebuild/targets.mjs';
+import { otherVersions } from './version.mjs';
 
 /** @typedef {{ version: string, repository?: unknown }} Manifest */
 
@@ -18,6 +19,9 @@ export function releaseFaults(root) {
   const faults = TARGETS.map(prebuildOf)
     .filter((file) => !existsSync(path.join(root, file)))
     .map((file) => `${file} is missing: 'npm run prebuild -- --all'`);
+  for (const file of otherVersions(root)) {
+    faults.push(`${file} tells another version: 'npm run release:version'`);
+  }
   if (!text('CHANGELOG.md').includes(`\n## ${manifest.version}`)) {
     faults.push(`CHANGELOG.md has no notes of ${manifest.version}: 'npm run release:version'`);
   }

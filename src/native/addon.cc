@@ -20,6 +20,7 @@
 #include "system/netlink_socket.h"
 #include "system/sockets.h"
 #include "system/unix_sockets.h"
+#include "version.h"
 #include "zcrx/queue_handle.h"
 
 namespace devmem {
@@ -60,6 +61,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
       Napi::PropertyDescriptor::Value("NetlinkSocket", NetlinkSocket::Define(env), napi_enumerable),
       Napi::PropertyDescriptor::Value("Pool", PoolHandle::Define(env), napi_enumerable),
       Napi::PropertyDescriptor::Value("Receiver", Receiver::Define(env), napi_enumerable),
+      Napi::PropertyDescriptor::Value("version", Napi::String::New(env, kVersion), napi_enumerable),
   });
   DefineLayout(env, exports);
   DefineMemory(env, exports);

@@ -29,7 +29,9 @@ export const DEVMEM_ERRORS = {
   ERR_DEVMEM_MEMORY_IN_USE:
     'Another binding uses the memory, or fragments or sockets of an earlier one do. Close and release them, or allocate more memory.',
   ERR_DEVMEM_WRONG_MEMORY:
-    'The memory is of a type that this transport, or this interface, cannot receive into. Use a dma-buf for devmem, memory that the CPU can map for copying.',
+    'The memory is of a type, or a size, that this transport, or this interface, cannot receive into. Use a dma-buf for devmem, memory that the CPU can map for copying; for io_uring before Linux 7.3.3 no more than 4 GiB.',
+  ERR_DEVMEM_NO_QUEUES:
+    "`interface` or `queues` was left out of bindRx() in mode 'auto', which copies then: memory is bound to receive queues of an interface. Give both, or ask for mode 'copy'.",
   ERR_DEVMEM_NOT_MAPPABLE:
     'The CPU cannot see the memory: it is on a GPU, its exporter does not let it be mapped, or it is larger than an ArrayBuffer can be. Copy what is needed with read(), or use it on its device.',
   ERR_DEVMEM_CUDA:

@@ -11,6 +11,19 @@ export function parseVersion(release: string | undefined): Version | undefined {
   return match === null ? undefined : { major: Number(match[1]), minor: Number(match[2]) };
 }
 
+// A fourth number is a distribution's, and has more behind it: 5.15.167.4-microsoft-standard.
+const RELEASE =
+  /^(?:0|[1-9]\d*)(?:\.(?:0|[1-9]\d*)){1,2}(?:(?:\.\d+(?=-))?[-+_~][\w.+~-]*(?<![-._~]))?$/;
+
+/**
+ * Whether somebody could mean a kernel by it: a release as `uname -r` tells it, or a
+ * version, and not such as `6.12.x`. Where one is running there is nothing to ask: a kernel
+ * that was built by hand may call itself anything.
+ */
+export function isRelease(text: string): boolean {
+  return RELEASE.test(text);
+}
+
 /** Whether the version is `major.minor` or newer. */
 export function atLeast(version: Version, major: number, minor: number): boolean {
   return version.major > major || (version.major === major && version.minor >= minor);

@@ -4,6 +4,9 @@ import { createRequire } from 'node:module';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
+import { lengthOfElf } from './elf.js';
+import { VERSION } from './version.js';
+
 /** Why the addon cannot be loaded. */
 export interface Unsupported {
   /** What is wrong, in the words of what failed. */
@@ -41,14 +44,30 @@ function loadNamed(file: string): Loaded {
   });
   try {
     if (!statSync(file).isFile()) return refused({ reason: 'it is no file', remedy: NAME_A_COPY });
-    const loaded = { exports: {} };
+    const loaded: { exports: Partial<Named> } = { exports: {} };
+    checkWhole(file);
     // What require() is given under another name than .node, it runs as JavaScript.
     process.dlopen(loaded, file);
-    if ('layout' in loaded.exports) return { addon: loaded.exports };
-    return refused({ reason: 'it is an addon, but of another package', remedy: NAME_A_COPY });
+    const reason = strangerness(loaded.exports);
+    if (reason === undefined) return { addon: loaded.exports };
+    return refused({ reason, remedy: NAME_A_COPY });
   } catch (cause) {
     return refused(namedFailure(cause as NodeJS.ErrnoException, file), cause);
   }
+}
+
+/** What tells whose an addon is, in what it exports. */
+interface Named {
+  layout: unknown;
+  version: string;
+}
+
+/** Why an addon is not this package's, of this version; undefined where it is. */
+function strangerness({ layout, version }: Partial<Named>): string | undefined {
+  if (layout === undefined) return 'it is an addon, but of another package';
+  if (version === VERSION) return undefined;
+  const its = version ?? 'of a version that does not tell its number';
+  return `it is the addon of devmem-tcp ${its}, and what loads it is devmem-tcp ${VERSION}`;
 }
 
 const NAME_A_COPY = `Name a copy of the package's prebuilds/linux-ARCH/devmem-tcp.LIBC.node of the same version, or leave the variable out where the package is installed`;
@@ -68,6 +87,7 @@ function loadInstalled(): Loaded {
     if (folder === undefined) return { unsupported: BUNDLED };
     const require = createRequire(import.meta.url);
     file = (require('node-gyp-build') as NodeGypBuild).resolve(folder);
+    checkWhole(file);
     return { addon: require(file) as object };
   } catch (cause) {
     const error = cause as NodeJS.ErrnoException;
@@ -102,6 +122,16 @@ const BUNDLED: Unsupported = {
   reason: 'devmem-tcp was bundled into another file, from where its native binary is not found',
   remedy: `Leave it out of the bundle (esbuild: --external:devmem-tcp; webpack: externals; see "Bundlers" in the README), and install it where the bundle runs; or copy the package's prebuilds/linux-ARCH/devmem-tcp.LIBC.node there, and name the copy in ${FILE_VARIABLE}`,
 };
+
+/**
+ * The loader maps what the file's headers say, and whoever touches a page that the file does
+ * not have is ended by SIGBUS: a file that was cut short is told of before.
+ */
+function checkWhole(file: string): void {
+  const { size } = statSync(file);
+  const needed = lengthOfElf(file) ?? 0;
+  if (size < needed) throw new Error(`${file}: file too short, ${size} of ${needed} bytes`);
+}
 
 /** Those that this is tried on. */
 const ARCHITECTURES = ['x64', 'arm64'];

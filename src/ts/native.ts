@@ -400,6 +400,8 @@ export interface Native {
     target: Mapping,
     at: number,
   ): Promise<boolean> | false;
+  /** The package's version that it was built of. */
+  readonly version: string;
   readonly layout: Layout;
   /** What gives the frag ring its memory: so many doubles over a SharedArrayBuffer. */
   setSlotMaker(make: (doubles: number) => Float64Array): void;

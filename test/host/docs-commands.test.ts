@@ -1,29 +1,16 @@
 /** Every command of README and docs is one that its program takes, on a machine without a NIC. */
-import { spawn, spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 
 import { itWhere } from '../support/conditions.js';
-import { type Block, blocks } from '../support/docs/blocks.js';
+import { blocks } from '../support/docs/blocks.js';
+import { commandsOf } from '../support/docs/commands.js';
 import { DocumentsMachine } from '../support/docs/machine.js';
 
 const isRoot = process.getuid?.() === 0;
 const asRoot = itWhere(isRoot, 'needs root: run the tests as root');
-
-/** A block's commands, of which some take several lines. */
-function commandsOf({ text }: Block): string[] {
-  const commands: string[] = [];
-  let begun = '';
-  for (const line of text.split('\n')) {
-    begun += `${line}\n`;
-    if (spawnSync('sh', ['-n', '-c', begun]).status !== 0) continue;
-    if (!/^(#.*)?$/.test(begun.trim())) commands.push(begun.trim());
-    begun = '';
-  }
-  if (begun !== '') throw new Error(`no shell takes '${begun}'`);
-  return commands;
-}
 
 /** Commands that go on until they are told to end, and say when they are ready. */
 const SERVES = /^(npx )?devmem-tcp (recv|broker) /;

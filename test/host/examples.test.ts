@@ -170,9 +170,13 @@ describe('a sink', () => {
   });
 
   it('tells no checksum of nothing where the program cannot listen', async () => {
-    const { status, stdout, stderr } = await start('sink', '--port', 'abc').outcome;
+    const other = net.createServer().listen(0);
+    await once(other, 'listening');
+    const { port } = other.address() as net.AddressInfo;
+    const { status, stdout, stderr } = await start('sink', '--port', String(port)).outcome;
+    other.close();
     expect(status).toBe(1);
-    expect(stderr).toContain('port');
+    expect(stderr).toContain('EADDRINUSE');
     expect(stdout).toBe('');
   });
 });
@@ -304,10 +308,87 @@ describe('the benchmark', () => {
       expect(report.runs.map(({ bytes }) => bytes)).toEqual([8 * MiB, 8 * MiB]);
     });
   }
+});
 
-  it('says which ways there are', async () => {
-    const { status, stderr } = await start('benchmark', '--way', 'elsewhere').outcome;
-    expect(status).toBe(1);
-    expect(stderr).toContain('--way takes one of batches, fragments, into');
+/** Arguments that make no sense, and what is said of them. */
+const PORTS: [string[], string][] = [
+  [['--port', 'abc'], "--port takes numbers from 0 to 65535, not 'abc'"],
+  [['--port', '70000'], "--port takes numbers from 0 to 65535, not '70000'"],
+  [['--port', ''], "--port takes numbers from 0 to 65535, not ''"],
+  [['--port'], "Option '--port <value>' argument missing"],
+  [['--prot', '5201'], "Unknown option '--prot'"],
+];
+const INTERFACES: [string[], string][] = [
+  [['--interface', 'lo'], "--queues takes numbers from 0 to 65535, not ''"],
+  [['--interface', 'lo', '--queues', '1,x'], "--queues takes numbers from 0 to 65535, not 'x'"],
+  [['--interface', 'nope0', '--queues', '0'], '--interface: rtnetlink getlink ENODEV'],
+];
+const TOGETHER = '--interface and --queues go together';
+const REFUSED: Readonly<Record<string, [string[], string][]>> = {
+  records: [...PORTS, ...INTERFACES],
+  sink: [...PORTS, ...INTERFACES],
+  'metrics-prometheus': [
+    ...[...PORTS, ...INTERFACES],
+    [['--metrics-port', 'x'], "--metrics-port takes numbers from 0 to 65535, not 'x'"],
+  ],
+  'metrics-opentelemetry': [...PORTS, ...INTERFACES],
+  proxy: [
+    ...[...PORTS, ...INTERFACES],
+    [['--upstream', 'host'], "--upstream takes HOST:PORT, not 'host'"],
+    [['--upstream', 'host:0'], "--upstream takes numbers from 1 to 65535, not '0'"],
+  ],
+  loader: [
+    ...INTERFACES,
+    [['--connect', ':5201'], "--connect takes HOST:PORT, not ':5201'"],
+    [['--connect', 'host:99999'], "--connect takes numbers from 1 to 65535, not '99999'"],
+    [['--depth', '0'], "--depth takes numbers from 1 to 64, not '0'"],
+    [['--memory', 'paper'], '--memory: '],
+    [['extra'], "Unexpected argument 'extra'"],
+  ],
+  benchmark: [
+    ...[...PORTS, ...INTERFACES],
+    [['--runs', '0'], "--runs takes numbers from 1 to 1000, not '0'"],
+    [['--megabytes', '1.5'], "--megabytes takes numbers from 1 to 1048576, not '1.5'"],
+    [['--way', 'elsewhere'], '--way takes one of batches, fragments, into'],
+  ],
+  cluster: [
+    ...PORTS,
+    [['--processes', '0'], "--processes takes numbers from 1 to 1024, not '0'"],
+    [['--interface', 'lo'], TOGETHER],
+    [['--queues', '1'], TOGETHER],
+    [['--interface', 'lo', '--queues', 'x'], "--queues takes numbers from 0 to 65535, not 'x'"],
+    [['--interface', 'nope0', '--queues', '0'], '--interface: rtnetlink getlink ENODEV'],
+  ],
+  workers: [
+    ...PORTS,
+    [['--workers', '-1'], "Option '--workers' argument is ambiguous."],
+    [['--workers', 'many'], "--workers takes numbers from 1 to 1024, not 'many'"],
+    [['--interface', 'lo', '--queues', '1'], '--interface, --queues and --port go together'],
+    [['--interface', 'nope0', '--queues', '0', '--port', '5201'], '--interface: '],
+  ],
+  'serve-tensors': [
+    [[], 'usage: serve-tensors.mjs SOCKET'],
+    ...[...PORTS, ...INTERFACES].map(([args, words]): [string[], string] => [
+      ['/nowhere/socket', ...args],
+      words,
+    ]),
+    [['/nowhere/socket', '--memory', 'paper'], '--memory: '],
+    [['/nowhere/socket', 'more'], 'usage: serve-tensors.mjs SOCKET'],
+  ],
+  'sink-consumer': [[['/nowhere/socket'], 'sink.mjs starts this']],
+};
+
+describe('an argument that makes no sense is named in one line, and the program ends:', () => {
+  it('of every example', () => {
+    expect(Object.keys(REFUSED).sort()).toEqual([...Object.keys(PROVE), ...OTHERS].sort());
   });
+
+  for (const [name, refused] of Object.entries(REFUSED)) {
+    it.for(refused)(`${name} %j`, async ([args, words]) => {
+      const { status, stdout, stderr } = await start(name, ...args).outcome;
+      expect(stderr).toContain(words);
+      expect(stderr).toMatch(/^[^\n]+\n$/);
+      expect({ status, stdout }).toEqual({ status: 2, stdout: '' });
+    });
+  }
 });

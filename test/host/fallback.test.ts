@@ -8,20 +8,23 @@ import { openPair } from '../support/peers.js';
 import { readText } from '../support/stream.js';
 
 const SIZE = 2 ** 20;
+const LEFT_OUT = 'ERR_DEVMEM_NO_QUEUES';
 
 describe('mode auto, where devmem cannot be had', () => {
   expectNoLeaks();
 
   it.for([
-    ['no interface was given', {}, 'ERR_DEVMEM_UNSUPPORTED'],
-    ['the interface is no NIC', { interface: 'lo', queues: [0] }, 'ENOTSUP'],
-  ] as const)('copies and says why: %s', async ([, where, code]) => {
+    ['nothing was named', {}, LEFT_OUT, 'options.interface and options.queues were left out'],
+    ['no interface was named', { queues: [0] }, LEFT_OUT, 'options.interface was left out'],
+    ['no queues were named', { interface: 'lo' }, LEFT_OUT, 'options.queues was left out'],
+    ['the interface is no NIC', { interface: 'lo', queues: [0] }, 'ENOTSUP', 'lo is a virtual'],
+  ] as const)('copies and says why: %s', async ([, where, code, words]) => {
     using recorder = new Recorder<FallbackMessage>('devmem-tcp:fallback');
     await using memory = await DmaBuf.allocate({ type: 'host', size: SIZE });
-    const queues = 'queues' in where ? { queues: [...where.queues] } : {};
-    await using binding = await bindRx({ memory, ...where, ...queues });
+    await using binding = await bindRx({ memory, ...where });
     expect(binding.transport).toBe('copy');
     expect(binding.fallback).toMatchObject({ code });
+    expect(binding.fallback?.message).toContain(words);
     expect(recorder.messages).toEqual([
       { interface: 'interface' in where ? where.interface : undefined, reason: binding.fallback },
     ]);

@@ -206,10 +206,25 @@ for tensor in consumer:
     it(`says at once that '${port}' is no port`, async () => {
       const { ended } = await serve([`--port=${port}`]);
       const { status, stdout, stderr } = await ended;
-      expect({ status, stdout }).toEqual({ status: 1, stdout: '' });
-      expect(stderr).toBe(`--port takes a number from 0 to 65535, not '${port}'\n`);
+      expect({ status, stdout }).toEqual({ status: 2, stdout: '' });
+      expect(stderr).toBe(`--port takes numbers from 0 to 65535, not '${port}'\n`);
     });
   }
+
+  itPython('says how its consumer is called, and where nobody hands tensors on', () => {
+    const refused = (...args: string[]): { status: number | null; stderr: string } => {
+      const program = [RECEIVE, ...args];
+      const { status, stderr } = spawnSync('python3', ['-S', ...program], { encoding: 'utf8' });
+      return { status, stderr };
+    };
+    const usage = { status: 2, stderr: `usage: ${RECEIVE} SOCKET\n` };
+    expect(refused()).toEqual(usage);
+    expect(refused('one', 'two')).toEqual(usage);
+    expect(refused('/nowhere/socket')).toEqual({
+      status: 2,
+      stderr: '/nowhere/socket: No such file or directory\n',
+    });
+  });
 
   it('says that a port is in use before a consumer comes', async () => {
     const other = net.createServer().listen(0);

@@ -46,14 +46,21 @@ describe('kernel', () => {
     expect(long).toEqual([]);
   });
 
-  it('shows nothing that would control the terminal', async () => {
-    const { stdout } = await runCli(['kernel', '--release', '6.12.1\x1b[2J']);
-    expect(stdout).not.toContain('\x1b');
+  it.for([
+    [['kernel', '--release', '6.12.1\x1b[2J'], "not '6.12.1\\x1b[2J'"],
+    [['kernel', '6.12\x1b[2J'], "unexpected argument '6.12\\x1b[2J'"],
+    [['kernel\x1b[2J'], "no command 'kernel\\x1b[2J'"],
+  ] as const)('%j shows nothing that would control the terminal', async ([args, words]) => {
+    const { stdout, stderr } = await runCli(args);
+    expect(stdout).toBe('');
+    expect(stderr).toContain(words);
+    expect(stderr).not.toContain('\x1b');
   });
 
   it.for([
     [['kernel', '6.12'], "unexpected argument '6.12'"],
     [['kernel', '--relase', '6.12'], "did you mean '--release'?"],
+    [['kernel', '--release', '6.12.x'], "or a version such as 6.12, not '6.12.x'"],
   ] as const)('%j is bad usage', async ([args, message]) => {
     const { status, stdout, stderr } = await runCli(args);
     expect(status).toBe(64);

@@ -1,13 +1,23 @@
 /** Programs that a bundler made one file of. */
 import { execFileSync } from 'node:child_process';
-import { cpSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  mkdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import path from 'node:path';
 
 import { build } from 'esbuild';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 
+import { VERSION } from '../../dist/version.js';
 import { hostTarget, prebuildOf } from '../../scripts/prebuild/targets.mjs';
 import { Consumer } from './support/consumer.js';
+import { replaceInFile } from './support/elf.js';
 import { NODE_VERSIONS, type NodeBinary, requiredNode } from './support/node-versions.js';
 import { run } from './support/run.js';
 import { temporaryFolder } from './support/tarball.js';
@@ -124,6 +134,28 @@ describe('DEVMEM_TCP_ADDON', () => {
     const { reason } = (await bundleAndRun('esm', settings)) as { reason: string };
     expect(reason).toContain(`DEVMEM_TCP_ADDON names ${addon}:`);
     expect(reason).toContain('It is damaged');
+  });
+
+  it('that names what was copied in part says so, and the process goes on', async () => {
+    const { folder, addon } = withAddonAlone();
+    truncateSync(addon, Math.floor(statSync(addon).size / 2));
+    const settings = { folder, env: { DEVMEM_TCP_ADDON: addon } };
+    const { reason } = (await bundleAndRun('esm', settings)) as { reason: string };
+    expect(reason).toMatch(
+      /^DEVMEM_TCP_ADDON names .* file too short, \d+ of \d+ bytes\. It is damaged/,
+    );
+  });
+
+  it("that names another version's binary says which, and which this is", async () => {
+    const { folder, addon } = withAddonAlone();
+    const other = VERSION.replaceAll(/\d/g, '9');
+    replaceInFile(addon, `${VERSION}\0`, `${other}\0`);
+    const settings = { folder, env: { DEVMEM_TCP_ADDON: addon } };
+    const { reason } = (await bundleAndRun('esm', settings)) as { reason: string };
+    expect(reason).toContain(
+      `DEVMEM_TCP_ADDON names ${addon}: it is the addon of devmem-tcp ${other}, and what loads it is devmem-tcp ${VERSION}.`,
+    );
+    expect(reason).toContain('of the same version');
   });
 
   it.for([

@@ -1,5 +1,5 @@
 /** Where the addon is there and cannot be loaded, the reason is told. */
-import { cpSync, rmSync, truncateSync } from 'node:fs';
+import { cpSync, rmSync, statSync, truncateSync } from 'node:fs';
 import path from 'node:path';
 
 import type { Report } from 'devmem-tcp';
@@ -109,6 +109,11 @@ describe('an addon that cannot be loaded is told of, with what failed and what m
   it('where it is cut short', async () => {
     const folder = spoiled((binary) => truncateSync(binary, 100));
     await expectTold(tell(folder), path.join(folder, BINARY), 'is damaged');
+  });
+
+  it('where it ends in the midst, which would be SIGBUS in the loader', async () => {
+    const folder = spoiled((binary) => truncateSync(binary, Math.floor(statSync(binary).size / 2)));
+    await expectTold(tell(folder), 'file too short', 'is damaged');
   });
 
   it('where a library is missing', async () => {

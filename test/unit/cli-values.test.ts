@@ -6,6 +6,7 @@ import {
   parseCount,
   parseEndpoint,
   parseQueues,
+  parseRelease,
   parseSeconds,
   parseSize,
 } from '../../dist/cli/values.js';
@@ -67,5 +68,45 @@ describe('numbers', () => {
 
   it.for(['0', '-1', 'x', ''])("'%s' is no size", (text) => {
     expect(() => parseSize('--bytes', text)).toThrow(UsageError);
+  });
+});
+
+describe('a release of Linux', () => {
+  it.for([
+    ...['6.12', '6.12.0', '6.12.117', '6.12-rc3', '6.12.0-rc1+', '4.4.302+'],
+    '6.12.117+deb12-amd64', // Debian
+    '6.1.0-28-amd64',
+    '6.8.0-45-generic', // Ubuntu
+    '7.3.4-1-generic',
+    '6.12.0-55.el10.x86_64', // Red Hat
+    '6.12.5-200.fc41.x86_64',
+    '6.12.0-160000.5-default', // SUSE
+    '6.1.102-108.177.amzn2023.x86_64', // Amazon
+    '6.12.9_1', // Void
+    '6.6.31+rpt-rpi-v8', // Raspberry Pi
+    '6.12.1-rc1-next-20241120-dirty',
+    '5.15.167.4-microsoft-standard-WSL2',
+    '6.6.57.1-7.azl3', // Azure
+  ])('%s is one', (text) => {
+    expect(parseRelease('--release', text)).toBe(text);
+  });
+
+  it.for([
+    ...['', '6', '6.', '6.12.', '6.12.x', '6.x', 'v6.12', 'Linux 6.12', '6.12.1.2', '6.12.1.2.3-a'],
+    ...['6.12-', '6.12.1-', '6.12.1-rc1.', '6..12', '.6.12', '-6.12', '6.12.1 ', ' 6.12.1', '6,12'],
+    ...[
+      '6.12.1\n',
+      '06.12',
+      '6.012',
+      '$(reboot)',
+      "6.12.1'; reboot #",
+      '6.12.1-a b',
+      '6.12.1\x1b[2J',
+    ],
+  ])('%j is none, and the message shows how to write one', (text) => {
+    expect(() => parseRelease('--release', text)).toThrow(UsageError);
+    expect(() => parseRelease('--release', text)).toThrow(
+      /^--release must be a release as 'uname -r'/,
+    );
   });
 });

@@ -1,6 +1,7 @@
 /** What the documents list is what there is in the source, no more and no less. */
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
+import { getSystemErrorMap } from 'node:util';
 
 import { expect, it } from 'vitest';
 
@@ -38,6 +39,15 @@ it("and every one of Node's, once", () => {
 
 it('the source knows no other codes', () => {
   expect(all(SOURCE, /\b(ERR_DEVMEM_[A-Z_]*[A-Z])\b/g)).toEqual(Object.keys(DEVMEM_ERRORS).sort());
+});
+
+it('docs/errors.md and docs/troubleshooting.md name system errors as Node.js does', () => {
+  const known = new Set([...getSystemErrorMap().values()].map(([name]) => name));
+  const named = ['docs/errors.md', 'docs/troubleshooting.md', 'docs/zcrx.md'].flatMap((document) =>
+    rows(document, /^E(?!RR_)[A-Z]+$/),
+  );
+  expect(named.length).toBeGreaterThan(20);
+  expect(named.filter((name) => !known.has(name))).toEqual([]);
 });
 
 it('docs/errors.md has every warning', () => {

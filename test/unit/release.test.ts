@@ -7,6 +7,7 @@ import { describe, expect, it } from 'vitest';
 
 import { prebuildOf, TARGETS } from '../../scripts/prebuild/targets.mjs';
 import { releaseFaults } from '../../scripts/release/faults.mjs';
+import { otherVersions, writeVersion } from '../../scripts/release/version.mjs';
 import { tree } from '../support/machines.js';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -20,6 +21,8 @@ describe('a release', () => {
   const whole: Record<string, string> = {
     'package.json': '{"version":"1.2.3","repository":"somewhere"}',
     'CHANGELOG.md': '# Changes\n\n## 1.2.3\n\n- …\n',
+    'src/ts/version.ts': "export const VERSION = '1.2.3';\n",
+    'src/native/version.h': 'inline constexpr char kVersion[] = "1.2.3";\n',
     ...Object.fromEntries(TARGETS.map((target) => [prebuildOf(target), 'binary'])),
   };
 
@@ -35,11 +38,29 @@ describe('a release', () => {
   });
 
   it('without notes, or without an address, is refused in words', () => {
-    const lacking = { ...whole, 'package.json': '{"version":"1.2.4"}' };
+    const lacking = { ...whole, 'package.json': '{"version":"1.2.3"}', 'CHANGELOG.md': '' };
     const [notes, repository, ...others] = releaseFaults(tree(lacking));
-    expect(notes).toContain('CHANGELOG.md has no notes of 1.2.4');
+    expect(notes).toContain('CHANGELOG.md has no notes of 1.2.3');
     expect(repository).toContain('package.json has no repository');
     expect(others).toEqual([]);
+  });
+
+  it('whose sources tell another version is refused until that is written there', () => {
+    const root = tree({
+      ...whole,
+      'package.json': '{"version":"1.3.0-rc.1","repository":"somewhere"}',
+      'CHANGELOG.md': '\n## 1.3.0-rc.1\n',
+    });
+    expect(releaseFaults(root)).toEqual([
+      "src/ts/version.ts tells another version: 'npm run release:version'",
+      "src/native/version.h tells another version: 'npm run release:version'",
+    ]);
+    writeVersion(root);
+    expect(releaseFaults(root)).toEqual([]);
+  });
+
+  it('of this tree would have sources of its version', () => {
+    expect(otherVersions(ROOT)).toEqual([]);
   });
 });
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** `devmem-tcp COMMAND`: finds the command and runs it. */
 import { type Command, STATUS, UsageError } from './command.js';
+import { printable } from '../nic/quoting.js';
 import { labNeedsClone, readManifest } from './manifest.js';
 import { stderr, stdout } from './output.js';
 import { runProgram } from './program.js';
@@ -51,8 +52,9 @@ async function main([name, ...args]: string[]): Promise<number> {
   }
 }
 
+/** It may have an argument in it, which can hold anything. */
 function complain(what: string): number {
-  stderr.write(`devmem-tcp: ${what}\n`);
+  stderr.write(`devmem-tcp: ${what.split('\n').map(printable).join('\n')}\n`);
   return STATUS.usage;
 }
 

@@ -1,4 +1,5 @@
 /** What users write for sizes, counts and addresses. */
+import { isRelease } from '../kernel-version.js';
 import { UsageError } from './command.js';
 import { parseBytes } from './format.js';
 import { type Pattern, parsePattern } from './transfer/pattern.js';
@@ -96,6 +97,14 @@ export function parseQueues(option: string, text: string): number[] {
     throw new UsageError(`${option} names a queue twice: '${text}'`);
   }
   return queues;
+}
+
+/** @throws UsageError unless it is a release or a version of Linux */
+export function parseRelease(option: string, text: string): string {
+  if (isRelease(text)) return text;
+  throw new UsageError(
+    `${option} must be a release as 'uname -r' tells it, such as 6.12.117 or 6.12.117+deb12-amd64, or a version such as 6.12, not '${text}'`,
+  );
 }
 
 /** @throws UsageError */

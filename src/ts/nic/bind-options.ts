@@ -13,11 +13,20 @@ import { DmaBuf } from '../memory/dma-buf.js';
 import { checkInterface, checkQueues } from './interface-arguments.js';
 
 /**
- * - `devmem`: the kernel's devmem path, or an error.
- * - `copy`: plain reception into host memory.
- * - `auto`: devmem where it can be had, else copy; `binding.fallback` tells why, as does
- *   a warning of the process, the first time. An interface or a queue that is not there
- *   is an error here too.
+ * What `bindRx()` does where the devmem path cannot be had:
+ *
+ * - `devmem`: rejects. `interface` and `queues` are needed.
+ * - `copy`: never tries. Payload comes by plain recv(2) into memory that the CPU can map;
+ *   an `interface` and `queues` are checked for their form only. `binding.fallback` is
+ *   undefined.
+ * - `auto`: tries devmem, and copies where the kernel, the driver, the broker or the
+ *   memory's type stands in the way, and where `interface` or `queues` was left out
+ *   (ERR_DEVMEM_NO_QUEUES). `binding.fallback` is the error that says which; undefined on
+ *   the devmem path. The diagnostics channel `devmem-tcp:fallback` tells it each time, a
+ *   warning of the process (`DEVMEM_FALLBACK`) the first time that an `interface` was
+ *   named. An interface that is not there (ENODEV) is an error here too; so is a queue
+ *   (ERANGE), of memory that a NIC could receive into. So are wrong arguments, memory in
+ *   use, and memory that cannot be copied into either (ERR_DEVMEM_WRONG_MEMORY).
  */
 export type Mode = 'auto' | 'devmem' | 'copy';
 
@@ -36,14 +45,17 @@ export type DeviceTransport = 'auto' | 'cmsg' | 'zcrx';
 export interface BindRxOptions {
   /**
    * The network interface to receive on, e.g. `'eth1'`, by its own name or an
-   * alternative one. Not needed for `mode: 'copy'`.
+   * alternative one. Without it mode `auto` copies; mode `copy` does not need it.
    */
   interface?: string;
-  /** Receive queues to bind, e.g. `[14, 15]`; each 0 to 65535. Not needed for `mode: 'copy'`. */
+  /**
+   * Receive queues to bind, e.g. `[14, 15]`; each 0 to 65535. Without them mode `auto`
+   * copies, also where an interface is named; mode `copy` does not need them.
+   */
   queues?: readonly number[];
   /** Where payload goes. Stays the caller's: close it after the binding. */
   memory: DmaBuf;
-  /** Default `'auto'`. */
+  /** What to do where the devmem path cannot be had. Default `'auto'`. */
   mode?: Mode;
   /** Default `'auto'`. Makes no difference for what is copied. */
   transport?: DeviceTransport;

@@ -32,9 +32,9 @@ import { bindZcrx } from './zcrx/binding.js';
  *   binding, or anything received through one, uses the memory
  * @throws SystemError ENODEV (no such interface) and ERANGE (no such queue), unless the
  *   mode is 'copy'; in mode 'devmem' EPERM, EEXIST (queue bound, XDP attached), EBUSY
- *   (AF_XDP), EOPNOTSUPP (no NIC, its driver, rxPageSize), ENODATA or EINVAL (header
+ *   (AF_XDP), ENOTSUP (no NIC, its driver, rxPageSize), ENODATA or EINVAL (header
  *   split off), ENOENT (kernel); with transport 'zcrx' EPERM and ENOSYS (io_uring disabled or
- *   filtered), ENOMEM (locked memory), EOPNOTSUPP (kernel); ENOENT, ECONNREFUSED or EACCES of connect(2) to the broker
+ *   filtered), ENOMEM (locked memory), ENOTSUP (kernel); ENOENT, ECONNREFUSED or EACCES of connect(2) to the broker
  * @throws DevmemError ERR_DEVMEM_WRONG_MEMORY; in mode 'devmem'
  *   ERR_DEVMEM_MEMORY_TOO_SMALL, ERR_DEVMEM_BROKER_REFUSED, ERR_DEVMEM_BROKER_LOST, ERR_DEVMEM_BAD_MESSAGE
  * @throws the signal's reason
@@ -81,12 +81,7 @@ function bindCopy(pool: MemoryPool, checked: CheckedOptions, fallback: Error | u
 
 async function bindDevmem(pool: MemoryPool, checked: CheckedOptions): Promise<Binding> {
   const { memory, queues, interface: asked, rxPageSize, signal } = checked;
-  if (asked === undefined || queues.length === 0) {
-    throw new DevmemError(
-      'ERR_DEVMEM_UNSUPPORTED',
-      'The devmem path needs options.interface and options.queues, and they were not given',
-    );
-  }
+  if (asked === undefined || queues.length === 0) throw leftOut(asked, queues);
   const { name, index } = await findNic(asked);
   await checkDevmemMemory(name, memory);
   const request = { interface: name, queues, size: memory.size, rxPageSize };
@@ -107,6 +102,18 @@ async function bindDevmem(pool: MemoryPool, checked: CheckedOptions): Promise<Bi
     await kernel?.unbind();
     throw error;
   }
+}
+
+/** What mode `auto` copies for where the caller did not say what to bind to. */
+function leftOut(asked: string | undefined, queues: readonly number[]): DevmemError {
+  const names = [
+    ...(asked === undefined ? ['options.interface'] : []),
+    ...(queues.length === 0 ? ['options.queues'] : []),
+  ];
+  return new DevmemError(
+    'ERR_DEVMEM_NO_QUEUES',
+    `${names.join(' and ')} ${names.length === 1 ? 'was' : 'were'} left out, and without both mode 'auto' copies: memory is bound to receive queues of an interface. Give both, or ask for mode 'copy'`,
+  );
 }
 
 function bindKernel(checked: CheckedOptions, request: BindingRequest): Promise<KernelBinding> {

@@ -229,6 +229,8 @@ export class Binding extends EventEmitter<BindingEvents> implements AsyncDisposa
   /**
    * The rx queues that the kernel has bound to this memory now: none after close(), on
    * the copy transport, and while the interface is down.
+   *
+   * @throws SystemError where the kernel refuses to tell
    */
   async rxQueues(): Promise<RxQueue[]> {
     return this.closed ? [] : ((await this.#kernel?.rxQueues()) ?? []);
@@ -238,6 +240,8 @@ export class Binding extends EventEmitter<BindingEvents> implements AsyncDisposa
    * The page pools that hand out this memory. After close() those that still wait for
    * fragments to come back, `detached`; none on the copy transport. Of the transport `zcrx`,
    * all of the interface's that are io_uring's: the kernel does not tell them apart.
+   *
+   * @throws SystemError where the kernel refuses to tell
    */
   async pagePools(): Promise<PagePool[]> {
     return (await this.#kernel?.pagePools()) ?? [];

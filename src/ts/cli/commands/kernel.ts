@@ -5,6 +5,7 @@ import { type KernelNeeds, kernelNeeds } from '../../kernel/needs.js';
 import { type Command, parseOptions, STATUS, UsageError } from '../command.js';
 import { renderNeeds } from '../kernel/render.js';
 import { stdout } from '../output.js';
+import { given, parseRelease } from '../values.js';
 import { painter, terminalWidth } from '../wrap.js';
 
 export const command: Command = {
@@ -29,7 +30,8 @@ Exit status: 0, also where there are no patches for the kernel.
       json: { type: 'boolean', default: false },
     });
     if (positionals.length > 0) throw new UsageError(`unexpected argument '${positionals[0]!}'`);
-    const needs = values.release === undefined ? await needsHere() : kernelNeeds(values.release);
+    const named = given(values.release, (text) => parseRelease('--release', text));
+    const needs = named === undefined ? await needsHere() : kernelNeeds(named);
     stdout.write(
       values.json
         ? `${JSON.stringify(needs, undefined, 2)}\n`

@@ -3,12 +3,16 @@
  * queues and page pools there are. Source: include/uapi/linux/netdev.h,
  * Documentation/netlink/specs/netdev.yaml.
  */
+import { constants } from 'node:os';
+
 import { GenericNetlink } from './generic.js';
 import type { PagePool, RxQueue } from '../../receive/binding.js';
 import { systemError } from '../../errors.js';
 import type { Answer, Attribute, Attributes } from './message.js';
 
 export type { PagePool, RxQueue };
+
+const { ENODEV } = constants.errno;
 
 /** An rx queue of some interface. */
 export interface InterfaceRxQueue extends RxQueue {
@@ -98,13 +102,15 @@ export class NetdevNetlink implements Disposable {
     return { ...answer, id: answer.messages[0]?.number(NETDEV_A_DMABUF_ID) };
   }
 
-  /** The interface's rx queues. Empty where it is down or its driver does not list them. */
+  /**
+   * The interface's rx queues. Empty where it is down or gone, or its driver does not list
+   * them.
+   *
+   * @throws SystemError where the kernel refuses to tell
+   */
   async rxQueues(interfaceIndex: number): Promise<RxQueue[]> {
-    const { messages } = await this.#netlink.request(
-      NETDEV_CMD_QUEUE_GET,
-      [[NETDEV_A_QUEUE_IFINDEX, interfaceIndex]],
-      true,
-    );
+    const of: Attribute[] = [[NETDEV_A_QUEUE_IFINDEX, interfaceIndex]];
+    const messages = await this.#dump(NETDEV_CMD_QUEUE_GET, 'netdev queue-get', of, [-ENODEV]);
     return messages.filter(isRx).map(rxQueue);
   }
 
@@ -114,17 +120,20 @@ export class NetdevNetlink implements Disposable {
    * @throws SystemError where the kernel refuses to tell
    */
   async allRxQueues(): Promise<InterfaceRxQueue[]> {
-    const { messages, errno } = await this.#netlink.request(NETDEV_CMD_QUEUE_GET, [], true);
-    if (errno < 0) throw systemError(errno, 'netdev queue-get');
+    const messages = await this.#dump(NETDEV_CMD_QUEUE_GET, 'netdev queue-get');
     return messages.filter(isRx).map((each) => ({
       ...rxQueue(each),
       interfaceIndex: each.number(NETDEV_A_QUEUE_IFINDEX) ?? 0,
     }));
   }
 
-  /** All page pools of this network namespace's interfaces. */
+  /**
+   * All page pools of this network namespace's interfaces.
+   *
+   * @throws SystemError where the kernel refuses to tell
+   */
   async pagePools(): Promise<PagePool[]> {
-    const { messages } = await this.#netlink.request(NETDEV_CMD_PAGE_POOL_GET, [], true);
+    const messages = await this.#dump(NETDEV_CMD_PAGE_POOL_GET, 'netdev page-pool-get');
     return messages.map((each) => ({
       id: each.number(NETDEV_A_PAGE_POOL_ID) ?? 0,
       interfaceIndex: each.number(NETDEV_A_PAGE_POOL_IFINDEX),
@@ -141,6 +150,21 @@ export class NetdevNetlink implements Disposable {
 
   [Symbol.dispose](): void {
     this.close();
+  }
+
+  /**
+   * @param none - negative errnos that mean: there is nothing of the kind
+   * @throws SystemError for any other refusal
+   */
+  async #dump(
+    command: number,
+    syscall: string,
+    of: readonly Attribute[] = [],
+    none: readonly number[] = [],
+  ): Promise<Attributes[]> {
+    const { messages, errno, kernelMessage } = await this.#netlink.request(command, of, true);
+    if (errno < 0 && !none.includes(errno)) throw systemError(errno, syscall, { kernelMessage });
+    return messages;
   }
 }
 

@@ -75,7 +75,7 @@ function openRing(queue: ZcrxQueue): void {
 
 function checkSize({ size, rxPageSize }: BindingRequest, bufferSizes: boolean): void {
   const tooLarge = tooLargeFor(release(), size);
-  if (tooLarge !== undefined) throw new DevmemError('ERR_DEVMEM_UNSUPPORTED', tooLarge);
+  if (tooLarge !== undefined) throw new DevmemError('ERR_DEVMEM_WRONG_MEMORY', tooLarge);
   if (rxPageSize === undefined || bufferSizes) return;
   throw systemError(-EOPNOTSUPP, REGISTER, {
     subject: `io_uring of this kernel has no buffers of a given size (${rxPageSize} bytes)`,

@@ -1,6 +1,5 @@
 import { constants } from 'node:os';
 
-import { DevmemError } from '../../errors.js';
 import type { Transport } from './transport.js';
 
 /** The kernel's devmem path: recvmsg(MSG_SOCK_DEVMEM), records in control messages. */
@@ -19,7 +18,7 @@ export const cmsg: Transport = {
   queuesInMemory: true,
   divides: false,
   makeId() {
-    throw new DevmemError('ERR_DEVMEM_UNSUPPORTED', 'Only the kernel numbers its bindings');
+    throw new Error('Only the kernel numbers its bindings');
   },
   mapping: () => undefined,
 };
