@@ -28,11 +28,12 @@ uint32_t RunEnd(const uint32_t* owners, uint32_t index, uint32_t end, uint32_t i
 }
 
 // Marks a run of descriptors of this source as released, and takes their pages off the
-// account with it.
-void UnpinRun(SlotColumns& slot, uint32_t index, uint32_t end, const Source& source) {
+// account with it. Returns how many bytes those are.
+uint64_t UnpinRun(SlotColumns& slot, uint32_t index, uint32_t end, const Source& source) {
   uint64_t pages = std::reduce(slot.pages + index, slot.pages + end, uint64_t{0});
   std::fill(slot.owners + index, slot.owners + end, kReleasedSource);
   source.pool->Discharge(*source.account, pages << source.page_shift);
+  return pages << source.page_shift;
 }
 
 }  // namespace
@@ -168,7 +169,8 @@ uint32_t CmsgTransport::Unpin(SlotColumns& slot, uint32_t index, uint32_t count)
     uint32_t id = slot.owners[index];
     if (const Source* source = FindSource(sources_, id)) {
       uint32_t next = RunEnd(slot.owners, index, end, id);
-      UnpinRun(slot, index, next, *source);
+      uint64_t bytes = UnpinRun(slot, index, next, *source);
+      unpinned_share_ += static_cast<double>(bytes) / static_cast<double>(source->size);
       tokens_.insert(tokens_.end(), slot.tokens + index, slot.tokens + next);
       released += next - index;
       index = next;
@@ -188,11 +190,16 @@ int CmsgTransport::Return(int socket) {
   if (tokens_.empty()) return 0;
   int status = ReturnAndCount(socket, tokens_);
   tokens_.clear();
+  unpinned_share_ = 0;
   return status;
 }
 
+ReturnOutcome CmsgTransport::GiveBack(int socket, std::span<uint32_t> tokens) {
+  return ReturnTokens(socket, tokens);
+}
+
 int CmsgTransport::ReturnAndCount(int socket, std::span<uint32_t> tokens) {
-  ReturnOutcome outcome = ReturnTokens(socket, tokens);
+  ReturnOutcome outcome = GiveBack(socket, tokens);
   counters_.return_calls += outcome.calls;
   counters_.tokens_returned += outcome.freed;
   if (outcome.error != 0) {

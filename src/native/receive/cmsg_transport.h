@@ -15,6 +15,8 @@
 
 namespace devmem {
 
+struct ReturnOutcome;
+
 class CmsgTransport : public Transport {
  public:
   CmsgTransport(Scratch& scratch, Counters& counters) : scratch_(scratch), counters_(counters) {}
@@ -28,6 +30,14 @@ class CmsgTransport : public Transport {
   bool Replenished() const override;
   bool HasRoom() const override { return Available(Demand::kWaiting).frags > 0; }
   bool HoldsAll() const override;
+
+ protected:
+  // Gives tokens back, at most as many as were unpinned. May change their order.
+  virtual ReturnOutcome GiveBack(int socket, std::span<uint32_t> tokens);
+  // What part of a binding's memory is being given back; of several bindings, the sum.
+  double unpinned_share() const { return unpinned_share_; }
+
+  Counters& counters() { return counters_; }
 
  private:
   struct Room {
@@ -52,6 +62,7 @@ class CmsgTransport : public Transport {
   std::vector<Source> sources_;
   std::deque<Account> accounts_;  // one for each source; grows without moving any
   std::vector<uint32_t> tokens_;  // unpinned, to be returned
+  double unpinned_share_ = 0;
   Scratch& scratch_;
   Counters& counters_;
 };

@@ -17,6 +17,7 @@ export const cmsg: Transport = {
     ],
   ]),
   queuesInMemory: true,
+  unqueued: undefined,
   divides: false,
   makeId() {
     throw new DevmemError('ERR_DEVMEM_UNSUPPORTED', 'Only the kernel numbers its bindings');
