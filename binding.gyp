@@ -23,6 +23,7 @@
             "src/native/memory/memfd.cc",
             "src/native/memory/memory.cc",
             "src/native/memory/memory_claim.cc",
+            "src/native/queue/fragment_ring.cc",
             "src/native/queue/queue_transport.cc",
             "src/native/queue/return_ring.cc",
             "src/native/queue/token_queue.cc",

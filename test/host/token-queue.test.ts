@@ -15,10 +15,12 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 const HERE = path.dirname(fileURLToPath(import.meta.url));
 const CHILD = path.join(HERE, 'children/token-queue.mjs');
 const LIMIT_MS = 50_000;
-const { EPERM, ENOMEM, ENOPROTOOPT, EMFILE, EISCONN, EEXIST, EXDEV, EINVAL, EOPNOTSUPP } =
+const { EPERM, ENOMEM, ENOPROTOOPT, EMFILE, EISCONN, EEXIST, EXDEV, EINVAL, EOPNOTSUPP, EBADMSG } =
   constants.errno;
 /** Of calls that the kernel can refuse, as in queue/kernel.c. */
 const [CREATE, FLUSH] = [0, 2];
+/** What can be false of an entry, as there. */
+const [PRODUCED, COOKIE, OFFSET, SIZE, DMABUF] = [1, 2, 3, 4, 5];
 /** Where a count of 32 bits is about to wrap. */
 const NEAR_WRAP = 2 ** 32 - 100;
 
@@ -58,9 +60,15 @@ async function outcome(
   return JSON.parse(stdout);
 }
 
+const NOTHING_CALLED = { flushes: 0, dontneeds: 0, returnCalls: 0, left: 0, unknown: 0 };
+
 it('no call gives back what is released while there is more to read', async () => {
-  const result = await outcome('steady');
-  expect(result).toEqual({ flushes: 0, dontneeds: 0, returnCalls: 0, left: 0, unknown: 0 });
+  expect(await outcome('steady')).toEqual({ ...NOTHING_CALLED, records: 0 });
+});
+
+it('control messages tell of fragments where the queue has no ring for that', async () => {
+  const result = await outcome('steady', [], { QUEUE_FRAGMENTS: 'no' });
+  expect(result).toEqual({ ...NOTHING_CALLED, records: 50_000 });
 });
 
 it('one call gives back what sockets released after all was read, before the loop sleeps', async () => {
@@ -151,6 +159,38 @@ it.for([1, 4096, 5000, 2 ** 31, 2 ** 32 - 1])(
   },
 );
 
+describe('an entry that tells of a fragment, and was written by somebody else', () => {
+  const ENDED = { errors: [-EBADMSG], kept: 0, held: 0, other: { errors: [], kept: 20 } };
+
+  it.for([
+    ['lies beyond the memory', OFFSET, 2 ** 31],
+    ['lies across its end', OFFSET, 2 ** 26 - 1],
+    ['is empty', SIZE, 0],
+    ['is longer than what was received', SIZE, 8192],
+    ['is of another memory', DMABUF, 2],
+    ['is of no memory, as linear bytes are', DMABUF, 0],
+    ['is of none, as what was released', DMABUF, 2 ** 32 - 1],
+  ] as const)('ends its socket alone where it %s', async ([, what, value]) => {
+    expect(await outcome('falsified', [what, value])).toEqual(ENDED);
+  });
+
+  // Which fragments those are, nothing tells: they come back with the socket.
+  it.for([1024, 2 ** 31, 2 ** 32 - 2])(
+    'ends its socket where there are %i more than there can be',
+    async (beyond) => {
+      expect(await outcome('falsified', [PRODUCED, beyond])).toMatchObject({
+        ...{ errors: [-EBADMSG], kept: 0, other: { errors: [], kept: 20 } },
+      });
+    },
+  );
+
+  it('ends both sockets where it is of the other', async () => {
+    const result = await outcome('falsified', [COOKIE, 2]);
+    expect(result).toMatchObject({ errors: [-EBADMSG], kept: 0 });
+    expect(result).toMatchObject({ other: { errors: [-EBADMSG] } });
+  });
+});
+
 it('sockets go on without a queue that was closed', async () => {
   expect(await outcome('closed')).toEqual({ held: 0, dontneeds: 1 });
 });
@@ -164,10 +204,14 @@ it('a thread that is ended in the midst of giving back leaves without a word', a
   expect(await outcome('worker')).toEqual({ status: 1 });
 });
 
-describe.each([0, NEAR_WRAP])('at random, with counts from %i on', (start) => {
+describe.each([
+  ['by both rings', {}],
+  ['with counts that wrap', { QUEUE_START: String(NEAR_WRAP) }],
+  ['by one ring', { QUEUE_FRAGMENTS: 'no' }],
+])('at random, %s', (_, env) => {
   it('what is given back comes back once', async () => {
     const seed = Math.floor(Math.random() * 2 ** 31);
-    const result = await outcome('atRandom', [seed], { QUEUE_START: String(start) });
+    const result = await outcome('atRandom', [seed], env);
     expect({ seed, ...(result as object) }).toEqual({
       seed,
       left: 0,

@@ -4,22 +4,14 @@
  */
 import { setImmediate } from 'node:timers/promises';
 
-import {
-  type Batch,
-  type Binding,
-  bindRx,
-  connect,
-  type DevmemSocket,
-  DmaBuf,
-  type SocketStats,
-} from 'devmem-tcp';
+import { type Batch, type Binding, bindRx, connect, type DevmemSocket, DmaBuf } from 'devmem-tcp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { INTERFACE, sendSegments, steerToQueues } from './support/guest.js';
 import { hasTokenQueue } from './support/mended.js';
 import { poolsLeftAfterClose } from './support/page-pools.js';
 import { endReceived, setReceiveBuffers } from './support/receive-buffers.js';
-import { countReturnCalls, hasStrace } from './support/system-calls.js';
+import { countFragmentCalls, type FragmentCalls, hasStrace } from './support/system-calls.js';
 import { patternReader, receiveStreams, type Received, startServer } from './support/transfer.js';
 
 const MiB = 2 ** 20;
@@ -77,35 +69,44 @@ describe.runIf(hasTokenQueue)('where the kernel has token queues', () => {
     }
   });
 
-  it.runIf(hasStrace).each([false, true])(
-    'no system call gives back what is read without a pause (small fragments: %s)',
-    async (segments) => {
+  /** Reads such a stream without a pause; which calls that takes. */
+  async function readWaiting(transport: 'cmsg' | 'queue'): Promise<FragmentCalls> {
+    await using binding = await bind(transport);
+    const socket = await waitingStream(binding, BYTES, PORT);
+    expect(socket.transport).toBe(transport);
+    let received: Received | undefined;
+    const calls = await countFragmentCalls(async () => {
+      received = await patternReader(socket);
+    });
+    expect(received).toMatchObject({ bytes: BYTES, firstWrong: -1 });
+    expect(await poolsLeftAfterClose(binding)).toBe(0);
+    return calls;
+  }
+
+  describe.runIf(hasStrace).each([false, true])('in segments of their own: %s', (segments) => {
+    beforeAll(() => {
       const restore = setReceiveBuffers(64 * MiB);
       sendSegments(segments);
-      try {
-        await using binding = await bind('queue');
-        const socket = await waitingStream(binding, BYTES, PORT);
-        expect(socket.transport).toBe('queue');
-        let received: Received | undefined;
-        let stats: SocketStats | undefined;
-        const calls = await countReturnCalls(async () => {
-          received = await patternReader(socket, () => {
-            stats = socket.stats;
-            return Promise.resolve();
-          });
-        });
-        expect(received).toMatchObject({ bytes: BYTES, firstWrong: -1 });
-        expect(stats?.returnCalls).toBe(0);
-        expect(calls.dontneed).toBe(0);
-        // What the last read left in the ring, once nothing more comes.
-        expect(calls.flush).toBeLessThanOrEqual(1);
-        expect(await poolsLeftAfterClose(binding)).toBe(0);
-      } finally {
+      return () => {
         sendSegments(false);
         restore();
-      }
-    },
-  );
+      };
+    });
+
+    it('fragments that are read without a pause take neither calls nor control messages', async () => {
+      const calls = await readWaiting('queue');
+      expect(calls).toMatchObject({ told: 0, dontneed: 0 });
+      // What the last read left in the ring, once nothing more comes.
+      expect(calls.flush).toBeLessThanOrEqual(1);
+    });
+
+    it('by cmsg they take both', async () => {
+      const { told, dontneed, flush } = await readWaiting('cmsg');
+      expect(told).toBeGreaterThan(0);
+      expect(dontneed).toBeGreaterThan(0);
+      expect(flush).toBe(0);
+    });
+  });
 
   it.runIf(hasStrace)('one call gives back what several sockets released late', async () => {
     await using binding = await bind('queue');
@@ -121,12 +122,12 @@ describe.runIf(hasTokenQueue)('where the kernel has token queues', () => {
         if (bytes === HELD) break;
       }
     }
-    const calls = await countReturnCalls(async () => {
+    const calls = await countFragmentCalls(async () => {
       for (const batch of batches) batch.release();
       // To the end of this turn of the loop, and beyond.
       for (let turn = 0; turn < 3; turn++) await setImmediate();
     });
-    expect(calls).toEqual({ dontneed: 0, flush: 1 });
+    expect(calls).toEqual({ told: 0, dontneed: 0, flush: 1 });
     for (const socket of sockets) await socket.close();
     expect(await poolsLeftAfterClose(binding)).toBe(0);
   });

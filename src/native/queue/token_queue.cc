@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "queue/queue_transport.h"
+#include "receive/batch_writer.h"
 #include "receive/polled_channel.h"
 #include "receive/token_ranges.h"
 #include "support/env_data.h"
@@ -17,6 +18,9 @@ namespace {
 
 // Each is a range of tokens; between two reads, mostly one for each batch.
 constexpr uint32_t kReturnEntries = 4096;
+// More than a batch has room for: they are taken as soon as they are told of.
+constexpr uint32_t kFragmentEntries = 1024;
+static_assert(kFragmentEntries >= kSlotCapacity);
 // More than this share of a binding's memory does not wait for the next read. What waits
 // was held before, and counted as such; until a read takes it up, nothing else is held in
 // its place. So the NIC has no less of the memory than it has to do with anyway, and a
@@ -55,20 +59,37 @@ int TokenQueue::Open(Napi::Env env) {
   return status;
 }
 
+int TokenQueue::Make(int tcp, uint32_t fragment_entries, uapi::DevmemQueueCreate& made) {
+  made = {};
+  made.version = uapi::kDevmemQueueVersion;
+  made.return_entries = kReturnEntries;
+  made.fragment_entries = fragment_entries;
+  socklen_t length = sizeof made;
+  int status = getsockopt(tcp, SOL_SOCKET, uapi::kSoDevmemQueue, &made, &length);
+  return status == 0 ? 0 : -errno;
+}
+
 int TokenQueue::Make() {
   UniqueFd tcp(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (!tcp.valid()) return -errno;
-  uapi::DevmemQueueCreate made = {};
-  made.version = uapi::kDevmemQueueVersion;
-  made.return_entries = kReturnEntries;
-  socklen_t length = sizeof made;
-  if (getsockopt(tcp.get(), SOL_SOCKET, uapi::kSoDevmemQueue, &made, &length) != 0) return -errno;
+  uapi::DevmemQueueCreate made;
+  int status = Make(tcp.get(), kFragmentEntries, made);
+  // A kernel without the series' last part: control messages tell of fragments.
+  if (status == -EINVAL) status = Make(tcp.get(), 0, made);
+  if (status != 0) return status;
   fd_.Reset(made.fd);
-  if (!Fits(made.return_offset, kReturnEntries, sizeof(uapi::DevmemQueueReturn), made.map_size)) {
+  bool has_fragments = made.fragment_entries != 0;
+  if (!Fits(made.return_offset, kReturnEntries, sizeof(uapi::DevmemQueueReturn), made.map_size) ||
+      (has_fragments && !Fits(made.fragment_offset, kFragmentEntries,
+                              sizeof(uapi::DevmemQueueFragment), made.map_size))) {
     return -EBADMSG;
   }
-  int status = map_.Map(made.map_size, fd_.get());
+  status = map_.Map(made.map_size, fd_.get());
   if (status != 0) return status;
+  if (has_fragments) {
+    fragments_.Attach(At<uapi::DevmemQueueMap>(map_, 0),
+                      At<uapi::DevmemQueueFragment>(map_, made.fragment_offset), kFragmentEntries);
+  }
   returns_.Attach(At<uapi::DevmemQueueMap>(map_, 0),
                   At<uapi::DevmemQueueReturn>(map_, made.return_offset), kReturnEntries);
   return 0;
@@ -78,9 +99,10 @@ int TokenQueue::Make() {
 void TokenQueue::Close() {
   sleep_.Close();
   returns_.Detach();
+  fragments_.Detach();
   map_.Reset();
   fd_.Reset();
-  cookies_.clear();
+  attached_.clear();
   counters_ = nullptr;
 }
 
@@ -99,17 +121,17 @@ int TokenQueue::AttachBy(int socket, Cookie cookie) const {
 TokenQueue::Cookie TokenQueue::NewCookie() {
   do {
     last_cookie_++;
-  } while (last_cookie_ == 0 || cookies_.contains(last_cookie_));
+  } while (last_cookie_ == 0 || attached_.contains(last_cookie_));
   return last_cookie_;
 }
 
-TokenQueue::Cookie TokenQueue::Attach(int socket) {
+TokenQueue::Cookie TokenQueue::Attach(int socket, QueueTransport& transport) {
   if (!open()) return 0;
   for (int i = 0; i < kMostAttempts; i++) {
     Cookie cookie = NewCookie();
     int status = AttachBy(socket, cookie);
     if (status == 0) {
-      cookies_.insert(cookie);
+      attached_.emplace(cookie, &transport);
       sleep_.Start();
       return cookie;
     }
@@ -125,18 +147,18 @@ TokenQueue::Cookie TokenQueue::Attach(int socket) {
 }
 
 void TokenQueue::Detach(int socket, Cookie cookie) {
-  if (cookies_.contains(cookie)) DetachFromQueue(socket);
+  if (attached_.contains(cookie)) DetachFromQueue(socket);
 }
 
 void TokenQueue::Forget(Cookie cookie, const Counters& counters) {
-  cookies_.erase(cookie);
-  if (cookies_.empty()) sleep_.Stop();
+  attached_.erase(cookie);
+  if (attached_.empty()) sleep_.Stop();
   if (counters_ == &counters) counters_ = nullptr;
 }
 
 size_t TokenQueue::GiveBack(Cookie cookie, std::span<const uint32_t> tokens, double share,
                             Counters& counters) {
-  if (!cookies_.contains(cookie) || refuses_) return 0;
+  if (!attached_.contains(cookie) || refuses_) return 0;
   counters_ = &counters;
   if (!returns_.Pending()) share_ = 0;
   size_t written = Write(cookie, tokens);
@@ -169,6 +191,13 @@ int TokenQueue::Flush() {
   // What is in the ring is taken up with the next read; nothing is added that might wait.
   refuses_ = true;
   return error;
+}
+
+// Its stream lacks what was read elsewhere. (No token is given back for it: what is in shared
+// memory alone must not take a fragment from who holds it.)
+bool TokenQueue::OnStray(Cookie cookie) {
+  auto found = attached_.find(cookie);
+  return found != attached_.end() && found->second->Break();
 }
 
 // For the eye alone: which socket had them, the kernel does not say.

@@ -14,8 +14,9 @@
 #include <cstdint>
 #include <memory>
 #include <span>
-#include <unordered_set>
+#include <unordered_map>
 
+#include "queue/fragment_ring.h"
 #include "queue/return_ring.h"
 #include "receive/channel.h"
 #include "support/before_sleep.h"
@@ -23,6 +24,8 @@
 #include "support/unique_fd.h"
 
 namespace devmem {
+
+class QueueTransport;
 
 class TokenQueue : public ChannelSource,
                    public std::enable_shared_from_this<TokenQueue>,
@@ -41,7 +44,7 @@ class TokenQueue : public ChannelSource,
   // For transports. Attaches a socket, which then has this name in the ring. 0 where that
   // is not to be had: it does without.
   using Cookie = uint32_t;
-  Cookie Attach(int socket);
+  Cookie Attach(int socket, QueueTransport& transport);
   // What it gave back by then has come back.
   void Detach(int socket, Cookie cookie);
   // The same for one that is closed, or will be. `counters` are not counted in any more.
@@ -54,8 +57,15 @@ class TokenQueue : public ChannelSource,
   // An attached socket was read.
   void NoteRead() { reads_ = true; }
 
+  // By which the kernel tells of fragments, where it does so.
+  FragmentRing& fragments() { return fragments_; }
+  // It told of one by this name while another socket was read: somebody else has read it.
+  // Whether that was not known yet.
+  bool OnStray(Cookie cookie);
+
  private:
   int Make();
+  int Make(int tcp, uint32_t fragment_entries, uapi::DevmemQueueCreate& made);
   int AttachBy(int socket, Cookie cookie) const;
   Cookie NewCookie();
   // Returns how many tokens it has written.
@@ -68,8 +78,9 @@ class TokenQueue : public ChannelSource,
   UniqueFd fd_;
   Mapped map_;
   ReturnRing returns_;
+  FragmentRing fragments_;
   BeforeSleep sleep_;
-  std::unordered_set<Cookie> cookies_;
+  std::unordered_map<Cookie, QueueTransport*> attached_;
   Cookie last_cookie_ = 0;
   double share_ = 0;              // of the memory, that waits in the ring at most
   bool reads_ = false;            // in this turn of the loop

@@ -5,6 +5,8 @@
 // one source or more, each with a pool of its own.
 #pragma once
 
+#include <sys/socket.h>
+
 #include <deque>
 #include <span>
 #include <vector>
@@ -37,6 +39,15 @@ class CmsgTransport : public Transport {
   // What part of a binding's memory is being given back; of several bindings, the sum.
   double unpinned_share() const { return unpinned_share_; }
 
+  // One call of recvmsg, for so many fragments at most: what it returned, or -1 with errno.
+  virtual ssize_t Call(int socket, msghdr& message, uint64_t frags);
+  // Whether it had room to tell of more.
+  virtual bool HadRoom(const msghdr& message, uint64_t frags) const;
+  // Appends descriptors of what it told of. 0 or -errno, as ParseRecords.
+  virtual int TakeTold(const msghdr& message, uint64_t received, uint64_t linear_offset,
+                       BatchWriter& out, RecordTotals& totals);
+
+  std::span<const Source> sources() const { return sources_; }
   Counters& counters() { return counters_; }
 
  private:

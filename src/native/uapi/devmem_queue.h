@@ -81,4 +81,19 @@ struct DevmemQueueReturn {
 };
 static_assert(sizeof(DevmemQueueReturn) == 16);
 
+// Tells of a fragment, as a control message does otherwise.
+struct DevmemQueueFragment {
+  uint64_t frag_offset;
+  uint32_t frag_size;
+  uint32_t frag_token;
+  uint32_t dmabuf_id;
+  uint32_t cookie;
+  uint32_t flags;
+  uint32_t reserved;
+};
+static_assert(sizeof(DevmemQueueFragment) == 32);
+
+// Its bytes are in the buffer of recvmsg: it has no offset, token or id.
+inline constexpr uint32_t kDevmemFragmentLinear = 1;
+
 }  // namespace devmem::uapi

@@ -40,13 +40,14 @@ async function steady() {
   const fragments = 50_000;
   socket.deliver(fragments);
   await until(() => bytes === fragments * PAGE);
-  const { flushes, dontneeds } = state();
+  const { flushes, dontneeds, records } = state();
   const { returnCalls } = readStats(socket.counters);
   await until(() => kernel.held(0) === 0);
   socket.close();
   return {
     flushes: flushes - before,
     dontneeds,
+    records,
     returnCalls,
     left: kernel.held(0),
     unknown: state().unknown,
@@ -213,6 +214,26 @@ async function ends() {
   return { attached, held, left };
 }
 
+// Somebody else writes to an entry that tells of a fragment, of the first of two sockets.
+async function falsified(what = 0, value = 0) {
+  const { pool } = makeQueue();
+  const [first, second] = [await makeHoarder(pool), await makeHoarder(pool)];
+  second.deliver(10);
+  await until(() => second.kept.length === 10);
+  kernel.falsify(what, value);
+  // The entry is the last of its call.
+  first.deliver(1);
+  await until(() => first.errors.length > 0);
+  second.deliver(10);
+  await until(() => second.kept.length === 20 || second.errors.length > 0);
+  const held = kernel.held(first.number);
+  const outcome = { errors: first.errors, kept: first.kept.length, held };
+  const other = { errors: second.errors, kept: second.kept.length };
+  first.close();
+  second.close();
+  return { ...outcome, other };
+}
+
 // A thread that is ended with entries in the ring, and fragments in hand.
 async function worker() {
   const program = new Worker(new URL('token-queue-worker.mjs', import.meta.url));
@@ -285,7 +306,7 @@ const SCENARIOS = {
     closed,
     ends,
   },
-  ...{ worker, atRandom },
+  ...{ falsified, worker, atRandom },
 };
 
 const [scenario = '', ...args] = process.argv.slice(2);

@@ -8,6 +8,7 @@
  *     there is something to read of the socket itself, which is of no other meaning
  *   refuse(call, errno, times)   so often, a call fails: see enum call
  *   scribble(word, value)        in the mapping
+ *   falsify(what, value)         the next entry in the ring of fragments: see enum what
  *   state(into: Float64Array)    see enum state
  *   held(socket) -> fragments that user space has
  *
@@ -44,6 +45,7 @@
 
 enum call { CREATE, ATTACH, IOCTL_FLUSH, DONTNEED, CALLS };
 enum state { FLUSHES, DONTNEEDS, RETURNED, INVALID, UNKNOWN, READS, ATTACHED, RECORDS, STATES };
+enum what { NOTHING, PRODUCED, COOKIE, OFFSET, SIZE, DMABUF };
 /* Words of the mapping. */
 enum { PRODUCER = 16, CONSUMER = 32, MAP_UNKNOWN = 38, FRAGMENT_PRODUCER = 48,
        FRAGMENT_CONSUMER = 64 };
@@ -84,6 +86,10 @@ struct socket {
 static struct socket sockets[SOCKETS];
 static int socket_count;
 static double states[STATES];
+static struct {
+	enum what what;
+	uint32_t value;
+} falsified;
 static int refused[CALLS], refused_times[CALLS];
 static struct {
 	int fd;
@@ -325,18 +331,39 @@ static struct record give(struct socket *socket)
 	return (struct record){ (uint64_t)(token % MEMORY_PAGES) * PAGE, socket->size, token, 1, 0 };
 }
 
+/* What somebody else writes there, between the kernel and its user. */
+static uint32_t falsify_entry(struct fragment *entry)
+{
+	enum what what = falsified.what;
+
+	falsified.what = NOTHING;
+	if (what == COOKIE)
+		entry->cookie = falsified.value;
+	else if (what == OFFSET)
+		entry->offset = falsified.value;
+	else if (what == SIZE)
+		entry->size = falsified.value;
+	else if (what == DMABUF)
+		entry->dmabuf_id = falsified.value;
+	return what == PRODUCED ? falsified.value : 0;
+}
+
 static bool push(struct socket *socket)
 {
 	uint32_t consumer = __atomic_load_n(&queue.map[FRAGMENT_CONSUMER], __ATOMIC_ACQUIRE);
+	struct fragment *entry;
 	struct record record;
+	uint32_t beyond;
 
 	if (queue.fragment_head - consumer >= queue.fragment_entries)
 		return false;
 	record = give(socket);
-	queue.fragments[queue.fragment_head++ % queue.fragment_entries] =
-		(struct fragment){ record.offset, record.size, record.token, record.dmabuf_id,
-				   socket->cookie, 0, 0 };
-	__atomic_store_n(&queue.map[FRAGMENT_PRODUCER], queue.fragment_head, __ATOMIC_RELEASE);
+	entry = &queue.fragments[queue.fragment_head++ % queue.fragment_entries];
+	*entry = (struct fragment){ record.offset, record.size, record.token, record.dmabuf_id,
+				    socket->cookie, 0, 0 };
+	beyond = falsify_entry(entry);
+	__atomic_store_n(&queue.map[FRAGMENT_PRODUCER], queue.fragment_head + beyond,
+			 __ATOMIC_RELEASE);
 	return true;
 }
 
@@ -439,6 +466,16 @@ static napi_value refuse(napi_env env, napi_callback_info info)
 	return NULL;
 }
 
+static napi_value falsify(napi_env env, napi_callback_info info)
+{
+	double value[2];
+
+	numbers(env, info, value, 2);
+	falsified.what = (enum what)value[0];
+	falsified.value = (uint32_t)value[1];
+	return NULL;
+}
+
 static napi_value scribble(napi_env env, napi_callback_info info)
 {
 	double value[2];
@@ -479,6 +516,7 @@ napi_value napi_register_module_v1(napi_env env, napi_value exports)
 		napi_callback call;
 	} all[] = {
 		{ "deliver", deliver }, { "refuse", refuse }, { "scribble", scribble },
+		{ "falsify", falsify },
 		{ "state", state },	{ "held", held },
 	};
 

@@ -15,6 +15,7 @@ import { makeConnection, turns } from '../../support/connections.mjs';
  * @property {(socket: number, count: number, size: number) => void} deliver
  * @property {(call: number, errno: number, times: number) => void} refuse
  * @property {(word: number, value: number) => void} scribble
+ * @property {(what: number, value: number) => void} falsify
  * @property {(into: Float64Array) => void} state
  * @property {(socket: number) => number} held
  */
@@ -99,8 +100,8 @@ export async function makeHoarder(pool) {
   const errors = [];
   const made = await makeReceiver(pool, (first, count, _flags, error = 0) => {
     for (let i = 0; i < count; i++) kept.push(first + i);
-    if (error !== 0) errors.push(error);
-    made.receiver.resume(true);
+    if (error === 0) made.receiver.resume(true);
+    else errors.push(error);
   });
   return { ...made, kept, errors };
 }
