@@ -4,7 +4,12 @@
  */
 import { type Binding, bindRx as bind, type BindRxOptions } from 'devmem-tcp';
 
+import { hasTokenQueue } from './mended.js';
+
 export const TRANSPORT = (process.env.DEVMEM_TRANSPORT ?? 'cmsg') as 'cmsg' | 'queue' | 'zcrx';
+
+/** What 'auto' means to this kernel. */
+export const AUTO = hasTokenQueue ? 'queue' : 'cmsg';
 
 /** Whether a binding takes one queue alone. */
 export const oneQueue = TRANSPORT === 'zcrx';
