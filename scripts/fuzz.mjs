@@ -55,6 +55,7 @@ const TARGETS = {
     calls: ['recv'],
     longest: 400,
   },
+  return_ring: { sources: ['../queue/return_ring'], calls: [], longest: 120, plain: 2000 },
   refill_ring: { sources: ['../zcrx/refill_ring'], calls: [], longest: 120, plain: 2000 },
 };
 

@@ -1,7 +1,7 @@
 // @ts-check
 // Random streams, consumers and faults on the real devmem path, for as long as one likes:
 //
-//   node scripts/soak.mjs [--minutes N] [--seed S] [--transport cmsg|zcrx] [--kernel NAME]
+//   node scripts/soak.mjs [--minutes N] [--seed S] [--transport cmsg|queue|zcrx] [--kernel NAME]
 //                         [--json FILE]
 //
 // The driver is in test/soak. It runs from a copy of what is built, so that the tree
@@ -32,6 +32,7 @@ for (const name of /** @type {const} */ (['minutes', 'seed'])) {
 /** By transport, the kernel that it is tried on where none is named. */
 const KERNELS = new Map([
   ['cmsg', 'debian-6.12'],
+  ['queue', 'queue-7'],
   ['zcrx', 'debian-7'],
 ]);
 const { transport } = values;

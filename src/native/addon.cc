@@ -5,6 +5,7 @@
 #include "gather/host_gather.h"
 #include "memory/mapping.h"
 #include "memory/memory.h"
+#include "queue/token_queue_handle.h"
 #include "receive/frag_ring.h"
 #include "receive/layout.h"
 #include "receive/pool_handle.h"
@@ -61,6 +62,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
       Napi::PropertyDescriptor::Value("NetlinkSocket", NetlinkSocket::Define(env), napi_enumerable),
       Napi::PropertyDescriptor::Value("Pool", PoolHandle::Define(env), napi_enumerable),
       Napi::PropertyDescriptor::Value("Receiver", Receiver::Define(env), napi_enumerable),
+      Napi::PropertyDescriptor::Value("TokenQueue", TokenQueueHandle::Define(env), napi_enumerable),
       Napi::PropertyDescriptor::Value("version", Napi::String::New(env, kVersion), napi_enumerable),
   });
   DefineLayout(env, exports);

@@ -242,6 +242,17 @@ export interface ZcrxQueue {
   close(): void;
 }
 
+/** A queue by which the kernel takes fragments back; src/native/queue/token_queue.h tells the rest. */
+export interface TokenQueue {
+  /**
+   * Makes it, once. Returns 0 or a negative errno (ENOPROTOOPT: the kernel has none; EINVAL:
+   * again).
+   */
+  open(): number;
+  /** Sockets that have it go on without. */
+  close(): void;
+}
+
 /**
  * One wake's worth of news from a socket. What follows `count` is left out where there
  * is none of it.
@@ -297,6 +308,8 @@ export interface Receiver {
   readonly held: number;
   /** Whether no other socket holds any of its pools' memory. */
   readonly alone: boolean;
+  /** Whether its fragments go back by a token queue: so from open() on, for good. */
+  readonly queued: boolean;
   /** Sets SO_RCVBUF, in bytes as the kernel accounts them. Returns 0 or a negative errno. */
   setReceiveBuffer(bytes: number): number;
   /**
@@ -445,7 +458,8 @@ export interface Native {
   readonly NetlinkSocket: new () => NetlinkSocket;
   /**
    * `readout` and `counters` below lie in SharedArrayBuffers. With a mapping, the pool is
-   * one that the copy transport fills, with a queue, one that io_uring does.
+   * one that the copy transport fills, with a ZcrxQueue, one that io_uring does; with a
+   * TokenQueue, its sockets use that.
    */
   readonly Pool: new (
     id: number,
@@ -453,11 +467,12 @@ export interface Native {
     pageSize: number,
     limit: number,
     readout: Float64Array,
-    filler: Mapping | ZcrxQueue | undefined,
+    filler: Mapping | ZcrxQueue | TokenQueue | undefined,
   ) => Pool;
   /** What the kernel can do, or a negative errno. */
   queryZcrx(): ZcrxAbilities | number;
   readonly ZcrxQueue: new (onMemoryDry: () => void) => ZcrxQueue;
+  readonly TokenQueue: new () => TokenQueue;
   /** Takes no pool whose queue was never registered (TypeError). */
   readonly Receiver: new (pool: Pool, counters: Float64Array, onBatch: OnBatch) => Receiver;
 }

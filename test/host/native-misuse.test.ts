@@ -15,7 +15,7 @@ async function told(...what: (string | number)[]): Promise<unknown> {
 
 describe('a pool whose id is a mark of the frag ring', () => {
   it.for(
-    ['cmsg', 'copy', 'zcrx'].flatMap((transport) =>
+    ['cmsg', 'queue', 'copy', 'zcrx'].flatMap((transport) =>
       [0, 2 ** 32 - 1, 2 ** 32 - 2].map((id) => [transport, id] as const),
     ),
   )('is not received into by %s: %i', async ([transport, id]) => {

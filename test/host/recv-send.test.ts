@@ -340,7 +340,7 @@ describe('bad usage', () => {
     [['send', '--connect', 'h', '--file', '-', '--connections', '2'], 'one connection only'],
     [['recv', '--mode', 'fast'], 'auto, devmem, copy'],
     [['recv', '--mode', 'devmem'], 'needs --interface and --queues'],
-    [['recv', '--transport', 'uring'], 'auto, cmsg, zcrx'],
+    [['recv', '--transport', 'uring'], 'auto, cmsg, queue, zcrx'],
     [['recv', '--transport', 'zcrx'], 'needs --interface and --queues'],
     [
       ['recv', '--transport', 'zcrx', '--interface', 'lo', '--queues', '1,2'],

@@ -33,7 +33,7 @@ describe('an unusable argument', () => {
   it.for(['uring', '', 1])('is a transport that there is not: %o', async (transport) => {
     const error = await refusal({ transport });
     expect(error).toMatchObject({ code: 'ERR_INVALID_ARG_VALUE' });
-    expect(error.message).toContain("one of 'auto', 'cmsg', 'zcrx'");
+    expect(error.message).toContain("one of 'auto', 'cmsg', 'queue', 'zcrx'");
   });
 
   it('is a second queue, which could not have the same memory', async () => {
@@ -58,7 +58,7 @@ describe('an unusable argument', () => {
 
 it('a transport that is not io_uring makes no difference for copying', async () => {
   await using memory = await DmaBuf.allocate({ type: 'host', size: 65536 });
-  for (const transport of ['auto', 'cmsg'] as const) {
+  for (const transport of ['auto', 'cmsg', 'queue'] as const) {
     await using binding = await bindRx({ memory, mode: 'copy', transport });
     expect(binding.transport).toBe('copy');
   }

@@ -2,26 +2,20 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
-import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
 import { createServer, type DevmemSocket } from 'devmem-tcp';
 import { expect, it } from 'vitest';
 
 import { bindForEachTest } from './support/bound.js';
-import { ADDRESS, run } from './support/guest.js';
+import { ADDRESS } from './support/guest.js';
 import { poolsLeftAfterClose } from './support/page-pools.js';
+import { endReceived } from './support/receive-buffers.js';
 import { patternReader, startSender } from './support/transfer.js';
 
 const ASKER = fileURLToPath(new URL('support/asker.mjs', import.meta.url));
 
 const bound = bindForEachTest([1]);
-
-/** Waits until the kernel has the peer's FIN, and with it all data: there is no event for it. */
-async function endReceived(peerPort: number): Promise<void> {
-  const closeWait = ['-Htn', 'state', 'close-wait', 'dport', '=', `:${peerPort}`];
-  while (run('ss', ...closeWait) === '') await delay(50);
-}
 
 /** Serves one connection, and has the peer run what makes it. */
 async function serve<T>(

@@ -17,6 +17,7 @@ import { Cli, MAIN, runCli } from '../support/cli.js';
 import { ADDRESS, type Family, INTERFACE, rxQueues, setHeaderSplit } from './support/guest.js';
 import { NCDEVMEM, Ncdevmem } from './support/ncdevmem.js';
 import { makeBare, ruleCount } from './support/nic.js';
+import { AUTO } from './support/transport.js';
 
 const MiB = 2 ** 20;
 const PORT = 5201;
@@ -24,7 +25,7 @@ const OUR_PORT = 5301;
 /** What it calls `-v 7`. */
 const SEQUENCE = 7;
 const PATTERN = `sequence:${SEQUENCE}`;
-const ALL_IN_DEVICE = { transport: 'cmsg', linearBytes: 0, copiedBytes: 0, verified: true };
+const ALL_IN_DEVICE = { transport: AUTO, linearBytes: 0, copiedBytes: 0, verified: true };
 
 const THEIR_QUEUE = rxQueues().at(-1)!;
 const OUR_QUEUE = THEIR_QUEUE - 1;

@@ -11,6 +11,7 @@ import { withoutUsing } from '../support/docs/programs.js';
 import { ADDRESS, INTERFACE, run, setHeaderSplit } from './support/guest.js';
 import { makeBare, rssQueues, ruleCount, snapshot } from './support/nic.js';
 import { startSender } from './support/transfer.js';
+import { AUTO } from './support/transport.js';
 
 const PORT = 5201;
 
@@ -74,7 +75,7 @@ it("the guide's server receives into device memory", async () => {
   while (!printed.includes(', over ')) await once(receiver.stdout, 'data');
   receiver.kill('SIGINT');
   await once(receiver, 'exit');
-  expect(printed).toBe(`${2 ** 20} bytes, one behind the other, over cmsg\n`);
+  expect(printed).toBe(`${2 ** 20} bytes, one behind the other, over ${AUTO}\n`);
 });
 
 it('the program of docs/nic.md sets the interface up, binds, and puts everything back', async () => {

@@ -8,6 +8,7 @@ import { runCli } from '../support/cli.js';
 import { Folder } from '../support/unix.js';
 import { bindForEachTest } from './support/bound.js';
 import { INTERFACE, rxQueues } from './support/guest.js';
+import { TRANSPORT } from './support/transport.js';
 
 const bound = bindForEachTest([1, 2]);
 
@@ -35,7 +36,7 @@ it('queues and page pools of a binding are told of, and who has it', async () =>
     expect(pool).toMatchObject({ interface: INTERFACE, detached: false, inFlight: 0 });
   }
   expect(processes[0]?.bindings).toMatchObject([
-    { id: binding.id, transport: 'cmsg', interface: INTERFACE, queues: [1, 2] },
+    { id: binding.id, transport: TRANSPORT, interface: INTERFACE, queues: [1, 2] },
   ]);
 });
 

@@ -2,7 +2,6 @@
 import { fork } from 'node:child_process';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { once } from 'node:events';
-import { readFileSync, writeFileSync } from 'node:fs';
 import { release } from 'node:os';
 import { fileURLToPath } from 'node:url';
 
@@ -28,20 +27,11 @@ import {
   steerToQueues,
 } from './support/guest.js';
 import { poolsLeft } from './support/page-pools.js';
+import { setReceiveBuffers } from './support/receive-buffers.js';
 import { type Received, receiveStreams, startSender } from './support/transfer.js';
 
 const MiB = 2 ** 20;
-const RECEIVE_BUFFERS = '/proc/sys/net/ipv4/tcp_rmem';
 const LONE_WORKER = fileURLToPath(new URL('support/lone-worker.mjs', import.meta.url));
-
-/** What connections accepted from now on may queue unread, in bytes. */
-function setReceiveBuffers(bytes: number): () => void {
-  const before = readFileSync(RECEIVE_BUFFERS, 'utf8');
-  writeFileSync(RECEIVE_BUFFERS, `4096 ${bytes} ${bytes}`);
-  return () => {
-    writeFileSync(RECEIVE_BUFFERS, before);
-  };
-}
 
 describe.skipIf(Number(release().split('.')[0]) < 7)('io_uring zero-copy receive', () => {
   let memory: DmaBuf;

@@ -91,6 +91,7 @@ export function machine(
     unsupported: undefined,
     files: new Files(tree(entries)),
     canBindRx: () => Promise.resolve(true),
+    tokenQueue: () => null,
     zcrx: () => null,
     dontneedError: () => EINVAL,
     memory: () => Promise.resolve(UDMABUF),

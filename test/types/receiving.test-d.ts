@@ -47,6 +47,10 @@ test('what ends is disposed of by await using', () => {
 test('options are what is documented', () => {
   expectTypeOf(bindRx).returns.resolves.toEqualTypeOf<Binding>();
   expectTypeOf<NonNullable<BindRxOptions['mode']>>().toEqualTypeOf<'auto' | 'devmem' | 'copy'>();
+  type Transport = NonNullable<BindRxOptions['transport']>;
+  expectTypeOf<Transport>().toEqualTypeOf<'auto' | 'cmsg' | 'queue' | 'zcrx'>();
+  type Told = 'cmsg' | 'queue' | 'zcrx' | 'copy';
+  expectTypeOf<DevmemSocket['transport']>().toEqualTypeOf<Told>();
   const memory = {} as DmaBuf;
   void (() => bindRx({ memory, mode: 'copy' }));
   // @ts-expect-error -- no such mode

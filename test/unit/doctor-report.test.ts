@@ -121,6 +121,33 @@ const FAULTS: [what: string, id: string, changes: Partial<Machine>][] = [
   ],
 ];
 
+describe('a token queue', () => {
+  const REFUSAL = { message: 'this kernel has none', hint: undefined };
+  const found = async (changes: Partial<Machine>): Promise<Finding | undefined> => {
+    const report = await examine(machine(changes), {});
+    return report.findings.find(({ id }) => id === 'kernel.token-queue');
+  };
+
+  it('is told of where there is one', async () => {
+    expect(await found({})).toMatchObject({
+      status: 'ok',
+      title: "Fragments go back without system calls (transport 'queue')",
+    });
+  });
+
+  it('is not needed where there is none, and the reason told', async () => {
+    const finding = await found({ tokenQueue: () => REFUSAL });
+    expect(finding).toMatchObject({ status: 'ok', why: 'this kernel has none.' });
+    expect(finding?.title).toContain("'cmsg' does without");
+  });
+
+  it('is not spoken of where nothing is known, or there is no path that it would serve', async () => {
+    expect(await found({ tokenQueue: () => undefined })).toBeUndefined();
+    const pathless = { tokenQueue: () => REFUSAL, dontneedError: () => ENOPROTOOPT };
+    expect(await found(pathless)).toBeUndefined();
+  });
+});
+
 describe('io_uring', () => {
   const found = async (changes: Partial<Machine>): Promise<Finding | undefined> => {
     const report = await examine(machine(changes), {});

@@ -70,6 +70,7 @@ class Channel {
   virtual uint32_t Unpin(SlotColumns& slot, uint32_t index, uint32_t count) = 0;
   virtual bool UnpinPart(SlotColumns&, uint32_t, uint32_t, uint32_t) { return false; }
   virtual int Return() = 0;
+  virtual bool Queued() const { return false; }
 
   // 0 or -errno of SO_RCVBUF, in bytes as the kernel accounts them.
   virtual int SetReceiveBuffer(int bytes) = 0;

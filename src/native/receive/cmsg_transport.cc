@@ -14,6 +14,10 @@ namespace devmem {
 
 namespace {
 
+size_t ControlRoom(uint64_t frags) {
+  return std::min(frags * uapi::kRecordSpace, Scratch::kControlSize);
+}
+
 // Where the descriptors of this source that follow each other from `index` on end, at
 // most at `end`. Compared by the block, several to an instruction: mostly they are all.
 uint32_t RunEnd(const uint32_t* owners, uint32_t index, uint32_t end, uint32_t id) {
@@ -28,11 +32,12 @@ uint32_t RunEnd(const uint32_t* owners, uint32_t index, uint32_t end, uint32_t i
 }
 
 // Marks a run of descriptors of this source as released, and takes their pages off the
-// account with it.
-void UnpinRun(SlotColumns& slot, uint32_t index, uint32_t end, const Source& source) {
+// account with it. Returns how many bytes those are.
+uint64_t UnpinRun(SlotColumns& slot, uint32_t index, uint32_t end, const Source& source) {
   uint64_t pages = std::reduce(slot.pages + index, slot.pages + end, uint64_t{0});
   std::fill(slot.owners + index, slot.owners + end, kReleasedSource);
   source.pool->Discharge(*source.account, pages << source.page_shift);
+  return pages << source.page_shift;
 }
 
 }  // namespace
@@ -97,6 +102,26 @@ FillResult CmsgTransport::Fill(int socket, BatchWriter& out, const FillOrder& or
   return result;
 }
 
+ssize_t CmsgTransport::Call(int socket, msghdr& message, uint64_t frags) {
+  ssize_t received;
+  do {
+    message.msg_controllen = ControlRoom(frags);
+    counters_.receive_calls++;
+    received = recvmsg(socket, &message, uapi::kMsgSockDevmem | MSG_DONTWAIT);
+  } while (received < 0 && errno == EINTR);
+  return received;
+}
+
+bool CmsgTransport::HadRoom(const msghdr& message, uint64_t frags) const {
+  return message.msg_controllen + uapi::kRecordSpace <= ControlRoom(frags);
+}
+
+int CmsgTransport::TakeTold(const msghdr& message, uint64_t received, uint64_t linear_offset,
+                            BatchWriter& out, RecordTotals& totals) {
+  std::span<const uint8_t> control(scratch_.control(), message.msg_controllen);
+  return ParseRecords(control, received, linear_offset, sources_, out, totals);
+}
+
 CmsgTransport::Outcome CmsgTransport::ReceiveOnce(int socket, uint64_t bytes, uint64_t frags,
                                                   BatchWriter& out, FillResult& result) {
   iovec io = {scratch_.linear() + result.linear_bytes, bytes};
@@ -104,14 +129,7 @@ CmsgTransport::Outcome CmsgTransport::ReceiveOnce(int socket, uint64_t bytes, ui
   message.msg_iov = &io;
   message.msg_iovlen = 1;
   message.msg_control = scratch_.control();
-  size_t control_room = std::min(frags * uapi::kRecordSpace, Scratch::kControlSize);
-  message.msg_controllen = control_room;
-
-  ssize_t received;
-  do {
-    counters_.receive_calls++;
-    received = recvmsg(socket, &message, uapi::kMsgSockDevmem | MSG_DONTWAIT);
-  } while (received < 0 && errno == EINTR);
+  ssize_t received = Call(socket, message, frags);
 
   if (received < 0) {
     result.drained = errno == EAGAIN || errno == EWOULDBLOCK;
@@ -125,9 +143,7 @@ CmsgTransport::Outcome CmsgTransport::ReceiveOnce(int socket, uint64_t bytes, ui
 
   uint32_t first = out.count();
   RecordTotals totals;
-  std::span<const uint8_t> control(scratch_.control(), message.msg_controllen);
-  int status = ParseRecords(control, static_cast<uint64_t>(received), result.linear_bytes, sources_,
-                            out, totals);
+  int status = TakeTold(message, static_cast<uint64_t>(received), result.linear_bytes, out, totals);
   if (status != 0) {
     Reject(socket, out, first);
     result.error = status;
@@ -136,8 +152,8 @@ CmsgTransport::Outcome CmsgTransport::ReceiveOnce(int socket, uint64_t bytes, ui
   Count(totals);
   result.bytes += static_cast<uint64_t>(received);
   result.linear_bytes += totals.linear_bytes;
-  bool spare = message.msg_controllen + uapi::kRecordSpace <= control_room;
-  return spare && static_cast<uint64_t>(received) < bytes ? Outcome::kSpare : Outcome::kFull;
+  return HadRoom(message, frags) && static_cast<uint64_t>(received) < bytes ? Outcome::kSpare
+                                                                            : Outcome::kFull;
 }
 
 void CmsgTransport::Count(const RecordTotals& totals) {
@@ -168,7 +184,8 @@ uint32_t CmsgTransport::Unpin(SlotColumns& slot, uint32_t index, uint32_t count)
     uint32_t id = slot.owners[index];
     if (const Source* source = FindSource(sources_, id)) {
       uint32_t next = RunEnd(slot.owners, index, end, id);
-      UnpinRun(slot, index, next, *source);
+      uint64_t bytes = UnpinRun(slot, index, next, *source);
+      unpinned_share_ += static_cast<double>(bytes) / static_cast<double>(source->size);
       tokens_.insert(tokens_.end(), slot.tokens + index, slot.tokens + next);
       released += next - index;
       index = next;
@@ -188,11 +205,16 @@ int CmsgTransport::Return(int socket) {
   if (tokens_.empty()) return 0;
   int status = ReturnAndCount(socket, tokens_);
   tokens_.clear();
+  unpinned_share_ = 0;
   return status;
 }
 
+ReturnOutcome CmsgTransport::GiveBack(int socket, std::span<uint32_t> tokens) {
+  return ReturnTokens(socket, tokens);
+}
+
 int CmsgTransport::ReturnAndCount(int socket, std::span<uint32_t> tokens) {
-  ReturnOutcome outcome = ReturnTokens(socket, tokens);
+  ReturnOutcome outcome = GiveBack(socket, tokens);
   counters_.return_calls += outcome.calls;
   counters_.tokens_returned += outcome.freed;
   if (outcome.error != 0) {

@@ -5,6 +5,8 @@
 // one source or more, each with a pool of its own.
 #pragma once
 
+#include <sys/socket.h>
+
 #include <deque>
 #include <span>
 #include <vector>
@@ -14,6 +16,8 @@
 #include "receive/transport.h"
 
 namespace devmem {
+
+struct ReturnOutcome;
 
 class CmsgTransport : public Transport {
  public:
@@ -28,6 +32,23 @@ class CmsgTransport : public Transport {
   bool Replenished() const override;
   bool HasRoom() const override { return Available(Demand::kWaiting).frags > 0; }
   bool HoldsAll() const override;
+
+ protected:
+  // Gives tokens back, at most as many as were unpinned. May change their order.
+  virtual ReturnOutcome GiveBack(int socket, std::span<uint32_t> tokens);
+  // What part of a binding's memory is being given back; of several bindings, the sum.
+  double unpinned_share() const { return unpinned_share_; }
+
+  // One call of recvmsg, for so many fragments at most: what it returned, or -1 with errno.
+  virtual ssize_t Call(int socket, msghdr& message, uint64_t frags);
+  // Whether it had room to tell of more.
+  virtual bool HadRoom(const msghdr& message, uint64_t frags) const;
+  // Appends descriptors of what it told of. 0 or -errno, as ParseRecords.
+  virtual int TakeTold(const msghdr& message, uint64_t received, uint64_t linear_offset,
+                       BatchWriter& out, RecordTotals& totals);
+
+  std::span<const Source> sources() const { return sources_; }
+  Counters& counters() { return counters_; }
 
  private:
   struct Room {
@@ -52,6 +73,7 @@ class CmsgTransport : public Transport {
   std::vector<Source> sources_;
   std::deque<Account> accounts_;  // one for each source; grows without moving any
   std::vector<uint32_t> tokens_;  // unpinned, to be returned
+  double unpinned_share_ = 0;
   Scratch& scratch_;
   Counters& counters_;
 };

@@ -19,7 +19,7 @@ namespace devmem {
   COUNTER(tokens_taken, "tokensTaken")       /* fragments that the kernel counts as held */ \
   COUNTER(tokens_returned, "tokensReturned") /* that the kernel said it freed */            \
   COUNTER(tokens_missed, "tokensMissed")     /* given back, and unknown to the kernel */    \
-  COUNTER(return_calls, "returnCalls")       /* SO_DEVMEM_DONTNEED calls */                 \
+  COUNTER(return_calls, "returnCalls")       /* SO_DEVMEM_DONTNEED calls, or their like */  \
   COUNTER(return_errors, "returnErrors")     /* of those, the ones that failed */           \
   COUNTER(stalls, "stalls")                  /* reading stopped for want of free memory */
 

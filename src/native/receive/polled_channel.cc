@@ -36,7 +36,11 @@ int PolledChannel::Open(Napi::Env env, int fd, Channel::Listener* listener) {
   env_ = env;
   listener_ = listener;
   int status = poller_.Open(env, socket_.get(), this);
-  if (status != 0) socket_.Reset();
+  if (status != 0) {
+    socket_.Reset();
+  } else {
+    transport_->Attach(socket_.get());
+  }
   return status;
 }
 
@@ -67,8 +71,13 @@ void PolledChannel::Close(bool held) {
   if (held) {
     shutdown(socket_.get(), SHUT_RDWR);
   } else {
-    socket_.Reset();
+    CloseSocket();
   }
+}
+
+void PolledChannel::CloseSocket() {
+  if (socket_.valid()) transport_->Detach(socket_.get());
+  socket_.Reset();
 }
 
 void PolledChannel::OnReady(bool failed) {

@@ -35,7 +35,7 @@ class PolledChannel : public Channel, private Poller::Listener {
   void Ref() override { poller_.Ref(); }
   void Unref() override { poller_.Unref(); }
   void Close(bool held) override;
-  void CloseSocket() override { socket_.Reset(); }
+  void CloseSocket() override;
   uint32_t Unpin(SlotColumns& slot, uint32_t index, uint32_t count) override {
     return transport_->Unpin(slot, index, count);
   }
@@ -43,6 +43,7 @@ class PolledChannel : public Channel, private Poller::Listener {
     return transport_->UnpinPart(slot, index, at, size);
   }
   int Return() override { return transport_->Return(socket_.get()); }
+  bool Queued() const override { return transport_->Queued(); }
   int SetReceiveBuffer(int bytes) override;
   int SetLowWaterMark(uint32_t bytes, uint64_t ahead) override {
     return low_water_mark_.Set(socket_.get(), bytes, ahead);

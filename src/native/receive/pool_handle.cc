@@ -3,6 +3,7 @@
 #include <bit>
 
 #include "memory/mapping.h"
+#include "queue/token_queue_handle.h"
 #include "support/shared_memory.h"
 #include "support/values.h"
 #include "zcrx/queue_handle.h"
@@ -35,14 +36,17 @@ PoolHandle::PoolHandle(const Napi::CallbackInfo& info) : Napi::ObjectWrap<PoolHa
   double limit = ToDouble(info[3]);
   auto* readout = SharedMemory<Pool::Readout>(info[4]);
   Mapping* mapping = Mapping::From(info[5]);
-  ZcrxQueueHandle* queue = ZcrxQueueHandle::From(info[5]);
+  ZcrxQueueHandle* zcrx = ZcrxQueueHandle::From(info[5]);
+  TokenQueueHandle* tokens = TokenQueueHandle::From(info[5]);
   uint32_t shift = page == 0 ? 0 : static_cast<uint32_t>(std::countr_zero(page));
-  bool valid = IsBytes(size) && IsBytes(limit) && limit <= size && std::has_single_bit(page) &&
-               shift >= kMinPageShift && shift <= kMostPageShift && readout != nullptr &&
-               (info[5].IsUndefined() || mapping != nullptr || queue != nullptr);
+  bool valid =
+      IsBytes(size) && IsBytes(limit) && limit <= size && std::has_single_bit(page) &&
+      shift >= kMinPageShift && shift <= kMostPageShift && readout != nullptr &&
+      (info[5].IsUndefined() || mapping != nullptr || zcrx != nullptr || tokens != nullptr);
   if (!valid) {
     ThrowMisuse(info.Env(),
-                "Pool(id, size, pageSize, limit, readout, mapping | zcrx queue | undefined)");
+                "Pool(id, size, pageSize, limit, readout, mapping | zcrx queue | token queue | "
+                "undefined)");
     return;
   }
   pool_ = std::make_shared<Pool>(Pool::Terms{ToUint(info[0]), static_cast<uint64_t>(size),
@@ -53,7 +57,8 @@ PoolHandle::PoolHandle(const Napi::CallbackInfo& info) : Napi::ObjectWrap<PoolHa
     const std::shared_ptr<MappedRegion>& region = mapping->region();
     pool_->SetArena(std::make_unique<CopyArena>(std::span(region->data(), region->size()), region));
   }
-  if (queue != nullptr) pool_->SetChannels(queue->queue());
+  if (zcrx != nullptr) pool_->SetChannels(zcrx->queue());
+  if (tokens != nullptr) pool_->SetChannels(tokens->queue());
   info.This().As<Napi::Object>().TypeTag(&kTag);
 }
 

@@ -14,7 +14,7 @@ class PoolHandle : public Napi::ObjectWrap<PoolHandle> {
   static Napi::Function Define(Napi::Env env);
   static PoolHandle* From(const Napi::Value& value);
 
-  // (id, size, pageSize, limit, readout, mapping | zcrx queue | undefined)
+  // (id, size, pageSize, limit, readout, mapping | zcrx queue | token queue | undefined)
   explicit PoolHandle(const Napi::CallbackInfo& info);
   ~PoolHandle() override;
 

@@ -46,7 +46,7 @@ Napi::Function Receiver::Define(Napi::Env env) {
        InstanceMethod<&Receiver::SetLowWaterMark>("setLowWaterMark"),
        InstanceMethod<&Receiver::RefPoll>("ref"), InstanceMethod<&Receiver::UnrefPoll>("unref"),
        InstanceMethod<&Receiver::Close>("close"), InstanceAccessor<&Receiver::Held>("held"),
-       InstanceAccessor<&Receiver::Alone>("alone")});
+       InstanceAccessor<&Receiver::Alone>("alone"), InstanceAccessor<&Receiver::Queued>("queued")});
 }
 
 Receiver::Receiver(const Napi::CallbackInfo& info)
@@ -227,6 +227,11 @@ Napi::Value Receiver::Held(const Napi::CallbackInfo& info) {
 Napi::Value Receiver::Alone(const Napi::CallbackInfo& info) {
   if (!IsOwn(info, kTag)) return {};
   return Napi::Boolean::New(info.Env(), !closed_ && channel_->HoldsAll());
+}
+
+Napi::Value Receiver::Queued(const Napi::CallbackInfo& info) {
+  if (!IsOwn(info, kTag)) return {};
+  return Napi::Boolean::New(info.Env(), channel_->Queued());
 }
 
 // setReceiveBuffer(bytes) -> 0 | -errno

@@ -43,6 +43,7 @@ class Receiver : public Napi::ObjectWrap<Receiver>, private Channel::Listener {
   Napi::Value ReleasePart(const Napi::CallbackInfo& info);
   Napi::Value Held(const Napi::CallbackInfo& info);
   Napi::Value Alone(const Napi::CallbackInfo& info);
+  Napi::Value Queued(const Napi::CallbackInfo& info);
   Napi::Value SetReceiveBuffer(const Napi::CallbackInfo& info);
   Napi::Value SetLowWaterMark(const Napi::CallbackInfo& info);
   void RefPoll(const Napi::CallbackInfo& info);

@@ -34,11 +34,12 @@ bool HasDeviceHeader(const uint8_t* at) {
          std::memcmp(at + sizeof kLength, kLevelAndType.data(), sizeof kLevelAndType) == 0;
 }
 
-// The record of the message at `message`, read field by field: a copy of all of it
-// would go through memory.
+// A record, read field by field: a copy of all of it would go through memory.
 class Record {
  public:
-  explicit Record(const uint8_t* message) : at_(message + CMSG_LEN(0)) {}
+  static Record InMessage(const uint8_t* message) { return Record(message + CMSG_LEN(0)); }
+  explicit Record(const uapi::DmabufCmsg& record)
+      : Record(reinterpret_cast<const uint8_t*>(&record)) {}
 
   uint64_t offset() const { return Load<uint64_t>(at_); }
   uint32_t size() const { return Load<uint32_t>(at_ + offsetof(uapi::DmabufCmsg, frag_size)); }
@@ -57,6 +58,8 @@ class Record {
   }
 
  private:
+  explicit Record(const uint8_t* at) : at_(at) {}
+
   const uint8_t* at_;
 };
 
@@ -103,7 +106,7 @@ struct Sink {
   uint64_t pages = 0;
   size_t taken = 0;
   for (const uint8_t* at = control.data(); taken < most; at += uapi::kRecordSpace, taken++) {
-    Record record(at);
+    Record record = Record::InMessage(at);
     if (!HasDeviceHeader(at) || !record.LiesIn(source)) break;
     uint32_t size = record.size();
     uint32_t held = record.PagesOf(source);
@@ -122,7 +125,7 @@ struct Sink {
 
 size_t TakeRun(std::span<const uint8_t> control, std::span<const Source> sources, Sink& sink) {
   if (control.size() < uapi::kRecordSpace) return 0;
-  const Source* source = FindSource(sources, Record(control.data()).source());
+  const Source* source = FindSource(sources, Record::InMessage(control.data()).source());
   return source == nullptr ? 0 : TakeRun(control, *source, sink);
 }
 
@@ -140,7 +143,7 @@ bool TakeRecords(std::span<const uint8_t> control, uint64_t linear_offset,
       if (header.cmsg_len != CMSG_LEN(sizeof(uapi::DmabufCmsg)) || sink.out.room() == 0) {
         return false;
       }
-      Record record(control.data());
+      Record record = Record::InMessage(control.data());
       sink.records++;
       if (header.cmsg_type == uapi::kSoDevmemDmabuf) {
         sink.AddDevice(record, sources);
@@ -162,6 +165,23 @@ const Source* FindSource(std::span<const Source> sources, uint32_t id) {
     if (source.id == id) return &source;
   }
   return nullptr;
+}
+
+int AddRecords(std::span<const ToldRecord> told, uint64_t received, uint64_t linear_offset,
+               std::span<const Source> sources, BatchWriter& out, RecordTotals& totals) {
+  if (told.size() > out.room()) return -EBADMSG;
+  Sink sink{out, totals};
+  for (const ToldRecord& each : told) {
+    if (each.linear) {
+      sink.AddLinear(Record(each.record), linear_offset);
+    } else {
+      sink.AddDevice(Record(each.record), sources);
+    }
+  }
+  out = sink.out;
+  totals = sink.totals;
+  bool whole = totals.device_bytes + totals.linear_bytes == received;
+  return sink.bad || !whole ? -EBADMSG : 0;
 }
 
 int ParseRecords(std::span<const uint8_t> control, uint64_t received, uint64_t linear_offset,

@@ -8,6 +8,7 @@
 #include <span>
 
 #include "receive/pool.h"
+#include "uapi/devmem.h"
 
 namespace devmem {
 
@@ -53,5 +54,13 @@ struct RecordTotals {
 // be returned; none of them reaches JavaScript.
 int ParseRecords(std::span<const uint8_t> control, uint64_t received, uint64_t linear_offset,
                  std::span<const Source> sources, BatchWriter& out, RecordTotals& totals);
+
+// The same for records that were told of otherwise, and none of which may be left out.
+struct ToldRecord {
+  uapi::DmabufCmsg record;
+  bool linear;  // of which only the size is meant
+};
+int AddRecords(std::span<const ToldRecord> told, uint64_t received, uint64_t linear_offset,
+               std::span<const Source> sources, BatchWriter& out, RecordTotals& totals);
 
 }  // namespace devmem

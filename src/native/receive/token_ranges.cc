@@ -7,11 +7,8 @@
 
 namespace devmem {
 
-namespace {
-
-// How many tokens, at least the first, are each one more than the one before: a range.
 // Compared by the block, several to an instruction: mostly there are many.
-size_t RunLength(std::span<const uint32_t> tokens) {
+size_t RunOfTokens(std::span<const uint32_t> tokens) {
   constexpr size_t kBlock = 16;
   const uint32_t first = tokens[0];
   // A range ends with the last number there is.
@@ -29,10 +26,12 @@ size_t RunLength(std::span<const uint32_t> tokens) {
   return length;
 }
 
+namespace {
+
 // How many ranges the tokens make in their present order.
 size_t CountRanges(std::span<const uint32_t> tokens) {
   size_t ranges = 0;
-  for (; !tokens.empty(); ranges++) tokens = tokens.subspan(RunLength(tokens));
+  for (; !tokens.empty(); ranges++) tokens = tokens.subspan(RunOfTokens(tokens));
   return ranges;
 }
 
@@ -60,7 +59,7 @@ size_t TokenRanges::Take(std::span<const uint32_t> tokens) {
   tokens = tokens.first(std::min<size_t>(tokens.size(), uapi::kMaxDontneedFrags));
   size_t taken = 0;
   while (taken < tokens.size() && used_ < uapi::kMaxDontneedRanges) {
-    size_t run = RunLength(tokens.subspan(taken));
+    size_t run = RunOfTokens(tokens.subspan(taken));
     ranges_[used_++] = {tokens[taken], static_cast<uint32_t>(run)};
     taken += run;
   }

@@ -9,6 +9,10 @@
 
 namespace devmem {
 
+// How many of these tokens, at least the first, are each one more than the one before: a
+// range.
+size_t RunOfTokens(std::span<const uint32_t> tokens);
+
 // (start, count) ranges within the kernel's limits for one call.
 class TokenRanges {
  public:

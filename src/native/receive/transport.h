@@ -44,6 +44,13 @@ class Transport {
   // Is a member of its pools no longer: nothing more is read.
   virtual void Leave() = 0;
 
+  // Readies a socket, before anything is read of it or given back to it.
+  virtual void Attach(int socket) { (void)socket; }
+  // Nothing is read of it or given back to it any more.
+  virtual void Detach(int socket) { (void)socket; }
+  // Whether fragments go back by the thread's token queue: so from Attach() on, for good.
+  virtual bool Queued() const { return false; }
+
   // Reads what is there, bounded by the writer's room and a budget of bytes.
   virtual FillResult Fill(int socket, BatchWriter& out, const FillOrder& order) = 0;
 

@@ -4,9 +4,9 @@
 
 #include <cstdint>
 
+#include "support/mapped.h"
 #include "support/unique_fd.h"
 #include "uapi/io_uring.h"
-#include "zcrx/mapped.h"
 
 namespace devmem {
 

@@ -12,8 +12,12 @@ import { getRings, type Rings } from '../nic/netlink/ethtool.js';
 import { type Feature, getFeature } from '../nic/netlink/features.js';
 import { NetdevNetlink, type RxQueue } from '../nic/netlink/netdev.js';
 import { type Link, listLinks } from '../nic/netlink/link.js';
+import { checkTokenQueue } from '../nic/queue/thread-queue.js';
 import { zcrxAbilities } from '../nic/zcrx/abilities.js';
 import { Files } from './files.js';
+
+/** Why something optional is not to be had; null where it is. */
+export type Refusal = { message: string; hint: string | undefined } | null;
 
 /** Nothing here throws; undefined is an answer that could not be had. */
 export interface Machine {
@@ -26,8 +30,10 @@ export interface Machine {
   canBindRx(): Promise<boolean | undefined>;
   /** The negative errno with which it refuses a malformed SO_DEVMEM_DONTNEED. */
   dontneedError(): number | undefined;
-  /** Why io_uring cannot receive into dma-bufs; null where it can. */
-  zcrx(): { message: string; hint: string | undefined } | null | undefined;
+  /** Why fragments cannot go back by a token queue. */
+  tokenQueue(): Refusal | undefined;
+  /** Why io_uring cannot receive into dma-bufs. */
+  zcrx(): Refusal | undefined;
   /** What allocating each type of memory said. */
   memory(): Promise<MemoryProbe[] | undefined>;
   links(): Promise<Link[] | undefined>;
@@ -48,7 +54,8 @@ export function thisMachine(): Machine {
     unsupported: unsupported(),
     canBindRx,
     dontneedError: () => (isSupported() ? native().dontneedError() : undefined),
-    zcrx,
+    tokenQueue: () => refusalOf(checkTokenQueue),
+    zcrx: () => refusalOf(zcrxAbilities),
     memory: () => attempt(probeMemory),
     links: () => attempt(listLinks),
     rxQueues: (index) =>
@@ -63,10 +70,10 @@ export function thisMachine(): Machine {
   };
 }
 
-function zcrx(): ReturnType<Machine['zcrx']> {
+function refusalOf(check: () => unknown): Refusal | undefined {
   if (!isSupported()) return undefined;
   try {
-    zcrxAbilities();
+    check();
     return null;
   } catch (error) {
     return isSystemError(error) ? { message: error.message, hint: error.hint } : undefined;

@@ -2,7 +2,7 @@
 import { DevmemError, invalidArgType, invalidArgValue } from '../errors.js';
 import { Binding } from '../receive/binding.js';
 
-/** One transport, no binding twice. */
+/** No binding twice; several are of the devmem path. */
 export type CheckedBindings = readonly [Binding, ...Binding[]];
 
 /**
@@ -56,7 +56,7 @@ function checkTransport(name: string, binding: Binding): void {
   if (binding.severalPerSocket) return;
   throw invalidArgValue(
     name,
-    "a binding of the transport 'cmsg', as all of several have to be: with 'zcrx' and 'copy' a socket receives into one memory alone",
+    "a binding of the transport 'cmsg' or 'queue', as all of several have to be: with 'zcrx' and 'copy' a socket receives into one memory alone",
     binding,
   );
 }

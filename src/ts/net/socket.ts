@@ -99,9 +99,13 @@ export class DevmemSocket extends EventEmitter implements AsyncIterable<Fragment
     return new DevmemSocket(MAKER, socket, stream, options);
   }
 
-  /** How fragments arrive: `'cmsg'` or `'zcrx'` (device memory), or `'copy'`. */
+  /**
+   * How fragments arrive: `'cmsg'`, `'queue'` or `'zcrx'` (device memory), or `'copy'`. It is
+   * the binding's, but for a socket that the token queue could not take, which is received
+   * from by `'cmsg'`: one of another network namespace.
+   */
   get transport(): TransportName {
-    return this.binding.transport;
+    return this.#stream.transport;
   }
 
   /** What the socket receives into; of several bindings the first. */

@@ -35,11 +35,14 @@ export type Mode = 'auto' | 'devmem' | 'copy';
  *
  * - `cmsg`: by recvmsg and control messages (net/core/devmem.c), on every kernel that has
  *   the devmem path.
+ * - `queue`: the same, but fragments go back without system calls, by memory that the thread
+ *   shares with the kernel. Needs a kernel with `kernel/patches/linux-7-token-queue`
+ *   (net/core/devmem_queue.c there).
  * - `zcrx`: by io_uring's zero-copy receive (io_uring/zcrx.c), Linux 6.19 and newer. Takes
  *   one queue, and CAP_NET_ADMIN in the first user namespace.
- * - `auto`: `cmsg`.
+ * - `auto`: `queue` where the kernel has it, else `cmsg`.
  */
-export type DeviceTransport = 'auto' | 'cmsg' | 'zcrx';
+export type DeviceTransport = 'auto' | 'cmsg' | 'queue' | 'zcrx';
 
 /** Options of `bindRx()`. */
 export interface BindRxOptions {
@@ -97,7 +100,7 @@ export interface CheckedOptions {
   queues: readonly number[];
   memory: DmaBuf;
   mode: Mode;
-  transport: 'cmsg' | 'zcrx';
+  transport: DeviceTransport;
   broker: string | undefined;
   rxPageSize: number | undefined;
   heldLimit: number | undefined;
@@ -127,6 +130,7 @@ export function checkOptions(options: BindRxOptions): CheckedOptions {
   const transport = checkOneOf('options.transport', options.transport ?? 'auto', [
     'auto',
     'cmsg',
+    'queue',
     'zcrx',
   ]);
   const queues = options.queues ?? [];
@@ -137,7 +141,7 @@ export function checkOptions(options: BindRxOptions): CheckedOptions {
     queues: [...queues],
     memory,
     mode,
-    transport: transport === 'zcrx' ? 'zcrx' : 'cmsg',
+    transport,
     broker: options.broker,
     rxPageSize,
     heldLimit,

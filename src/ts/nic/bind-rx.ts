@@ -3,8 +3,11 @@ import { throwIfAborted } from '../abort.js';
 import { DevmemError } from '../errors.js';
 import { Binding, type KernelSide } from '../receive/binding.js';
 import { MemoryPool } from '../receive/pool.js';
+import type { TokenQueue } from '../native.js';
 import { cmsg } from '../receive/transports/cmsg.js';
 import { copy } from '../receive/transports/copy.js';
+import { queue as queueTransport } from '../receive/transports/queue.js';
+import type { Transport } from '../receive/transports/transport.js';
 import { zcrx } from '../receive/transports/zcrx.js';
 import { type BindRxOptions, type CheckedOptions, checkOptions, PAGE } from './bind-options.js';
 import { bindByBroker } from './broker/client.js';
@@ -14,6 +17,7 @@ import { type BindingRequest, bindQueues, type KernelBinding } from './kernel-bi
 import { watchLink } from './link-monitor.js';
 import { checkCopyMemory, checkDevmemMemory } from './memory-checks.js';
 import { NetdevNetlink } from './netlink/netdev.js';
+import { threadQueue, threadQueueIfAny } from './queue/thread-queue.js';
 import { bindZcrx } from './zcrx/binding.js';
 
 /**
@@ -34,7 +38,8 @@ import { bindZcrx } from './zcrx/binding.js';
  *   mode is 'copy'; in mode 'devmem' EPERM, EEXIST (queue bound, XDP attached), EBUSY
  *   (AF_XDP), ENOTSUP (no NIC, its driver, rxPageSize), ENODATA or EINVAL (header
  *   split off), ENOENT (kernel); with transport 'zcrx' EPERM and ENOSYS (io_uring disabled or
- *   filtered), ENOMEM (locked memory), ENOTSUP (kernel); ENOENT, ECONNREFUSED or EACCES of connect(2) to the broker
+ *   filtered), ENOMEM (locked memory), ENOTSUP (kernel); with transport 'queue'
+ *   ENOPROTOOPT, ENOTSUP (kernel), EPERM and ENOSYS (filtered); ENOENT, ECONNREFUSED or EACCES of connect(2) to the broker
  * @throws DevmemError ERR_DEVMEM_WRONG_MEMORY; in mode 'devmem'
  *   ERR_DEVMEM_MEMORY_TOO_SMALL, ERR_DEVMEM_BROKER_REFUSED, ERR_DEVMEM_BROKER_LOST, ERR_DEVMEM_BAD_MESSAGE
  * @throws the signal's reason
@@ -85,6 +90,7 @@ async function bindDevmem(pool: MemoryPool, checked: CheckedOptions): Promise<Bi
   const { name, index } = await findNic(asked);
   await checkDevmemMemory(name, memory);
   const request = { interface: name, queues, size: memory.size, rxPageSize };
+  const tokenQueue = tokenQueueFor(checked);
   let binding: Binding | undefined;
   const unwatch = await watchLink(index, name, (change) => {
     binding?.interfaceChanged(change);
@@ -95,7 +101,7 @@ async function bindDevmem(pool: MemoryPool, checked: CheckedOptions): Promise<Bi
     // From here on fragments come. Whoever gives the binding to sockets at once must not
     // be late, so that nothing is waited for any more.
     throwIfAborted(signal);
-    binding = bindingOf(pool, checked, name, kernel, unwatch);
+    binding = bindingOf(pool, checked, name, { kernel, tokenQueue }, unwatch);
     return binding;
   } catch (error) {
     unwatch();
@@ -116,6 +122,12 @@ function leftOut(asked: string | undefined, queues: readonly number[]): DevmemEr
   );
 }
 
+/** Whoever insists on it is told why it is not to be had. */
+function tokenQueueFor({ transport }: CheckedOptions): TokenQueue | undefined {
+  if (transport === 'queue') return threadQueue();
+  return transport === 'auto' ? threadQueueIfAny() : undefined;
+}
+
 function bindKernel(checked: CheckedOptions, request: BindingRequest): Promise<KernelBinding> {
   const { transport, memory, broker, signal } = checked;
   if (transport === 'zcrx') return bindZcrx(request, memory.fd);
@@ -128,16 +140,16 @@ function bindingOf(
   pool: MemoryPool,
   checked: CheckedOptions,
   name: string,
-  kernel: KernelBinding,
+  { kernel, tokenQueue }: { kernel: KernelBinding; tokenQueue: TokenQueue | undefined },
   unwatch: () => void,
 ): Binding {
   const { memory, queues, rxPageSize, heldLimit, stallWarningMs } = checked;
   const page = rxPageSize ?? PAGE;
   const binding = Binding.make({
-    transport: kernel.queue === undefined ? cmsg : zcrx,
+    transport: transportOf(kernel, tokenQueue),
     pool,
     id: kernel.id,
-    queue: kernel.queue,
+    queue: kernel.queue ?? tokenQueue,
     interface: name,
     queues,
     rxPageSize: page,
@@ -150,6 +162,11 @@ function bindingOf(
     binding.lose(reason);
   });
   return binding;
+}
+
+function transportOf({ queue }: KernelBinding, tokenQueue: TokenQueue | undefined): Transport {
+  if (queue !== undefined) return zcrx;
+  return tokenQueue === undefined ? cmsg : queueTransport;
 }
 
 function kernelSide(

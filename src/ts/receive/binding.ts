@@ -7,7 +7,7 @@ import { checkMaker, MAKER } from '../construction.js';
 import { Living } from '../living.js';
 import type { DmaBuf } from '../memory/dma-buf.js';
 import { portrait } from '../portrait.js';
-import type { ZcrxQueue } from '../native.js';
+import type { TokenQueue, ZcrxQueue } from '../native.js';
 import type { MemoryPool } from './pool.js';
 import type { Transport, TransportName } from './transports/transport.js';
 
@@ -109,8 +109,8 @@ export interface BindingParts {
   rxPageSize?: number | undefined;
   /** Why an 'auto' binding does not use devmem. */
   fallback?: Error | undefined;
-  /** The rx queue, where io_uring provides its memory. */
-  queue?: ZcrxQueue | undefined;
+  /** The rx queue, where io_uring provides its memory; or the token queue of its sockets. */
+  queue?: ZcrxQueue | TokenQueue | undefined;
   /** Undefined where no kernel has bound anything. */
   kernel?: KernelSide | undefined;
 }
@@ -169,6 +169,8 @@ export class Binding extends EventEmitter<BindingEvents> implements AsyncDisposa
   readonly readHints: ReadonlyMap<number, string>;
   /** @internal */
   readonly divides: boolean;
+  /** @internal The transport of a socket that the token queue could not take. */
+  readonly unqueued: TransportName | undefined;
   /** @internal */
   readonly stallWarningMs: number;
   /**
@@ -189,6 +191,7 @@ export class Binding extends EventEmitter<BindingEvents> implements AsyncDisposa
     this.copies = transport.copies;
     this.severalPerSocket = transport.severalBindings;
     this.divides = transport.divides;
+    this.unqueued = transport.unqueued;
     this.readsBy = transport.readsBy;
     this.readHints = transport.readHints;
     this.memory = pool.memory;

@@ -2,7 +2,7 @@
 import { DevmemError } from '../errors.js';
 import type { DmaBuf } from '../memory/dma-buf.js';
 import { reserve, settle } from '../memory/ownership.js';
-import { type Layout, native, type Pool, type ZcrxQueue } from '../native.js';
+import { type Layout, native, type Pool, type TokenQueue, type ZcrxQueue } from '../native.js';
 import { sharedDoubles } from './stats.js';
 import type { Transport } from './transports/transport.js';
 
@@ -24,8 +24,8 @@ export interface PoolTerms {
   pageSize: number;
   /** Bytes that may be held before reading stops. */
   limit: number;
-  /** The rx queue, where io_uring provides its memory. */
-  queue: ZcrxQueue | undefined;
+  /** The rx queue, where io_uring provides its memory; or the token queue of its sockets. */
+  queue: ZcrxQueue | TokenQueue | undefined;
 }
 
 // A page that came free is not worth a wake by itself; waiting for more than this would

@@ -18,11 +18,18 @@ export interface ReceiveStats {
   copiedBytes: number;
   /** Fragments that the kernel counted as held. */
   tokensTaken: number;
-  /** Of those, the ones that it said it freed. */
+  /** Of those, the ones that it said it freed, or that a token queue was given for it. */
   tokensReturned: number;
-  /** Fragments given back that the kernel did not know: 0 unless something is wrong. */
+  /**
+   * Fragments given back that the kernel did not know: 0 unless something is wrong. Of a
+   * token queue those of any of its sockets, counted with the one that gave back last.
+   */
   tokensMissed: number;
-  /** SO_DEVMEM_DONTNEED calls; of io_uring the calls to take what found no place in its ring. */
+  /**
+   * SO_DEVMEM_DONTNEED calls; of io_uring the calls to take what found no place in its ring;
+   * of a token queue the calls to take what was in it (DEVMEM_QUEUE_FLUSH), counted with the
+   * socket that gave back last.
+   */
   returnCalls: number;
   /** Of those, the ones that failed. */
   returnErrors: number;

@@ -22,6 +22,7 @@ import { ReturnQueue } from './return-queue.js';
 import { type Ring, ring } from './ring.js';
 import { StallReport } from './stall.js';
 import { COUNTER_NAMES, createCounters, readStats, type ReceiveStats } from './stats.js';
+import type { TransportName } from './transports/transport.js';
 import { UnreleasedWatch } from './unreleased.js';
 
 const tokenMismatch = channel('devmem-tcp:token-mismatch');
@@ -135,6 +136,12 @@ export class FragmentStream implements Lessor, Supply, Waiter {
 
   get stats(): ReceiveStats {
     return readStats(this.counters);
+  }
+
+  /** How fragments arrive, once it is open. */
+  get transport(): TransportName {
+    const { transport, unqueued } = this.#bindings[0]!;
+    return unqueued === undefined || this.#receiver.queued ? transport : unqueued;
   }
 
   /** Whether it is not read for want of memory. */

@@ -49,7 +49,12 @@ function refusal(call) {
 
 /** @param {string} transport @param {number} id */
 function mark(transport, id) {
-  const fillers = { cmsg: () => undefined, copy: () => makeMapping(MIB), zcrx: makeQueue };
+  const fillers = {
+    cmsg: () => undefined,
+    copy: () => makeMapping(MIB),
+    zcrx: makeQueue,
+    queue: () => new addon.TokenQueue(),
+  };
   const filler = fillers[/** @type {keyof typeof fillers} */ (transport)]();
   const { pool, readout } = makePool(id, filler);
   const said = refusal(() => {

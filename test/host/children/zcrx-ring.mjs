@@ -11,7 +11,6 @@ import {
   DRY,
   givenBack,
   kernel,
-  makeConnection,
   makePool,
   makeQueue,
   makeReceiver,
@@ -23,8 +22,8 @@ import {
   POLL,
   RECEIVE,
   submitted,
-  turns,
 } from '../zcrx/ring.mjs';
+import { makeConnection, turns } from '../../support/connections.mjs';
 import { generator } from '../../support/generator.mjs';
 import { createCounters, readStats } from '../../../dist/receive/stats.js';
 

@@ -6,13 +6,13 @@ import { setImmediate as turn } from 'node:timers/promises';
 
 import { connect, DmaBuf } from 'devmem-tcp';
 
-import { descriptorOf, stopReading } from '../../../dist/ipc/handle.js';
 import { native } from '../../../dist/native.js';
 import { Binding } from '../../../dist/receive/binding.js';
 import { MemoryPool } from '../../../dist/receive/pool.js';
 import { ring as fragRing } from '../../../dist/receive/ring.js';
 import { createCounters, sharedDoubles } from '../../../dist/receive/stats.js';
 import { zcrx } from '../../../dist/receive/transports/zcrx.js';
+import { makeConnection } from '../../support/connections.mjs';
 
 /**
  * @typedef {import('../../../src/ts/native.js').Native} Native
@@ -72,11 +72,6 @@ export async function nextRequest() {
   }
 }
 
-/** So many turns of the loop. */
-export async function turns(count = 20) {
-  for (let i = 0; i < count; i++) await turn();
-}
-
 /** @param {ZcrxQueue} queue */
 function register(queue, size = 64 * MIB) {
   queue.open();
@@ -95,18 +90,6 @@ export function makeQueue(size = 64 * MIB, onMemoryDry = ignore) {
 export function makePool(queue, size = 64 * MIB) {
   const readout = sharedDoubles(addon.layout.pool.length);
   return new addon.Pool(1, size, PAGE, size, readout, queue);
-}
-
-/** A connection, and the other end of it. */
-export async function makeConnection() {
-  const server = net.createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = /** @type {net.AddressInfo} */ (server.address());
-  const connection = net.connect({ host: '127.0.0.1', port });
-  const [peer] = /** @type {[net.Socket]} */ (await once(server, 'connection'));
-  server.close();
-  stopReading(connection, 'TCP');
-  return { connection, peer, fd: descriptorOf(connection, 'TCP') ?? -1 };
 }
 
 /**

@@ -24,7 +24,9 @@ async function primary() {
 async function worker() {
   const memory = await DmaBuf.allocate({ type: 'udmabuf', size: 16 * 2 ** 20 });
   const queues = [Number(process.env.QUEUE)];
-  const transport = /** @type {'cmsg' | 'zcrx'} */ (process.env.DEVMEM_TRANSPORT ?? 'cmsg');
+  const transport = /** @type {'cmsg' | 'queue' | 'zcrx'} */ (
+    process.env.DEVMEM_TRANSPORT ?? 'cmsg'
+  );
   const binding = await bindRx({ interface: 'dms0', queues, memory, mode: 'devmem', transport });
   const server = createServer({ binding }, async (socket) => {
     let bytes = 0;

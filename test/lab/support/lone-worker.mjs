@@ -16,7 +16,9 @@ async function mainThread() {
 async function receiver() {
   const { bindRx, createServer, DmaBuf } = await import('devmem-tcp');
   const memory = await DmaBuf.allocate({ type: 'udmabuf', size: 16 * 2 ** 20 });
-  const transport = /** @type {'cmsg' | 'zcrx'} */ (process.env.DEVMEM_TRANSPORT ?? 'cmsg');
+  const transport = /** @type {'cmsg' | 'queue' | 'zcrx'} */ (
+    process.env.DEVMEM_TRANSPORT ?? 'cmsg'
+  );
   const queues = transport === 'zcrx' ? [1] : [1, 2, 3];
   const binding = await bindRx({ interface: 'dms0', queues, memory, mode: 'devmem', transport });
   const server = createServer({ binding }, async (socket) => {

@@ -4,7 +4,12 @@
  */
 import { type Binding, bindRx as bind, type BindRxOptions } from 'devmem-tcp';
 
-export const TRANSPORT = (process.env.DEVMEM_TRANSPORT ?? 'cmsg') as 'cmsg' | 'zcrx';
+import { hasTokenQueue } from './mended.js';
+
+export const TRANSPORT = (process.env.DEVMEM_TRANSPORT ?? 'cmsg') as 'cmsg' | 'queue' | 'zcrx';
+
+/** What 'auto' means to this kernel. */
+export const AUTO = hasTokenQueue ? 'queue' : 'cmsg';
 
 /** Whether a binding takes one queue alone. */
 export const oneQueue = TRANSPORT === 'zcrx';
@@ -13,7 +18,7 @@ export const oneQueue = TRANSPORT === 'zcrx';
 export const bindingIsRing = TRANSPORT === 'zcrx';
 
 /** What reads a socket, in errors. */
-export const READS_BY = { cmsg: 'recvmsg', zcrx: 'io_uring recv_zc' }[TRANSPORT];
+export const READS_BY = { cmsg: 'recvmsg', queue: 'recvmsg', zcrx: 'io_uring recv_zc' }[TRANSPORT];
 
 /** As the package's, by the transport that is tested. */
 export function bindRx(options: BindRxOptions): Promise<Binding> {

@@ -3,7 +3,7 @@
 import { bindRx, createServer, DmaBuf } from 'devmem-tcp';
 
 const memory = await DmaBuf.allocate({ type: 'udmabuf', size: 16 * 2 ** 20 });
-const transport = /** @type {'cmsg' | 'zcrx'} */ (process.env.DEVMEM_TRANSPORT ?? 'cmsg');
+const transport = /** @type {'cmsg' | 'queue' | 'zcrx'} */ (process.env.DEVMEM_TRANSPORT ?? 'cmsg');
 const options = { interface: 'dms0', queues: [1], memory, transport };
 const binding = await bindRx({ ...options, mode: 'devmem' });
 const server = createServer({ binding }, async (socket) => {

@@ -31,7 +31,9 @@ async function worker() {
   /** @type {{ queue: number, port: number }} */
   const { queue, port } = workerData;
   const memory = await DmaBuf.allocate({ type: 'udmabuf', size: 16 * 2 ** 20 });
-  const transport = /** @type {'cmsg' | 'zcrx'} */ (process.env.DEVMEM_TRANSPORT ?? 'cmsg');
+  const transport = /** @type {'cmsg' | 'queue' | 'zcrx'} */ (
+    process.env.DEVMEM_TRANSPORT ?? 'cmsg'
+  );
   const options = { interface: 'dms0', queues: [queue], memory, transport };
   const binding = await bindRx({ ...options, mode: 'devmem' });
   const view = memory.map();

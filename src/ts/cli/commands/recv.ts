@@ -30,8 +30,10 @@ export const command: Command = {
   --queues LIST          receive queues to bind, e.g. 2,3 or 8-11
   --mode MODE            auto (default): devmem where it can be had, else copy;
                          devmem; copy
-  --transport NAME       how it comes into device memory: auto (default), cmsg
-                         (the same), or zcrx (io_uring, Linux 6.19; one queue)
+  --transport NAME       how it comes into device memory: auto (default), cmsg,
+                         queue (cmsg that gives back by shared memory: auto,
+                         where the kernel has it), or zcrx (io_uring, Linux
+                         6.19; one queue)
   --no-prepare           do not set the interface up: it was done before
   --prepare              set it up (the default where --interface is given):
                          header split, other traffic off the queues, rules that

@@ -46,7 +46,7 @@ export const RECEIVE_OPTIONS = {
 type Values = ReturnType<typeof parseOptions<typeof RECEIVE_OPTIONS>>['values'];
 
 const MODES = ['auto', 'devmem', 'copy'] as const satisfies Mode[];
-const TRANSPORTS = ['auto', 'cmsg', 'zcrx'] as const satisfies DeviceTransport[];
+const TRANSPORTS = ['auto', 'cmsg', 'queue', 'zcrx'] as const satisfies DeviceTransport[];
 const MEMORY_TYPES = [
   'auto',
   'udmabuf',

@@ -6,6 +6,7 @@ import type { Finding, Part } from '../report.js';
 import { atLeast, parseVersion } from '../../kernel-version.js';
 import { hazards } from './hazards.js';
 import { stableFixes } from './stable.js';
+import { tokenQueue } from './token-queue.js';
 import { zcrx } from './zcrx.js';
 
 const { EINVAL, ENOPROTOOPT } = constants.errno;
@@ -23,6 +24,7 @@ export function checkKernel(facts: KernelFacts, name = 'IF'): Finding[] {
           addon(facts),
           bindRx(facts),
           dontneed(facts),
+          ...tokenQueue(facts),
           ...zcrx(facts),
           config(facts),
         ]

@@ -12,6 +12,8 @@ export interface KernelFacts {
   unsupported: Unsupported | undefined;
   canBindRx: boolean | undefined;
   dontneedError: number | undefined;
+  /** Why there is no token queue; null where there is. */
+  tokenQueue: ReturnType<Machine['tokenQueue']>;
   /** Why io_uring cannot receive into dma-bufs; null where it can. */
   zcrx: ReturnType<Machine['zcrx']>;
   config: KernelConfig | undefined;
@@ -42,6 +44,7 @@ export async function kernelFacts(machine: Machine): Promise<KernelFacts> {
     unsupported,
     canBindRx: await machine.canBindRx(),
     dontneedError: machine.dontneedError(),
+    tokenQueue: machine.tokenQueue(),
     zcrx: machine.zcrx(),
     config: readConfig(files, release),
     urgentFixed: hasSymbol(symbols, MARKS.urgentData),

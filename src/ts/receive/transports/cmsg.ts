@@ -16,6 +16,7 @@ export const cmsg: Transport = {
     ],
   ]),
   queuesInMemory: true,
+  unqueued: undefined,
   divides: false,
   makeId() {
     throw new Error('Only the kernel numbers its bindings');

@@ -10,6 +10,7 @@ export const copy: Transport = {
   readsBy: 'recvmsg',
   readHints: new Map(),
   queuesInMemory: false,
+  unqueued: undefined,
   divides: true,
   makeId: ownId,
   mapping: (memory) => memory.mapping(),

@@ -3,10 +3,11 @@ import type { DmaBuf } from '../../memory/dma-buf.js';
 import type { Mapping } from '../../native.js';
 
 /**
- * How fragments arrive: by the kernel's devmem path (`cmsg`), by io_uring's zero-copy
- * receive (`zcrx`), or copied to host memory.
+ * How fragments arrive: by the kernel's devmem path (`cmsg`; with a queue of tokens shared
+ * with the kernel, `queue`), by io_uring's zero-copy receive (`zcrx`), or copied to host
+ * memory.
  */
-export type TransportName = 'cmsg' | 'zcrx' | 'copy';
+export type TransportName = 'cmsg' | 'queue' | 'zcrx' | 'copy';
 
 export interface Transport {
   readonly name: TransportName;
@@ -22,6 +23,8 @@ export interface Transport {
   readonly readHints: ReadonlyMap<number, string>;
   /** Whether data that waits in sockets lies in the binding's memory. */
   readonly queuesInMemory: boolean;
+  /** What a socket has that the thread's token queue could not take; undefined without one. */
+  readonly unqueued: TransportName | undefined;
   /** Whether parts of a fragment can be given back by themselves. */
   readonly divides: boolean;
   /** The binding's id, where no kernel gives one. */

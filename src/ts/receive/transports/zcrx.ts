@@ -32,6 +32,7 @@ export const zcrx: Transport = {
     [-EBADR, 'The kernel had no memory for completions, and what they told of is lost: bind again'],
   ]),
   queuesInMemory: true,
+  unqueued: undefined,
   divides: false,
   makeId: ownId,
   mapping: () => undefined,
