@@ -12,6 +12,8 @@ import { bar } from './bars.mjs';
 const TRANSPORT_KINDS = [
   ['cmsgC', 'cmsg, C', 1],
   ['cmsg', 'cmsg, batches', 0],
+  ['queueC', 'queue, C', 1],
+  ['queue', 'queue, batches', 3],
   ['zcrxC', 'zcrx, C', 1],
   ['zcrx', 'zcrx, batches', 2],
 ];
@@ -37,7 +39,7 @@ export function drawCompare({ environment, samples: { streams, counted } }) {
   const cost = (/** @type {TransportSample} */ { user, system, frags }) =>
     ((user + system) * 1e6) / frags;
   return {
-    title: 'The devmem path and io_uring in the lab',
+    title: 'The devmem path, its token queue and io_uring in the lab',
     legend: [],
     panels: [
       ...panels(streams, 'MiB/s', rate),

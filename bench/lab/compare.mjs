@@ -1,8 +1,8 @@
 // @ts-check
 /**
- * The kernel's devmem path against io_uring's zero-copy receive, each by this package and in
- * C: `npm run bench -- compare`. One kernel, Debian's 7.x; one guest with two CPUs, for
- * throughput, and one whose clock counts instructions.
+ * The kernel's devmem path, its token queue and io_uring's zero-copy receive, each by this
+ * package and in C: `npm run bench -- compare`. One kernel, 7.3 with the queue; one guest with
+ * two CPUs, for throughput, and one whose clock counts instructions.
  */
 import { compile } from '../lib/compile.mjs';
 import { median, pairedRatio } from '../lib/statistics.mjs';
@@ -15,18 +15,19 @@ import { runInGuest } from './guest.mjs';
 /** @typedef {import('./transports.mjs').TransportSamples} TransportSamples */
 /** @typedef {Record<string, number[]>} ColdStarts milliseconds */
 
-const KERNEL = 'debian-7';
+const KERNEL = 'queue-7';
 const MiB = 2 ** 20;
 const MTUS = [1500, 9000];
-/** What a guest needs for all of it, in seconds. */
-const PATIENCE = { timeoutSeconds: 1800 };
+/** What a guest needs for all of it: an rx queue for each, and patience in seconds. */
+const NEEDS = { sim: 'queues=5 header_split=1', timeoutSeconds: 3600 };
 
 /** @type {readonly Contender[]} */
-export const CONTENDERS = ['cmsgC', 'cmsg', 'zcrxC', 'zcrx'];
+export const CONTENDERS = ['cmsgC', 'cmsg', 'queueC', 'queue', 'zcrxC', 'zcrx'];
 
 export const compilePrograms = () => ({
   source: compileSource(),
   cmsgReceiver: compile('receiver', ['bench/lab/receiver.c']),
+  queueReceiver: compile('queue_receiver', ['bench/lab/queue_receiver.c']),
   zcrxReceiver: compile('zcrx_receiver', ['bench/lab/zcrx_receiver.c']),
 });
 
@@ -37,7 +38,7 @@ export const compilePrograms = () => ({
 export async function runTransports(plan, options) {
   const defaults = { memoryMiB: 32, calls: false, contenders: CONTENDERS };
   const args = [JSON.stringify({ ...compilePrograms(), ...defaults, ...plan })];
-  const all = { kernel: KERNEL, ...PATIENCE, ...options };
+  const all = { kernel: KERNEL, ...NEEDS, ...options };
   return /** @type {TransportSamples} */ (await runInGuest('transports.mjs', args, all));
 }
 
@@ -61,7 +62,7 @@ export async function compare({ quick, note }) {
   const cold = /** @type {ColdStarts} */ (
     await runInGuest('cold.mjs', [source, quick ? '2' : '7', 'devmem,zcrx,zcrxC', zcrxReceiver], {
       kernel: KERNEL,
-      ...PATIENCE,
+      ...NEEDS,
     })
   );
   return {
@@ -121,9 +122,15 @@ function ratios(streams, counted) {
   const cost = (/** @type {TransportSample} */ { user, system, frags }) => (user + system) / frags;
   return {
     cmsgBatchVsC: ratio(streams, 'cmsg', 'cmsgC', rate),
+    queueBatchVsC: ratio(streams, 'queue', 'queueC', rate),
     zcrxBatchVsC: ratio(streams, 'zcrx', 'zcrxC', rate),
+    queueVsCmsg: ratio(streams, 'queue', 'cmsg', rate),
+    queueVsCmsgInC: ratio(streams, 'queueC', 'cmsgC', rate),
     zcrxVsCmsg: ratio(streams, 'zcrx', 'cmsg', rate),
     zcrxVsCmsgInC: ratio(streams, 'zcrxC', 'cmsgC', rate),
+    queueCostVsC: ratio(counted, 'queue', 'queueC', cost),
+    queueCostVsCmsg: ratio(counted, 'queue', 'cmsg', cost),
+    queueCostVsCmsgInC: ratio(counted, 'queueC', 'cmsgC', cost),
     zcrxCostVsC: ratio(counted, 'zcrx', 'zcrxC', cost),
     zcrxCostVsCmsg: ratio(counted, 'zcrx', 'cmsg', cost),
     zcrxCostVsCmsgInC: ratio(counted, 'zcrxC', 'cmsgC', cost),

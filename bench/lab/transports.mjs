@@ -1,7 +1,7 @@
 // @ts-check
-// In the guest: streams received by the kernel's devmem path and by io_uring, each by this
-// package and in C, in turn, each on an rx queue and memory of its own. Prints all samples as
-// JSON.
+// In the guest: streams received by the kernel's devmem path, by its token queue and by
+// io_uring, each by this package and in C, in turn, each on an rx queue and memory of its own.
+// Prints all samples as JSON.
 //
 //   node --expose-gc bench/lab/transports.mjs PLAN
 import { execFile, execFileSync } from 'node:child_process';
@@ -16,7 +16,7 @@ import { request, startSource } from '../peer/source.mjs';
 import { INTERFACE, PEER_ADDRESS, PEER_INTERFACE } from './interface.mjs';
 import { countCalls } from './system-calls.mjs';
 
-/** @typedef {'cmsgC' | 'cmsg' | 'zcrxC' | 'zcrx'} Contender */
+/** @typedef {'cmsgC' | 'cmsg' | 'queueC' | 'queue' | 'zcrxC' | 'zcrx'} Contender */
 /**
  * @typedef {object} Setting
  * @property {number} mtu bytes
@@ -30,6 +30,7 @@ import { countCalls } from './system-calls.mjs';
  * @typedef {object} TransportPlan
  * @property {string} source the programs, built
  * @property {string} cmsgReceiver
+ * @property {string} queueReceiver
  * @property {string} zcrxReceiver
  * @property {number} memoryMiB of each memory
  * @property {boolean} calls whether system calls of JavaScript are counted, in a sample by itself
@@ -55,9 +56,9 @@ const plan = /** @type {TransportPlan} */ (parseJson(process.argv[2] ?? ''));
 const memoryBytes = plan.memoryMiB * MiB;
 
 /** Where packets go while this contender receives. @type {Record<Contender, number>} */
-const QUEUES = { cmsgC: 1, cmsg: 1, zcrx: 2, zcrxC: 3 };
+const QUEUES = { cmsgC: 1, cmsg: 1, zcrx: 2, zcrxC: 3, queueC: 4, queue: 4 };
 
-/** @param {'cmsg' | 'zcrx'} transport */
+/** @param {'cmsg' | 'queue' | 'zcrx'} transport */
 async function bind(transport) {
   const memory = await DmaBuf.allocate({ type: 'dma-heap', size: memoryBytes });
   return bindRx({
@@ -71,7 +72,11 @@ async function bind(transport) {
   });
 }
 
-const bindings = { cmsg: await bind('cmsg'), zcrx: await bind('zcrx') };
+/** Those that are asked for. @type {Record<string, Binding>} */
+const bindings = {};
+for (const name of /** @type {const} */ (['cmsg', 'queue', 'zcrx'])) {
+  if (plan.contenders.some((each) => each.startsWith(name))) bindings[name] = await bind(name);
+}
 const source = await startSource(plan.source, PEER_ADDRESS, ['peer']);
 
 // In a typed array: each new value of a variable is a number on the heap.
@@ -174,6 +179,13 @@ async function runProgram(program, args) {
   return /** @type {TransportSample} */ (parseJson(stdout));
 }
 
+/** @param {'cmsg' | 'queue' | 'zcrx'} name */
+function binding(name) {
+  const { [name]: found } = bindings;
+  if (found === undefined) throw new Error(`nothing is bound for ${name}`);
+  return found;
+}
+
 /** @param {Load} load */
 const target = (load) => [source.host, source.port, bytesOfEach(load), load.connections];
 
@@ -182,15 +194,18 @@ const CONTENDERS = {
   cmsgC: (load) =>
     runProgram(plan.cmsgReceiver, [
       ...target(load),
-      ...[bindings.cmsg.id, 'epoll', 1, heldBytes(load)],
+      ...[binding('cmsg').id, 'epoll', 1, heldBytes(load)],
     ]),
-  cmsg: (load) => receive(bindings.cmsg, load),
+  cmsg: (load) => receive(binding('cmsg'), load),
+  queueC: (load) =>
+    runProgram(plan.queueReceiver, [...target(load), binding('queue').id, heldBytes(load)]),
+  queue: (load) => receive(binding('queue'), load),
   zcrxC: (load) =>
     runProgram(plan.zcrxReceiver, [
       ...target(load),
-      ...[bindings.zcrx.interfaceIndex ?? 0, QUEUES.zcrxC, memoryBytes, heldBytes(load)],
+      ...[binding('zcrx').interfaceIndex ?? 0, QUEUES.zcrxC, memoryBytes, heldBytes(load)],
     ]),
-  zcrx: (load) => receive(bindings.zcrx, load),
+  zcrx: (load) => receive(binding('zcrx'), load),
 };
 
 /** @param {number} mtu bytes */
