@@ -15,7 +15,7 @@ let queue: TokenQueue | undefined;
 /**
  * The queue, which all bindings of this thread share.
  *
- * @throws SystemError ENOPROTOOPT (not in this kernel), EOPNOTSUPP (another version of it),
+ * @throws SystemError ENOPROTOOPT (not in this kernel), ENOTSUP (another version of it),
  *   EPERM, ENOSYS (filtered), EMFILE, ENFILE, ENOMEM
  */
 export function threadQueue(): TokenQueue {
