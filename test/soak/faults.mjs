@@ -135,10 +135,10 @@ export class Faults {
     // A binding cannot be made meanwhile.
     await Promise.all(this.#replacing);
     this.#journal.event(`fault link down ${end}`, `${ms} ms`);
-    this.#soak.linkDown = true;
+    this.#soak.linksDown++;
     await nic.takeDown(end, ms);
-    // Routes are there again, neighbours not at once.
-    setTimeout(() => (this.#soak.linkDown = false), 3000);
+    // Routes are there again, neighbours not at once. It may be down anew by then.
+    setTimeout(() => this.#soak.linksDown--, 3000);
     for (const stream of this.#soak.streams)
       if (stream.socket === undefined) stream.excuses.add('link');
   }

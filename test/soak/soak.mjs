@@ -39,8 +39,8 @@ const MOST_NOT_COLLECTED = 2;
 export class Soak {
   /** @type {Set<Stream>} */
   streams = new Set();
-  /** Packets may find no route now. */
-  linkDown = false;
+  /** How often an interface is down now, or was a moment ago: packets may find no route. */
+  linksDown = 0;
   child;
   worker;
   /** @type {MemoryUse[]} */
@@ -204,7 +204,7 @@ export class Soak {
     if (this.streams.size >= MOST_STREAMS || generation.retired || !generation.steered) return;
     const plan = planStream(this.#random, this.#streamCount++);
     const stream = new Stream(plan, generation, this.#journal);
-    if (this.linkDown) stream.excuses.add('link');
+    if (this.linksDown > 0) stream.excuses.add('link');
     this.streams.add(stream);
     this.#journal.event(
       `open ${plan.entry} ${plan.family}`,
@@ -215,7 +215,7 @@ export class Soak {
 
   /** @param {Helper} helper */
   #openHelperStream(helper) {
-    if (!helper.running || helper.streams.size >= MOST_HELPER_STREAMS || this.linkDown) return;
+    if (!helper.running || helper.streams.size >= MOST_HELPER_STREAMS || this.linksDown > 0) return;
     const plan = planHelperStream(this.#random, this.#streamCount++);
     helper.streams.set(plan.port, plan);
     this.#journal.event(`open for ${helper.kind}`, `stream ${plan.id}, ${plan.peer.bytes} bytes`);
