@@ -119,6 +119,8 @@ struct net_device *dms_netdev_create(struct device *parent, const char *name,
 	port->dev = dev;
 	SET_NETDEV_DEV(dev, parent);
 	dms_netdev_setup(dev);
+	/* The ports are removed together: the core locks one inside the other. */
+	netdev_lockdep_set_classes(dev);
 
 	err = dms_port_init(port, cfg);
 	if (err) {
