@@ -1,9 +1,15 @@
 // @ts-check
 import { availableParallelism } from 'node:os';
+import { fileURLToPath } from 'node:url';
 
 import { defineConfig } from 'vitest/config';
 
-// Tests run against dist/, the product as it ships; `npm test` builds it first.
+// Tests run against dist/; `npm test` builds it first. What looks inside takes its modules,
+// 'devmem-tcp' included, so that there is one of each; all else takes the bundle, as it ships.
+const inside = {
+  resolve: { alias: { 'devmem-tcp': fileURLToPath(new URL('dist/index.js', import.meta.url)) } },
+};
+
 // Vitest's own choice leaves a core to itself, of two the half: these mostly wait.
 const maxWorkers = Math.max(2, availableParallelism() - 1);
 
@@ -12,6 +18,7 @@ const maxWorkers = Math.max(2, availableParallelism() - 1);
  * @param {import('vitest/config').ViteUserConfig['test']} more
  */
 const project = (name, more = {}) => ({
+  ...(['unit', 'host'].includes(name) && inside),
   test: { name, include: [`test/${name}/**/*.test.ts`], ...more },
 });
 

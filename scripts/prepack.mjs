@@ -17,16 +17,19 @@ const filesBelow = (folder) =>
   existsSync(folder) ? readdirSync(folder, { recursive: true, encoding: 'utf8' }) : [];
 
 function checkBuilt() {
-  if (!existsSync('dist/index.js')) throw new Error("dist/ is missing: 'npm run build:ts'");
+  if (!existsSync('dist/bundle/index.js')) throw new Error("dist/ is missing: 'npm run build:ts'");
   if (!filesBelow('prebuilds').some((name) => name.endsWith('.node'))) {
     throw new Error("prebuilds/ has no binary: 'npm run prebuild'");
   }
 }
 
+/** What the compiler makes of a source file; dist/bundle is made anew each time. */
+const COMPILED = /(?<!^bundle\/.*)\.(js|d\.ts)$/;
+
 // The compiler leaves the output of sources that are gone.
 function removeOrphans() {
-  for (const name of filesBelow('dist').filter((file) => /\.(js|d\.ts)(\.map)?$/.test(file))) {
-    const source = name.replace(/\.(js|d\.ts)(\.map)?$/, '.ts');
+  for (const name of filesBelow('dist').filter((file) => COMPILED.test(file))) {
+    const source = name.replace(COMPILED, '.ts');
     if (!existsSync(path.join('src/ts', source))) rmSync(path.join('dist', name));
   }
 }

@@ -32,7 +32,8 @@ function run(script, args) {
 }
 
 function buildTypeScript() {
-  if (!run('typescript/bin/tsc', ['-p', 'tsconfig.build.json'])) {
+  const compiled = run('typescript/bin/tsc', ['-p', 'tsconfig.build.json']);
+  if (!compiled || !run('../scripts/bundle.mjs', [])) {
     throw new Error('TypeScript could not be built: see above');
   }
 }
@@ -51,7 +52,7 @@ function buildBinary() {
   copyFileSync(path.join(root, 'build/Release/devmem_tcp.node'), binary);
 }
 
-if (isForAnother() && !existsSync(path.join(root, 'dist/index.js'))) {
+if (isForAnother() && !existsSync(path.join(root, 'dist/bundle/index.js'))) {
   buildTypeScript();
   buildBinary();
   writeBindingCopy();

@@ -82,11 +82,11 @@ function buildAddon() {
 }
 
 function buildTypeScript() {
-  const stamp = at('dist', '.tsbuildinfo');
-  if (!outdated(stamp, [at('src', 'ts'), at('tsconfig.json'), at('tsconfig.build.json')])) return;
+  const bundle = at('dist', 'bundle', 'index.js');
+  const settings = [at('tsconfig.json'), at('tsconfig.build.json'), at('scripts', 'bundle.mjs')];
+  if (!outdated(bundle, [at('src', 'ts'), ...settings])) return;
   say('building TypeScript');
   npm(['run', 'build:ts'], 'See the errors above');
-  writeFileSync(stamp, readFileSync(stamp));
 }
 
 installDependencies();

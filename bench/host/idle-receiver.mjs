@@ -7,7 +7,7 @@ import { once } from 'node:events';
 import net from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import { bindRx, connect, DmaBuf } from '../../dist/index.js';
+import { bindRx, connect, DmaBuf } from 'devmem-tcp';
 
 const [kind = '', host = '', port, connections, seconds] = process.argv.slice(2);
 const target = { host, port: Number(port) };

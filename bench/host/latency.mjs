@@ -7,7 +7,7 @@ import { once } from 'node:events';
 import net from 'node:net';
 import { performance } from 'node:perf_hooks';
 
-import { bindRx, connect, DmaBuf } from '../../dist/index.js';
+import { bindRx, connect, DmaBuf } from 'devmem-tcp';
 import { alternate } from '../lib/alternate.mjs';
 import { quantile } from '../lib/statistics.mjs';
 import { request } from '../peer/source.mjs';

@@ -3,7 +3,7 @@
 import { once } from 'node:events';
 import net from 'node:net';
 
-import { bindRx, connect, DmaBuf } from '../../dist/index.js';
+import { bindRx, connect, DmaBuf } from 'devmem-tcp';
 import { request } from '../peer/source.mjs';
 
 const MiB = 2 ** 20;
@@ -113,7 +113,7 @@ export const FILLERS = {
 /**
  * @param {string} host
  * @param {number} port
- * @param {(socket: import('../../dist/index.js').DevmemSocket) => Promise<number>} read
+ * @param {(socket: import('devmem-tcp').DevmemSocket) => Promise<number>} read
  * @returns {Promise<Receiver>}
  */
 async function copying(host, port, read) {

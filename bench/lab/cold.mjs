@@ -20,12 +20,12 @@ const MEMORY = 64 * MiB;
 const QUEUE = 1;
 
 /**
- * @param {Partial<import('../../dist/index.js').BindRxOptions>} options
+ * @param {Partial<import('devmem-tcp').BindRxOptions>} options
  * @param {string} host
  * @param {number} port
  */
 async function receiveBatch(options, host, port) {
-  const { bindRx, connect, DmaBuf } = await import('../../dist/index.js');
+  const { bindRx, connect, DmaBuf } = await import('devmem-tcp');
   const { request } = await import('../peer/source.mjs');
   const memory = await DmaBuf.allocate({ type: 'dma-heap', size: MEMORY });
   const bound = { interface: INTERFACE, queues: rxQueues(), memory, ...options };

@@ -9,7 +9,7 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
-import { bindRx, createServer, DmaBuf } from '../../dist/index.js';
+import { bindRx, createServer, DmaBuf } from 'devmem-tcp';
 import { alternate } from '../lib/alternate.mjs';
 import { ADDRESS, INTERFACE } from './interface.mjs';
 

@@ -13,23 +13,23 @@ import { release } from 'node:os';
 import { performance } from 'node:perf_hooks';
 import { fileURLToPath } from 'node:url';
 
-import { bindRx, createServer, DmaBuf } from '../../dist/index.js';
+import { bindRx, createServer, DmaBuf } from 'devmem-tcp';
 import { ADDRESS, INTERFACE, rxQueues } from './interface.mjs';
 
 const MiB = 2 ** 20;
 const MEMORY = 64 * MiB;
 const HELD = 28 * MiB;
 const STREAM = 192 * MiB;
-const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
+const MAIN = fileURLToPath(new URL('../../dist/bundle/cli.js', import.meta.url));
 
-/** @type {Record<string, import('../../dist/index.js').AllocateOptions>} */
+/** @type {Record<string, import('devmem-tcp').AllocateOptions>} */
 const KINDS = {
   'udmabuf, 4 KiB pages': { type: 'udmabuf', size: MEMORY },
   'udmabuf, 2 MiB pages': { type: 'udmabuf', size: MEMORY, hugePages: '2M' },
   'dma-heap system': { type: 'dma-heap', size: MEMORY },
 };
 
-/** @param {import('../../dist/index.js').AllocateOptions} options */
+/** @param {import('devmem-tcp').AllocateOptions} options */
 async function measure(options) {
   const memory = await DmaBuf.allocate(options);
   const queues = rxQueues();
@@ -39,7 +39,7 @@ async function measure(options) {
   const times = [];
   let fragments = 0;
   const server = createServer({ binding }, async (socket) => {
-    /** @type {import('../../dist/index.js').Batch[]} */
+    /** @type {import('devmem-tcp').Batch[]} */
     const held = [];
     for await (const batch of socket.batches()) {
       held.push(batch);

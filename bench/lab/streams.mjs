@@ -8,7 +8,7 @@ import { release } from 'node:os';
 import { performance } from 'node:perf_hooks';
 import { promisify } from 'node:util';
 
-import { bindRx, connect, DmaBuf } from '../../dist/index.js';
+import { bindRx, connect, DmaBuf } from 'devmem-tcp';
 import { alternate } from '../lib/alternate.mjs';
 import { parseJson } from '../lib/json.mjs';
 import { request, startSource } from '../peer/source.mjs';
@@ -38,7 +38,7 @@ import { INTERFACE, PEER_ADDRESS, PEER_INTERFACE, rxQueues } from './interface.m
  * @property {number} waitCalls
  */
 
-/** @typedef {import('../../dist/index.js').DevmemSocket} DevmemSocket */
+/** @typedef {import('devmem-tcp').DevmemSocket} DevmemSocket */
 
 const MiB = 2 ** 20;
 /** Bytes: of the contenders that wait for so many at a time. */

@@ -9,7 +9,7 @@ import { execFile, execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { promisify } from 'node:util';
 
-import { bindRx, DmaBuf } from '../../dist/index.js';
+import { bindRx, DmaBuf } from 'devmem-tcp';
 import { parseJson } from '../lib/json.mjs';
 import { startSource } from '../peer/source.mjs';
 import { INTERFACE, PEER_ADDRESS, PEER_INTERFACE, rxQueues } from './interface.mjs';

@@ -9,7 +9,7 @@ import { release } from 'node:os';
 import { performance } from 'node:perf_hooks';
 import { promisify } from 'node:util';
 
-import { bindRx, connect, DmaBuf } from '../../dist/index.js';
+import { bindRx, connect, DmaBuf } from 'devmem-tcp';
 import { alternate } from '../lib/alternate.mjs';
 import { parseJson } from '../lib/json.mjs';
 import { request, startSource } from '../peer/source.mjs';
@@ -48,7 +48,7 @@ import { countCalls } from './system-calls.mjs';
  * @property {number | null} calls to the kernel, of the thread that receives, where they are counted
  */
 /** @typedef {{ kernel: string, results: (Setting & { samples: Record<string, TransportSample[]>, counted: Record<string, TransportSample> })[] }} TransportSamples */
-/** @typedef {import('../../dist/index.js').Binding} Binding */
+/** @typedef {import('devmem-tcp').Binding} Binding */
 
 const MiB = 2 ** 20;
 const execute = promisify(execFile);
@@ -92,7 +92,7 @@ const ignore = () => {};
 
 /** Batches that are held, of all connections, the oldest first. */
 class Held {
-  /** @type {import('../../dist/index.js').Batch[]} */
+  /** @type {import('devmem-tcp').Batch[]} */
   #batches = [];
   #bytes = 0;
   #most;
@@ -102,7 +102,7 @@ class Held {
     this.#most = most;
   }
 
-  /** @param {import('../../dist/index.js').Batch} batch */
+  /** @param {import('devmem-tcp').Batch} batch */
   add(batch) {
     if (this.#most === 0) {
       batch.release();

@@ -13,7 +13,7 @@ import { childProgram, inNamespace, itInNamespace, VETH } from '../support/names
 
 expectNoLeaks();
 
-const CLI = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
+const CLI = fileURLToPath(new URL('../../dist/bundle/cli.js', import.meta.url));
 
 describe('loopback', () => {
   it('is planned for, with everything that is missing', async () => {

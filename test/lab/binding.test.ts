@@ -2,7 +2,13 @@
 import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 
-import { type Binding, bindRx, createServer, DmaBuf, type InterfaceMessage } from 'devmem-tcp';
+import {
+  type Binding,
+  bindRx,
+  createServer,
+  DmaBuf,
+  type InterfaceMessage,
+} from '../../dist/index.js';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 
 import { NetdevNetlink } from '../../dist/nic/netlink/netdev.js';

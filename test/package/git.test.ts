@@ -72,7 +72,7 @@ describe('the script that does so', () => {
     const { status, stderr } = await prepare(base);
     expect(status, stderr).toBe(0);
     expect(stderr).toContain('prepare: no binary: it takes a C++20 compiler, make and Python 3');
-    expect(existsSync(inClone('dist/index.js'))).toBe(true);
+    expect(existsSync(inClone('dist/bundle/index.js'))).toBe(true);
     expect(existsSync(inClone('prebuilds'))).toBe(false);
 
     const again = await prepare(base);

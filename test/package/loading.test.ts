@@ -85,7 +85,9 @@ describe('an addon that cannot be loaded is told of, with what failed and what m
   });
 
   it('where the permission model does not let it read what it needs', async () => {
-    const own = ['dist/*', 'package.json'].map((name) => path.join(consumer.installed, name));
+    const own = ['dist/*', 'dist/bundle/*', 'package.json'].map((name) =>
+      path.join(consumer.installed, name),
+    );
     const allowed = own.map((name) => `--allow-fs-read=${name}`);
     const told = tell(consumer.folder, [permission, ...allowed, '--no-warnings']);
     await expectTold(told, 'Access to this API has been restricted', '--allow-fs-read');
@@ -133,7 +135,7 @@ describe('an addon that cannot be loaded is told of, with what failed and what m
 });
 
 it('the doctor tells the reason too', async () => {
-  const main = path.join(consumer.installed, 'dist', 'cli', 'main.js');
+  const main = path.join(consumer.installed, 'dist', 'bundle', 'cli.js');
   const { status, stdout } = await consumer.run(['--no-addons', main, 'doctor', '--json']);
   expect(status).toBe(1);
   const { findings } = JSON.parse(stdout) as Report;

@@ -89,7 +89,7 @@ describe('the installed package', () => {
   });
 
   it('has the patches that its command names', async () => {
-    const main = path.join(consumer.installed, 'dist', 'cli', 'main.js');
+    const main = path.join(consumer.installed, 'dist', 'bundle', 'cli.js');
     const { stdout } = await consumer.run([main, 'kernel', '--release', '6.12', '--json']);
     const { series } = JSON.parse(stdout) as { series: { folder: string; patches: object[] } };
     expect(series.folder).toBe(path.join(consumer.installed, 'kernel', 'patches', 'linux-6.12'));
@@ -97,7 +97,7 @@ describe('the installed package', () => {
   });
 
   it('says of the lab, which it does not have, that it needs a clone', async () => {
-    const main = path.join(consumer.installed, 'dist', 'cli', 'main.js');
+    const main = path.join(consumer.installed, 'dist', 'bundle', 'cli.js');
     const url = 'https://git.example/devmem-tcp.git';
     for (const args of [['lab'], ['demo', '--lab'], ['demo', '--kernel', 'debian-7']]) {
       const { status, stderr } = await consumer.run([main, ...args]);

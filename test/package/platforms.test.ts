@@ -59,7 +59,7 @@ describe.each(PLATFORMS)('on %j', (platform, words) => {
   });
 
   it('the commands say so too', async () => {
-    const main = 'node_modules/devmem-tcp/dist/cli/main.js';
+    const main = 'node_modules/devmem-tcp/dist/bundle/cli.js';
     for (const args of [
       ['recv'],
       ['demo', '--bytes', '1M'],

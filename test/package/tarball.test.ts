@@ -42,7 +42,7 @@ const manifest = (): Manifest => JSON.parse(text('package.json')) as Manifest;
 describe('the tarball', () => {
   it('carries the code, a prebuild, the native sources, the kernel side and the documents', () => {
     const expected = [
-      ...['dist/index.js', 'dist/index.d.ts', 'dist/cli/main.js'],
+      ...['dist/bundle/index.js', 'dist/index.d.ts', 'dist/bundle/cli.js'],
       `prebuilds/linux-${process.arch}/devmem-tcp.glibc.node`,
       ...['src/native/addon.cc', 'src/native/binding.gyp', 'src/native/gather/cuda_gather_ptx.h'],
       ...['kernel/LICENSE', 'kernel/README.md', 'kernel/devmemsim/Kbuild'],
@@ -62,6 +62,7 @@ describe('the tarball', () => {
       /^(package\.json|LICENSE|(README|CHANGELOG)\.md|docs\/.*\.(md|svg)|bench\/results\/\w+\.svg|kernel\/(LICENSE|README\.md|(devmemsim|patches)\/.*)|src\/native\/.*\.(cc|h))$/;
     const belongs = (file: string): boolean => {
       if (kept.test(file)) return tracked.has(file);
+      if (/^dist\/bundle\/[\w-]+\.js$/.test(file)) return true;
       const compiled = /^dist\/(.+?)(\.d\.ts|\.js)$/.exec(file);
       if (compiled !== null) return tracked.has(`src/ts/${compiled[1]}.ts`);
       if (file === 'src/native/binding.gyp') return true;

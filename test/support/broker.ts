@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 
-const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
+const MAIN = fileURLToPath(new URL('../../dist/bundle/cli.js', import.meta.url));
 
 export class BrokerProcess implements AsyncDisposable {
   readonly #process: ChildProcessByStdio<null, Readable, Readable>;

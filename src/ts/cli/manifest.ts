@@ -1,6 +1,8 @@
 /** What package.json says of this package. */
 import { readFile } from 'node:fs/promises';
 
+import { packageFile } from '../package-files.js';
+
 export interface Manifest {
   version: string;
   /** Where its source is; whoever publishes the package fills it in. */
@@ -8,7 +10,7 @@ export interface Manifest {
 }
 
 export async function readManifest(): Promise<Manifest> {
-  const text = await readFile(new URL('../../package.json', import.meta.url), 'utf8');
+  const text = await readFile(packageFile('package.json'), 'utf8');
   return JSON.parse(text) as Manifest;
 }
 

@@ -1,9 +1,10 @@
 /** The kernel's side as it lies in this package: patches, and the software NIC. */
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 
-const KERNEL = fileURLToPath(new URL('../../kernel', import.meta.url));
+import { packageFile } from '../package-files.js';
+
+const KERNEL = packageFile('kernel');
 
 /** The software NIC's source. */
 export const DEVMEMSIM = path.join(KERNEL, 'devmemsim');

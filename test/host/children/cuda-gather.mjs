@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { setImmediate as nextTurn, setTimeout as delay } from 'node:timers/promises';
 import { isMainThread, parentPort, Worker } from 'node:worker_threads';
 
-import { DmaBuf } from 'devmem-tcp';
+import { DmaBuf } from '../../../dist/index.js';
 
 import { openCudaEngine } from '../../../dist/gather/cuda.js';
 import { native } from '../../../dist/native.js';

@@ -5,7 +5,7 @@ import { fstatSync, readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { isMainThread, parentPort, Worker } from 'node:worker_threads';
 
-import { bindRx, DmaBuf, probeMemory } from 'devmem-tcp';
+import { bindRx, DmaBuf, probeMemory } from '../../../dist/index.js';
 
 import { checkDevmemMemory } from '../../../dist/nic/memory-checks.js';
 // Bindings of cuda memory need a NIC; the uses of memory that outlive close() do not.

@@ -3,7 +3,7 @@
 // is written), by the class and by the native mapping below it, and prints what came.
 import { setImmediate as nextTurn } from 'node:timers/promises';
 
-import { DmaBuf } from 'devmem-tcp';
+import { DmaBuf } from '../../../dist/index.js';
 
 import { native } from '../../../dist/native.js';
 

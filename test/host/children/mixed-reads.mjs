@@ -1,5 +1,5 @@
 // Reading a stream in all ways at once, at random.
-import { DmaBuf } from 'devmem-tcp';
+import { DmaBuf } from '../../../dist/index.js';
 
 import { random } from './random.mjs';
 

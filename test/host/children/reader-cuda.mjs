@@ -5,7 +5,7 @@ import net from 'node:net';
 import { setImmediate as nextTurn, setTimeout as delay } from 'node:timers/promises';
 import { isMainThread, parentPort, Worker } from 'node:worker_threads';
 
-import { bindRx, connect, DmaBuf } from 'devmem-tcp';
+import { bindRx, connect, DmaBuf } from '../../../dist/index.js';
 
 import { native } from '../../../dist/native.js';
 import { DeviceStream } from './cuda-stream.mjs';

@@ -7,7 +7,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 
-import { DmaBuf, receiveFd } from 'devmem-tcp';
+import { DmaBuf, receiveFd } from '../../../dist/index.js';
 
 import { UnixSocket } from '../../../dist/ipc/unix-socket.js';
 

@@ -17,7 +17,7 @@ async function terminateMany() {
 /** @type {Record<string, () => Promise<() => void>>} */
 const calls = {
   async 'a buffer'() {
-    const { DmaBuf } = await import('devmem-tcp');
+    const { DmaBuf } = await import('../../../dist/index.js');
     const memory = await DmaBuf.allocate({ type: 'host', size: 64 * 1024 });
     return () => memory.read(0, 1);
   },

@@ -1,6 +1,6 @@
 // @ts-check
 // Asks for zero-copy receive by io_uring, and prints how it is refused.
-import { bindRx, DmaBuf } from 'devmem-tcp';
+import { bindRx, DmaBuf } from '../../../dist/index.js';
 
 import { zcrxAbilities } from '../../../dist/nic/zcrx/abilities.js';
 

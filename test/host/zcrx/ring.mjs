@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import net from 'node:net';
 import { setImmediate as turn } from 'node:timers/promises';
 
-import { connect, DmaBuf } from 'devmem-tcp';
+import { connect, DmaBuf } from '../../../dist/index.js';
 
 import { native } from '../../../dist/native.js';
 import { Binding } from '../../../dist/receive/binding.js';

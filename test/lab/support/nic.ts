@@ -19,7 +19,7 @@ import {
 import { INTERFACE, run, setHeaderSplit } from './guest.js';
 
 const PREPARER = fileURLToPath(new URL('preparer.mjs', import.meta.url));
-const CLI = fileURLToPath(new URL('../../../dist/cli/main.js', import.meta.url));
+const CLI = fileURLToPath(new URL('../../../dist/bundle/cli.js', import.meta.url));
 const QUEUES = 4;
 
 export const JOURNALS = '/run/devmem-tcp';

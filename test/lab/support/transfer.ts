@@ -9,7 +9,7 @@ import { createServer } from 'devmem-tcp';
 import { Pattern } from '../../../dist/cli/transfer/pattern.js';
 import { ADDRESS, type Family } from './guest.js';
 
-const MAIN = fileURLToPath(new URL('../../../dist/cli/main.js', import.meta.url));
+const MAIN = fileURLToPath(new URL('../../../dist/bundle/cli.js', import.meta.url));
 const SEED = 1;
 
 const pattern = new Pattern(SEED);

@@ -2,12 +2,11 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readdirSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 
+import { CLI, packageFile } from '../../package-files.js';
 import { labNeedsClone, readManifest } from '../manifest.js';
 
-const lab = fileURLToPath(new URL('../../../kernel/lab/lab.mjs', import.meta.url));
-const main = fileURLToPath(new URL('../main.js', import.meta.url));
+const lab = packageFile('kernel/lab/lab.mjs');
 
 /**
  * Runs this demo in the guest and returns its exit status.
@@ -17,7 +16,7 @@ const main = fileURLToPath(new URL('../main.js', import.meta.url));
 export async function runInLab(kernel: string | undefined, args: string[]): Promise<number> {
   if (!existsSync(lab)) throw new Error(labNeedsClone(await readManifest()));
   const options = kernel === undefined ? [] : ['--kernel', kernel];
-  const command = [lab, ...options, '--', process.execPath, main, 'demo', ...args];
+  const command = [lab, ...options, '--', process.execPath, packageFile(CLI), 'demo', ...args];
   const progress = process.stderr.isTTY ? { DEVMEM_PROGRESS: '1' } : {};
   const child = spawn(process.execPath, command, {
     stdio: ['ignore', 'inherit', 'inherit'],

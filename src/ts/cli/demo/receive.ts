@@ -1,8 +1,8 @@
 /** Receives the pattern from a sender of its own, and looks at every byte of it. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
 
 import { type Binding, bindRx, DmaBuf, type Mode } from '../../index.js';
+import { CLI, packageFile } from '../../package-files.js';
 import { Meter } from '../transfer/meter.js';
 import { addressText } from '../values.js';
 import { DEFAULT_SEED, Pattern } from '../transfer/pattern.js';
@@ -75,9 +75,8 @@ async function receiveOnce(
 }
 
 function startSender(setup: DemoSetup, port: number, failed: (error: Error) => void): ChildProcess {
-  const program = fileURLToPath(new URL('../main.js', import.meta.url));
   const where = ['--connect', addressText(setup.host, port), '--bytes', String(setup.bytes)];
-  const command = [...setup.peerCommand, process.execPath, program, 'send', ...where];
+  const command = [...setup.peerCommand, process.execPath, packageFile(CLI), 'send', ...where];
   const sender = spawn(command[0]!, command.slice(1), { stdio: ['ignore', 'ignore', 'inherit'] });
   sender.on('error', failed);
   sender.on('exit', (status) => {

@@ -23,7 +23,7 @@ function run(name, args) {
   if (missing !== undefined) throw new Error(`there is no ${missing}`);
   if (name === 'lab') parseCommandLine(args);
   if (name !== 'demo' || args.length > 0) return 0;
-  const demo = [path.join(root, 'dist/cli/main.js'), 'demo', '--bytes', '16M'];
+  const demo = [path.join(root, 'dist/bundle/cli.js'), 'demo', '--bytes', '16M'];
   return spawnSync(process.execPath, demo, { stdio: 'inherit' }).status ?? 1;
 }
 
