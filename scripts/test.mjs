@@ -36,6 +36,14 @@ const OF_PROCESSES = Object.freeze([
   ...['broker', 'doctor', 'endings', 'interop', 'nic', 'nic-failures', 'readme', 'recv'],
 ]);
 
+/** Of test/host, what runs programs alone: in which thread a test starts one makes no difference. */
+const OF_PROGRAMS = Object.freeze([
+  ...['bench', 'check-gpu', 'cuda', 'cuda-gather', 'cuda-ptx', 'demo', 'docs-commands'],
+  ...['docs-mentions', 'docs-programs', 'doctor', 'endings', 'error-queue', 'examples'],
+  ...['hand-off-examples', 'interface-names', 'kernel', 'native-misuse', 'reader-cuda'],
+  ...['recv-into', 'tampered', 'token-queue', 'top', 'zcrx-ring'],
+]);
+
 /**
  * The guest's kernels, and what of test/lab runs there: `files` alone, or all but `others`.
  * `npm run test:lab -- --kernel NAME` runs all on any, those built from source included.
@@ -138,18 +146,24 @@ function shortened(message) {
   return [...shown, ...(lines.length > MESSAGE_LINES ? ['    …'] : [])].join('\n');
 }
 
-/** @param {readonly string[]} names of files in test/lab */
-function labFiles(names) {
-  const files = names.map((name) => `test/lab/${name}.test.ts`);
+/**
+ * @param {'host' | 'lab'} project
+ * @param {readonly string[]} names of files in it
+ */
+function testFiles(project, names) {
+  const files = names.map((name) => `test/${project}/${name}.test.ts`);
   const missing = files.find((file) => !existsSync(root + file));
   if (missing !== undefined) throw new Error(`there is no ${missing}`);
   return files;
 }
 
+/** @type {typeof testFiles} */
+const but = (project, names) => testFiles(project, names).flatMap((file) => ['--exclude', file]);
+
 /** @param {typeof LAB[number]} run */
 async function labSuite({ kernel, part, transport, files = [], others = [] }) {
   const name = part === undefined ? `lab on ${kernel}` : `lab on ${kernel}, ${part}`;
-  const which = [...labFiles(files), ...labFiles(others).flatMap((file) => ['--exclude', file])];
+  const which = [...testFiles('lab', files), ...but('lab', others)];
   const command = [`${root}scripts/test-lab.mjs`, '--kernel', kernel, ...which];
   const env = transport === undefined ? {} : { DEVMEM_TRANSPORT: transport };
   if ((await suite(name, command, { aside: true, env })) !== LAB_UNAVAILABLE) return;
@@ -173,6 +187,7 @@ async function besideEachOther(suites) {
 
 mkdirSync(results, { recursive: true });
 const vitest = [`${root}node_modules/vitest/vitest.mjs`, 'run'];
+const inThreads = ['--project', 'host', '--pool', 'threads', ...but('host', OF_PROGRAMS)];
 const alone = ['unit', 'types', 'host'].flatMap((name) => ['--project', name]);
 await suite('unit, types, host', [...vitest, ...alone]);
 await besideEachOther([
@@ -181,7 +196,7 @@ await besideEachOther([
   // A worker's teardown shows other faults than a process's end. One at a time: they
   // count descriptors, which are their process's.
   () =>
-    suite('host in threads', [...vitest, '--project', 'host', '--pool', 'threads'], {
+    suite('host in threads', [...vitest, ...inThreads], {
       aside: true,
       // What is drawn at random was drawn before.
       env: {
