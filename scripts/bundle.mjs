@@ -40,9 +40,18 @@ const ofLibrary = await libraryModules();
 const all = await join({ index: 'index.js', cli: 'cli/main.js' });
 rmSync(bundle, { recursive: true, force: true });
 // One file for the library, which the command line uses, too, and one for each command.
-await all.write({
+const { output } = await all.write({
   dir: bundle,
   format: 'esm',
   chunkFileNames: '[name].js',
   codeSplitting: { groups: [{ name: 'library', test: (id) => ofLibrary.has(id) }] },
 });
+
+// A module that asks where it is would be told where the bundle is.
+const lost = output.filter(
+  (chunk) => chunk.type === 'chunk' && /\bimport\.meta\b/.test(chunk.code),
+);
+if (lost.length > 0) {
+  const names = lost.map(({ fileName }) => fileName).join(', ');
+  throw new Error(`import.meta in ${names}: take packageFile() of src/ts/package-files.ts`);
+}
