@@ -147,6 +147,20 @@ export const KERNEL_RECIPES = Object.freeze({
     patches: ['linux-6.12'],
     guest: DEBUG_GUEST,
   },
+  'queue-6.12': {
+    about: 'patched-6.12 with kernel/patches/linux-6.12-token-queue, built here (6 minutes once)',
+    source: 'linux-6.12',
+    fragments: ['base.config', 'linux-6.12.config'],
+    patches: ['linux-6.12', 'linux-6.12-token-queue'],
+    guest: STOCK_GUEST,
+  },
+  'debug-queue-6.12': {
+    about: 'queue-6.12 with KASAN, lockdep and other checks (10 minutes once)',
+    source: 'linux-6.12',
+    fragments: ['base.config', 'linux-6.12.config', 'debug.config'],
+    patches: ['linux-6.12', 'linux-6.12-token-queue'],
+    guest: DEBUG_GUEST,
+  },
   'patched-7': {
     about: '7.3 with kernel/patches/linux-7, built here (minutes, once)',
     source: 'linux-7',

@@ -112,7 +112,12 @@ describe('a queue that is refused', () => {
 
 describe('a queue that is refused says why, and what to do', () => {
   it.for([
-    [CREATE, ENOPROTOOPT, 'ENOPROTOOPT', /has no token queue.*linux-7-token-queue.*'cmsg'/],
+    [
+      CREATE,
+      ENOPROTOOPT,
+      'ENOPROTOOPT',
+      /has no token queue.*linux-6\.12-token-queue.*linux-7-token-queue.*'cmsg'/,
+    ],
     [CREATE, EOPNOTSUPP, 'ENOTSUP', /another version.*'cmsg'/],
     [FLUSH, EPERM, 'EPERM', /seccomp filter.*DEVMEM_QUEUE_FLUSH.*'cmsg'/],
     [CREATE, EMFILE, 'EMFILE', /too many open files/],

@@ -1,6 +1,7 @@
 /**
- * Queues of tokens that the kernel shares with user space, of kernel/patches/linux-7-token-queue:
- * streams come whole through them, whatever user space writes into what is shared.
+ * Queues of tokens that the kernel shares with user space, of kernel/patches/linux-7-token-queue
+ * and linux-6.12-token-queue: streams come whole through them, whatever user space writes into
+ * what is shared.
  */
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -30,7 +31,9 @@ const SCRIBBLED_CALLS = streamBytes(4000, 4);
 const SOURCES = fileURLToPath(new URL('support/queue/', import.meta.url));
 
 if (!hasTokenQueue) {
-  console.warn("skipped: queues of tokens, which this kernel has none of. '--kernel queue-7' has");
+  console.warn(
+    "skipped: queues of tokens, which this kernel has none of. '--kernel queue-7' and queue-6.12 have",
+  );
 }
 
 const bound = bindForEachTest([1]);

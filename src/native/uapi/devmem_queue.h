@@ -1,6 +1,6 @@
-// The kernel's queues of device memory tokens, as kernel/patches/linux-7-token-queue has
-// them: Documentation/networking/devmem-queue.rst and include/uapi/linux/devmem_queue.h
-// there. No distribution's headers do.
+// The kernel's queues of device memory tokens, as kernel/patches/linux-7-token-queue and
+// linux-6.12-token-queue have them: Documentation/networking/devmem-queue.rst and
+// include/uapi/linux/devmem_queue.h there. No distribution's headers do.
 #pragma once
 
 #include <sys/ioctl.h>

@@ -36,8 +36,8 @@ export type Mode = 'auto' | 'devmem' | 'copy';
  * - `cmsg`: by recvmsg and control messages (net/core/devmem.c), on every kernel that has
  *   the devmem path.
  * - `queue`: the same, but fragments go back without system calls, by memory that the thread
- *   shares with the kernel. Needs a kernel with `kernel/patches/linux-7-token-queue`
- *   (net/core/devmem_queue.c there).
+ *   shares with the kernel. Needs a kernel with `kernel/patches/linux-6.12-token-queue` or
+ *   `linux-7-token-queue` (net/core/devmem_queue.c there).
  * - `zcrx`: by io_uring's zero-copy receive (io_uring/zcrx.c), Linux 6.19 and newer. Takes
  *   one queue, and CAP_NET_ADMIN in the first user namespace.
  * - `auto`: `queue` where the kernel has it, else `cmsg`.

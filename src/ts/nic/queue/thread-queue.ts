@@ -6,7 +6,8 @@ import { native, type TokenQueue } from '../../native.js';
 
 const { ENOPROTOOPT, EOPNOTSUPP, EPERM, ENOSYS } = constants.errno;
 
-const SERIES = 'kernel/patches/linux-7-token-queue';
+const SERIES =
+  'kernel/patches/linux-6.12-token-queue (for Linux 6.12) or linux-7-token-queue (7.3)';
 
 // Made for the first binding that wants one, and there until the thread ends: its sockets
 // outlive bindings.
@@ -54,7 +55,7 @@ function explain(status: number): { subject: string; hint: string } | undefined 
     case ENOPROTOOPT:
       return {
         subject: 'this kernel has no token queue',
-        hint: `Apply ${SERIES} to Linux 7.3, or use transport 'cmsg', which needs less`,
+        hint: `Apply ${SERIES}, or use transport 'cmsg', which needs less`,
       };
     case EOPNOTSUPP:
       return {

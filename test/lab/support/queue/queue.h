@@ -1,6 +1,6 @@
 /*
  * Queues of device memory from user space: the kernel's interface, version 1
- * (Documentation/networking/devmem-queue.rst of kernel/patches/linux-7-token-queue), and
+ * (Documentation/networking/devmem-queue.rst of kernel/patches/linux-*-token-queue), and
  * the few operations on its rings.
  */
 #ifndef TEST_LAB_SUPPORT_QUEUE_H
