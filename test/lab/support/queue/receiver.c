@@ -10,6 +10,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sys/wait.h>
 
 #include "program.h"
@@ -27,6 +28,7 @@
 
 #define ENTRIES 4096
 #define FEW 4
+#define MANY 200
 #define BUFFER (1 << 20)
 #define RECORDS 512
 
@@ -37,7 +39,7 @@ struct record {
 
 static struct {
 	uint64_t bytes, fragments, records, receive_calls, return_calls, flushes, too_small,
-		bad, mixed;
+		bad, mixed, left;
 } counters;
 
 static struct connection {
@@ -46,6 +48,8 @@ static struct connection {
 } connections[CONNECTIONS];
 
 static struct queue queue;
+/* What is to be given back next. */
+static struct queue_return range;
 static const char *memory, *way;
 static char buffer[BUFFER];
 static size_t linear;
@@ -124,6 +128,47 @@ static void return_by_child(struct queue_return entry)
 	queue.return_head++;
 }
 
+/* Gives back what has not been, yet; has the socket leave the queue while another thread has
+ * the kernel take up the ring, and come back. By then nothing is left of what was in the ring.
+ */
+static void detach_and_attach(const struct connection *connection)
+{
+	uint32_t all[] = { 0, DEVMEM_QUEUE_MAX_COUNT };
+	int left;
+
+	if (range.token_count > 0)
+		return_entry(range);
+	range.token_count = 0;
+	if (queue_detach(connection->fd))
+		fail("detach");
+	left = setsockopt(connection->fd, SOL_SOCKET, DEVMEM_DONTNEED, all, sizeof(all));
+	if (left < 0)
+		fail("SO_DEVMEM_DONTNEED");
+	counters.left += (uint64_t)left;
+	if (queue_attach(connection->fd, queue.fd, connection->cookie))
+		fail("attach");
+}
+
+static void return_in_ranges(struct queue_return entry)
+{
+	if (range.token_count > 0 && entry.token_start == range.token_start + range.token_count) {
+		range.token_count++;
+		return;
+	}
+	if (range.token_count > 0)
+		return_entry(range);
+	range = entry;
+}
+
+static void *flush_on(void *unused)
+{
+	(void)unused;
+	for (;;)
+		if (queue_flush(&queue) < 0)
+			fail("flush");
+	return NULL;
+}
+
 static void take(struct connection *connection, const struct record *record)
 {
 	struct queue_return entry = { connection->cookie, record->token, 1, 0 };
@@ -140,6 +185,8 @@ static void take(struct connection *connection, const struct record *record)
 		return_nonsense(connection->cookie, record->token);
 	if (is("fork") && counters.fragments % 100 == 1)
 		return_by_child(entry);
+	else if (is("detach"))
+		return_in_ranges(entry);
 	else
 		return_entry(entry);
 }
@@ -224,6 +271,8 @@ static bool receive(struct connection *connection, int flags)
 		fail("recvmsg");
 	if (got == 0) {
 		take_fragments(connection);
+		if (is("detach"))
+			detach_and_attach(connection);
 		close(connection->fd);
 		connection->fd = -1;
 		return false;
@@ -234,6 +283,8 @@ static bool receive(struct connection *connection, int flags)
 	told |= take_records(connection, &message);
 	if (!told)
 		output(connection, buffer, (size_t)got);
+	if (is("detach") && range.token_count >= MANY)
+		detach_and_attach(connection);
 	return true;
 }
 
@@ -282,6 +333,7 @@ static void receive_all(int count, uint64_t half)
 int main(int argc, char **argv)
 {
 	int listener, count;
+	pthread_t thread;
 
 	if (argc != 4)
 		return 64;
@@ -290,7 +342,7 @@ int main(int argc, char **argv)
 	memory = mmap(NULL, (size_t)lseek(MEMORY, 0, SEEK_END), PROT_READ, MAP_SHARED, MEMORY, 0);
 	if (memory == MAP_FAILED)
 		fail("memory");
-	listener = listen_on(argv[1]);
+	listener = listen_on(argv[1], CONNECTIONS);
 	if (queue_open(&queue, listener, ENTRIES,
 		       is("returns") || is("dontneed") ? 0 : is("full") ? FEW : ENTRIES))
 		fail("queue");
@@ -299,12 +351,14 @@ int main(int argc, char **argv)
 		if (queue_attach(connections[i].fd, queue.fd, connections[i].cookie))
 			fail("attach");
 	}
+	if (is("detach") && pthread_create(&thread, NULL, flush_on, NULL))
+		fail("thread");
 	receive_all(count, strtoull(argv[3], NULL, 10));
 	dprintf(REPORT,
 		"{\"outcome\":{\"bytes\":%llu,\"fragments\":%llu,\"records\":%llu,"
 		"\"receiveCalls\":%llu,\"returnCalls\":%llu,\"flushes\":%llu,\"tooSmall\":%llu,"
 		"\"bad\":%llu,\"mixed\":%llu,\"returned\":%llu,\"invalid\":%llu,\"unknown\":%llu,"
-		"\"full\":%llu}}\n",
+		"\"full\":%llu,\"left\":%llu}}\n",
 		(unsigned long long)counters.bytes, (unsigned long long)counters.fragments,
 		(unsigned long long)counters.records, (unsigned long long)counters.receive_calls,
 		(unsigned long long)counters.return_calls, (unsigned long long)counters.flushes,
@@ -313,6 +367,7 @@ int main(int argc, char **argv)
 		(unsigned long long)(queue.map ? queue.map->returned : 0),
 		(unsigned long long)(queue.map ? queue.map->return_invalid : 0),
 		(unsigned long long)(queue.map ? queue.map->return_unknown : 0),
-		(unsigned long long)(queue.map ? queue.map->fragment_full : 0));
+		(unsigned long long)(queue.map ? queue.map->fragment_full : 0),
+		(unsigned long long)counters.left);
 	return 0;
 }
