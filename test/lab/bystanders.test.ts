@@ -33,6 +33,7 @@ const LONGEST_HEADERS = 14 + 40 + 60;
 const GROUP = '7';
 const NETFILTER = fileURLToPath(new URL('support/netfilter.py', import.meta.url));
 const RAW_IP = fileURLToPath(new URL('support/raw_ip.py', import.meta.url));
+const PACKET_COPIES = fileURLToPath(new URL('support/packet_copies.py', import.meta.url));
 const OVS = fileURLToPath(new URL('support/ovs.py', import.meta.url));
 const PEERS = fileURLToPath(new URL('support/peers.py', import.meta.url));
 
@@ -253,15 +254,19 @@ it.runIf(mended && has('ovs_dp_process_packet'))(
   },
 );
 
-/** Has everything that comes sent on by a device that lets it wait for a second, until called. */
-function mirrorToSlowDevice(): () => void {
+/** Lets go of packets that somebody has beside TCP, once there were some. */
+type LetGo = () => Promise<void>;
+
+/** Has everything that comes sent on by a device that lets it wait for a second. */
+function mirrorToSlowDevice(): LetGo {
   run('ip', 'link', 'add', 'slow', 'type', 'dummy');
   run('ip', 'link', 'set', 'slow', 'up');
   run('tc', 'qdisc', 'add', 'dev', 'slow', 'root', 'netem', 'delay', '1s', 'limit', '100000');
   run('tc', 'qdisc', 'add', 'dev', INTERFACE, 'ingress');
   const mirror = ['action', 'mirred', 'egress', 'mirror', 'dev', 'slow'];
   run('tc', 'filter', 'add', 'dev', INTERFACE, 'ingress', 'matchall', ...mirror);
-  return () => {
+  return async () => {
+    while (slowPackets().sent < 3 || slowPackets().waiting > 0) await delay(50);
     run('tc', 'qdisc', 'del', 'dev', INTERFACE, 'ingress');
     run('ip', 'link', 'del', 'slow');
   };
@@ -274,17 +279,40 @@ function slowPackets(): { waiting: number; sent: number } {
   return { waiting: read(/backlog \S+ (\d+)p/), sent: read(/Sent \d+ bytes (\d+) pkt/) };
 }
 
+/** Has packets that are too long for its ring kept by a packet socket. */
+async function keepByPacketSocket(): Promise<LetGo> {
+  const program = spawn('python3', [PACKET_COPIES, INTERFACE, '2'], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  undo.push(() => program.kill('SIGKILL'));
+  const lines = createInterface({ input: program.stdout });
+  await once(lines, 'line');
+  const kept = once(lines, 'line');
+  return async () => {
+    await kept;
+    program.stdin.end();
+    await once(program, 'exit');
+  };
+}
+
 // Neighbours do not believe each other over more than one hop.
 const REWRITE = {
   IPv4: 'meta l4proto tcp ip ttl set 42',
   IPv6: 'meta l4proto tcp ip6 hoplimit set 42',
 } as const;
 
-it.runIf(mended).each<Family>(['IPv4', 'IPv6'])(
-  'the NIC gets nothing back that TCP has, whoever had it too, over %s',
-  async (family) => {
+const KEEPERS = [
+  ['a device that sends it on', 'IPv4', mirrorToSlowDevice],
+  ['a device that sends it on', 'IPv6', mirrorToSlowDevice],
+  ['a packet socket', 'IPv4', keepByPacketSocket],
+  ['a packet socket', 'IPv6', keepByPacketSocket],
+] as const;
+
+it.runIf(mended).each(KEEPERS)(
+  'the NIC gets nothing back that TCP has when %s lets go of it, too, over %s',
+  async (_, family, keep) => {
     const bytes = 64 * KiB;
-    const stopMirroring = mirrorToSlowDevice();
+    const letGo = await keep();
     undo.push(() => run('nft', 'delete', 'table', 'inet', 'rewriter'));
     // A packet that others have too gets a head of its own for that.
     const chain = 'chain early { type filter hook prerouting priority 0; ';
@@ -299,8 +327,7 @@ it.runIf(mended).each<Family>(['IPv4', 'IPv6'])(
     const host = ADDRESS[family];
     const { port } = await server.listen({ host });
     const sender = startSender(host, port, bytes);
-    while (slowPackets().sent < 3 || slowPackets().waiting > 0) await delay(50);
-    stopMirroring();
+    await letGo();
     // All of the memory comes by once more while the first stream waits to be read.
     const [others] = await receiveStreams(bound.binding, family, 24 * MiB);
     expect(others).toMatchObject({ firstWrong: -1, bytes: 24 * MiB });

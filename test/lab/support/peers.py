@@ -12,6 +12,8 @@ IPPROTO_MPTCP = 262
 TCP_MD5SIG = 14
 TCP_AO_ADD_KEY = 38
 KEY = b"known to both"
+# Bytes that are in no page what they are in another.
+MESSAGE = bytes(range(251)) * 1000
 
 
 def socket_address(host):
@@ -39,9 +41,9 @@ def require_ao(end, peer):
     end.setsockopt(socket.IPPROTO_TCP, TCP_AO_ADD_KEY, key + bytes(-len(key) % 8))
 
 
-def stream(end):
+def stream(end, data=bytes(65536)):
     while True:
-        end.sendall(bytes(65536))
+        end.sendall(data)
 
 
 def family_of(host):
@@ -64,6 +66,28 @@ def when_asked(host, port):
     end = socket.create_connection((host, port))
     end.recv(1)
     stream(end)
+
+
+def again(host, port):
+    """Streams by one connection after the other."""
+    while True:
+        with socket.create_connection((host, port)) as end:
+            try:
+                stream(end)
+            except ConnectionError:
+                pass
+
+
+def message(host, port):
+    """Sends no more than a message, and leaves the connection open."""
+    end = socket.create_connection((host, port))
+    end.sendall(MESSAGE)
+    end.recv(1)
+
+
+def messages(host, port):
+    """Sends it over and over."""
+    stream(socket.create_connection((host, port)), MESSAGE)
 
 
 def tls_records(host, port):
@@ -116,7 +140,7 @@ def damaged(host, port):
 
 KINDS = {
     each.__name__: each
-    for each in (md5, ao, mptcp, when_asked, tls_records, segments, damaged)
+    for each in (md5, ao, mptcp, again, when_asked, message, messages, tls_records, segments, damaged)
 }
 
 if __name__ == "__main__":
