@@ -19,7 +19,13 @@ const maxWorkers = Math.max(2, availableParallelism() - 1);
  */
 const project = (name, more = {}) => ({
   ...(['unit', 'host'].includes(name) && inside),
-  test: { name, include: [`test/${name}/**/*.test.ts`], ...more },
+  test: {
+    name,
+    include: [`test/${name}/**/*.test.ts`],
+    // What is polled for comes; of a second, a busy machine has too little to give.
+    expect: { poll: { timeout: 30_000 } },
+    ...more,
+  },
 });
 
 export default defineConfig({
