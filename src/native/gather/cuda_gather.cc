@@ -78,7 +78,7 @@ Napi::Function CudaGather::Define(Napi::Env env) {
 }
 
 // new CudaGather(cuda, device, endsWithProcess, onEnded)
-CudaGather::CudaGather(const Napi::CallbackInfo& info) : Napi::ObjectWrap<CudaGather>(info) {
+CudaGather::CudaGather(const Napi::CallbackInfo& info) : Wrapped<CudaGather>(info) {
   Cuda* cuda = Cuda::From(info[0]);
   if (cuda == nullptr || !info[3].IsFunction()) {
     ThrowMisuse(info.Env(),

@@ -8,13 +8,14 @@
 
 #include "gather/cuda_engine.h"
 #include "support/wakeup.h"
+#include "support/wrapped.h"
 
 namespace devmem {
 
 // Adds what JavaScript calls to the addon's exports.
 void DefineCudaGather(Napi::Env env, Napi::Object exports);
 
-class CudaGather : public Napi::ObjectWrap<CudaGather>, private Wakeup::Listener {
+class CudaGather : public Wrapped<CudaGather>, private Wakeup::Listener {
  public:
   static Napi::Function Define(Napi::Env env);
 

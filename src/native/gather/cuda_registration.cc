@@ -35,7 +35,7 @@ Napi::Function CudaRegistration::Define(Napi::Env env) {
 
 // new CudaRegistration(cuda, device, mapping, endsWithProcess)
 CudaRegistration::CudaRegistration(const Napi::CallbackInfo& info)
-    : Napi::ObjectWrap<CudaRegistration>(info), env_(info.Env()) {
+    : Wrapped<CudaRegistration>(info), env_(info.Env()) {
   info.This().As<Napi::Object>().TypeTag(&kTag);
   napi_add_env_cleanup_hook(env_, AtTeardown, this);
   Cuda* cuda = Cuda::From(info[0]);

@@ -9,6 +9,7 @@
 #include "gather/cuda_engine.h"
 #include "memory/cuda_owned.h"
 #include "memory/mapping.h"
+#include "support/wrapped.h"
 
 namespace devmem {
 
@@ -31,7 +32,7 @@ class RegisteredRegion {
   CUdeviceptr address_ = 0;
 };
 
-class CudaRegistration : public Napi::ObjectWrap<CudaRegistration> {
+class CudaRegistration : public Wrapped<CudaRegistration> {
  public:
   static Napi::Function Define(Napi::Env env);
   static CudaRegistration* From(const Napi::Value& value);

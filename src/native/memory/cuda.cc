@@ -33,7 +33,7 @@ Napi::Function Cuda::Define(Napi::Env env) {
                       InstanceMethod<&Cuda::DeviceAttribute>("deviceAttribute")});
 }
 
-Cuda::Cuda(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Cuda>(info) {
+Cuda::Cuda(const Napi::CallbackInfo& info) : Wrapped<Cuda>(info) {
   info.This().As<Napi::Object>().TypeTag(&kTag);
 }
 
@@ -157,7 +157,7 @@ Napi::Function CudaMemory::Define(Napi::Env env) {
 
 // new CudaMemory(cuda, device, endsWithProcess)
 CudaMemory::CudaMemory(const Napi::CallbackInfo& info)
-    : Napi::ObjectWrap<CudaMemory>(info), env_(info.Env()) {
+    : Wrapped<CudaMemory>(info), env_(info.Env()) {
   info.This().As<Napi::Object>().TypeTag(&kMemoryTag);
   Cuda* cuda = Cuda::From(info[0]);
   if (cuda == nullptr) {

@@ -8,10 +8,11 @@
 
 #include "memory/cuda_allocation.h"
 #include "memory/cuda_driver.h"
+#include "support/wrapped.h"
 
 namespace devmem {
 
-class Cuda : public Napi::ObjectWrap<Cuda> {
+class Cuda : public Wrapped<Cuda> {
  public:
   static Napi::Function Define(Napi::Env env);
   static Cuda* From(const Napi::Value& value);
@@ -38,7 +39,7 @@ class Cuda : public Napi::ObjectWrap<Cuda> {
   std::shared_ptr<const CudaDriver> driver_;
 };
 
-class CudaMemory : public Napi::ObjectWrap<CudaMemory> {
+class CudaMemory : public Wrapped<CudaMemory> {
  public:
   static Napi::Function Define(Napi::Env env);
   static CudaMemory* From(const Napi::Value& value);

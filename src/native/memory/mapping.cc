@@ -62,7 +62,7 @@ Napi::Function Mapping::Define(Napi::Env env) {
        InstanceMethod<&Mapping::Write>("write"), InstanceMethod<&Mapping::Close>("close")});
 }
 
-Mapping::Mapping(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Mapping>(info) {
+Mapping::Mapping(const Napi::CallbackInfo& info) : Wrapped<Mapping>(info) {
   info.This().As<Napi::Object>().TypeTag(&kTag);
 }
 

@@ -8,6 +8,8 @@
 #include <cstdint>
 #include <memory>
 
+#include "support/wrapped.h"
+
 namespace devmem {
 
 class MappedRegion {
@@ -27,7 +29,7 @@ class MappedRegion {
   size_t size_;
 };
 
-class Mapping : public Napi::ObjectWrap<Mapping> {
+class Mapping : public Wrapped<Mapping> {
  public:
   static Napi::Function Define(Napi::Env env);
   static Napi::Value New(Napi::Env env, std::shared_ptr<MappedRegion> region);

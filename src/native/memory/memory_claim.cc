@@ -29,7 +29,7 @@ Napi::Function MemoryClaim::Define(Napi::Env env) {
 }
 
 // new MemoryClaim(memory): a string that only this memory has
-MemoryClaim::MemoryClaim(const Napi::CallbackInfo& info) : Napi::ObjectWrap<MemoryClaim>(info) {
+MemoryClaim::MemoryClaim(const Napi::CallbackInfo& info) : Wrapped<MemoryClaim>(info) {
   if (!info[0].IsString()) {
     ThrowMisuse(info.Env(), "new MemoryClaim(string)");
     return;

@@ -7,9 +7,11 @@
 
 #include <string>
 
+#include "support/wrapped.h"
+
 namespace devmem {
 
-class MemoryClaim : public Napi::ObjectWrap<MemoryClaim> {
+class MemoryClaim : public Wrapped<MemoryClaim> {
  public:
   static Napi::Function Define(Napi::Env env);
 

@@ -21,7 +21,7 @@ TokenQueueHandle* TokenQueueHandle::From(const Napi::Value& value) {
 }
 
 TokenQueueHandle::TokenQueueHandle(const Napi::CallbackInfo& info)
-    : Napi::ObjectWrap<TokenQueueHandle>(info), queue_(std::make_shared<TokenQueue>()) {
+    : Wrapped<TokenQueueHandle>(info), queue_(std::make_shared<TokenQueue>()) {
   info.This().As<Napi::Object>().TypeTag(&kTag);
 }
 

@@ -6,10 +6,11 @@
 #include <memory>
 
 #include "queue/token_queue.h"
+#include "support/wrapped.h"
 
 namespace devmem {
 
-class TokenQueueHandle : public Napi::ObjectWrap<TokenQueueHandle> {
+class TokenQueueHandle : public Wrapped<TokenQueueHandle> {
  public:
   static Napi::Function Define(Napi::Env env);
   static TokenQueueHandle* From(const Napi::Value& value);

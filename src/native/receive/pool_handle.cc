@@ -30,7 +30,7 @@ PoolHandle* PoolHandle::From(const Napi::Value& value) {
   return Unwrapped<PoolHandle>(value, kTag);
 }
 
-PoolHandle::PoolHandle(const Napi::CallbackInfo& info) : Napi::ObjectWrap<PoolHandle>(info) {
+PoolHandle::PoolHandle(const Napi::CallbackInfo& info) : Wrapped<PoolHandle>(info) {
   double size = ToDouble(info[1]);
   uint32_t page = ToUint(info[2]);
   double limit = ToDouble(info[3]);

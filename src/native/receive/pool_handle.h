@@ -6,10 +6,11 @@
 #include <memory>
 
 #include "receive/pool.h"
+#include "support/wrapped.h"
 
 namespace devmem {
 
-class PoolHandle : public Napi::ObjectWrap<PoolHandle> {
+class PoolHandle : public Wrapped<PoolHandle> {
  public:
   static Napi::Function Define(Napi::Env env);
   static PoolHandle* From(const Napi::Value& value);

@@ -50,7 +50,7 @@ Napi::Function Receiver::Define(Napi::Env env) {
 }
 
 Receiver::Receiver(const Napi::CallbackInfo& info)
-    : Napi::ObjectWrap<Receiver>(info), ring_(*EnvData::Of(info.Env())->frag_ring) {
+    : Wrapped<Receiver>(info), ring_(*EnvData::Of(info.Env())->frag_ring) {
   Napi::Env env = info.Env();
   PoolHandle* pool = PoolHandle::From(info[0]);
   counters_ = SharedMemory<Counters>(info[1]);

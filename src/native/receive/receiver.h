@@ -10,10 +10,11 @@
 
 #include "receive/channel.h"
 #include "receive/frag_ring.h"
+#include "support/wrapped.h"
 
 namespace devmem {
 
-class Receiver : public Napi::ObjectWrap<Receiver>, private Channel::Listener {
+class Receiver : public Wrapped<Receiver>, private Channel::Listener {
  public:
   // Bits of onBatch's `flags`; the addon exports them.
   static constexpr uint32_t kEnd = 1;

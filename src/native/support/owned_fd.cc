@@ -20,7 +20,7 @@ Napi::Function OwnedFd::Define(Napi::Env env) {
       {InstanceAccessor<&OwnedFd::Number>("fd"), InstanceMethod<&OwnedFd::Close>("close")});
 }
 
-OwnedFd::OwnedFd(const Napi::CallbackInfo& info) : Napi::ObjectWrap<OwnedFd>(info) {
+OwnedFd::OwnedFd(const Napi::CallbackInfo& info) : Wrapped<OwnedFd>(info) {
   info.This().As<Napi::Object>().TypeTag(&kTag);
 }
 

@@ -6,13 +6,14 @@
 #include <napi.h>
 
 #include "support/unique_fd.h"
+#include "support/wrapped.h"
 
 namespace devmem {
 
 // Where a descriptor is closed: that of a stranger on another thread (support/closing.h).
 enum class ClosedWhere { kHere, kElsewhere };
 
-class OwnedFd : public Napi::ObjectWrap<OwnedFd> {
+class OwnedFd : public Wrapped<OwnedFd> {
  public:
   static Napi::Function Define(Napi::Env env);
   // Wraps `fd`; a failure to make the object closes it.

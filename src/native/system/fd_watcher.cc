@@ -17,7 +17,7 @@ Napi::Function FdWatcher::Define(Napi::Env env) {
        InstanceMethod<&FdWatcher::UnrefPoll>("unref"), InstanceMethod<&FdWatcher::Close>("close")});
 }
 
-FdWatcher::FdWatcher(const Napi::CallbackInfo& info) : Napi::ObjectWrap<FdWatcher>(info) {
+FdWatcher::FdWatcher(const Napi::CallbackInfo& info) : Wrapped<FdWatcher>(info) {
   if (!info[0].IsFunction()) {
     ThrowMisuse(info.Env(), "FdWatcher(onReady)");
     return;

@@ -9,10 +9,11 @@
 
 #include "support/poller.h"
 #include "support/unique_fd.h"
+#include "support/wrapped.h"
 
 namespace devmem {
 
-class FdWatcher : public Napi::ObjectWrap<FdWatcher>, private Poller::Listener {
+class FdWatcher : public Wrapped<FdWatcher>, private Poller::Listener {
  public:
   static Napi::Function Define(Napi::Env env);
 

@@ -115,8 +115,7 @@ Napi::Function NetlinkSocket::Define(Napi::Env env) {
                       InstanceMethod<&NetlinkSocket::Close>("close")});
 }
 
-NetlinkSocket::NetlinkSocket(const Napi::CallbackInfo& info)
-    : Napi::ObjectWrap<NetlinkSocket>(info) {}
+NetlinkSocket::NetlinkSocket(const Napi::CallbackInfo& info) : Wrapped<NetlinkSocket>(info) {}
 
 // open(protocol) -> 0 | -errno, with extended acknowledgements on.
 Napi::Value NetlinkSocket::Open(const Napi::CallbackInfo& info) {

@@ -7,10 +7,11 @@
 #include <memory>
 
 #include "support/unique_fd.h"
+#include "support/wrapped.h"
 
 namespace devmem {
 
-class NetlinkSocket : public Napi::ObjectWrap<NetlinkSocket> {
+class NetlinkSocket : public Wrapped<NetlinkSocket> {
  public:
   static Napi::Function Define(Napi::Env env);
 

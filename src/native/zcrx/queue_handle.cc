@@ -52,8 +52,7 @@ ZcrxQueueHandle* ZcrxQueueHandle::From(const Napi::Value& value) {
   return Unwrapped<ZcrxQueueHandle>(value, kTag);
 }
 
-ZcrxQueueHandle::ZcrxQueueHandle(const Napi::CallbackInfo& info)
-    : Napi::ObjectWrap<ZcrxQueueHandle>(info) {
+ZcrxQueueHandle::ZcrxQueueHandle(const Napi::CallbackInfo& info) : Wrapped<ZcrxQueueHandle>(info) {
   if (!info[0].IsFunction()) {
     ThrowMisuse(info.Env(), "ZcrxQueue(onMemoryDry)");
     return;

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 
+#include "support/wrapped.h"
 #include "zcrx/queue.h"
 
 namespace devmem {
@@ -13,7 +14,7 @@ namespace devmem {
 // Adds ZcrxQueue and queryZcrx to the addon's exports.
 void DefineZcrx(Napi::Env env, Napi::Object exports);
 
-class ZcrxQueueHandle : public Napi::ObjectWrap<ZcrxQueueHandle>, private ZcrxQueue::Listener {
+class ZcrxQueueHandle : public Wrapped<ZcrxQueueHandle>, private ZcrxQueue::Listener {
  public:
   static Napi::Function Define(Napi::Env env);
   static ZcrxQueueHandle* From(const Napi::Value& value);
