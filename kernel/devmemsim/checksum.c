@@ -10,18 +10,24 @@
 
 #include "devmemsim.h"
 
-static bool dms_csum_complete_for(const struct sk_buff *skb)
+/**
+ * dms_csum_summed() - tell whether to sum a packet up in place of verifying it
+ * @skb: packet with TCP payload, as it was sent
+ *
+ * To be asked once a packet: the answer may be another one at any time.
+ */
+bool dms_csum_summed(const struct sk_buff *skb)
 {
 	return READ_ONCE(dms_csum_complete) && !skb_is_gso(skb);
 }
 
 /**
  * dms_csum_finish() - fill in a checksum that the sender left to the device
- * @skb: packet on its way; changed only where its sum is to be told
+ * @skb: packet on its way, which is to be summed up
  */
 int dms_csum_finish(struct sk_buff *skb)
 {
-	if (skb->ip_summed != CHECKSUM_PARTIAL || !dms_csum_complete_for(skb))
+	if (skb->ip_summed != CHECKSUM_PARTIAL)
 		return 0;
 	return skb_checksum_help(skb);
 }
@@ -51,16 +57,17 @@ static __wsum dms_csum_sum(struct sk_buff *skb)
  * @q: queue that it came on
  * @to: the split packet
  * @from: the packet as it was sent
- * @bad: what dms_csum_bad() said of the latter
+ * @summed: whether the latter is to be summed up, and finished by dms_csum_finish()
+ * @bad: what dms_csum_bad() said of it
  *
  * A checksum that the sender left to the device stays open where the packet
  * could still be forwarded; nobody could ever finish it where the payload is
  * unreadable, and nothing was on a wire that could have damaged it.
  */
 void dms_csum_set(struct dms_queue *q, struct sk_buff *to,
-		  struct sk_buff *from, bool bad)
+		  struct sk_buff *from, bool summed, bool bad)
 {
-	if (dms_csum_complete_for(from)) {
+	if (summed) {
 		to->ip_summed = CHECKSUM_COMPLETE;
 		to->csum = dms_csum_sum(from);
 		dms_rx_add(q, DMS_RX_CSUM_COMPLETE, 1);

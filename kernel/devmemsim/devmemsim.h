@@ -283,10 +283,11 @@ int dms_poll(struct napi_struct *napi, int budget);
 struct sk_buff *dms_split(struct dms_queue *q, struct sk_buff *from);
 
 /* checksum.c */
+bool dms_csum_summed(const struct sk_buff *skb);
 int dms_csum_finish(struct sk_buff *skb);
 bool dms_csum_bad(const struct sk_buff *skb);
 void dms_csum_set(struct dms_queue *q, struct sk_buff *to,
-		  struct sk_buff *from, bool bad);
+		  struct sk_buff *from, bool summed, bool bad);
 
 /* buffers.c */
 int dms_mem_take(struct dms_mem *mem, unsigned int size,

@@ -177,7 +177,7 @@ static void dms_set_gso(struct sk_buff *to, const struct sk_buff *from,
 }
 
 static struct sk_buff *dms_build(struct dms_queue *q, struct sk_buff *from,
-				 bool bad)
+				 bool summed, bool bad)
 {
 	const struct dms_cb *cb = dms_cb(from);
 	struct dms_cut cut = dms_cut_packet(q, from, cb);
@@ -195,7 +195,7 @@ static struct sk_buff *dms_build(struct dms_queue *q, struct sk_buff *from,
 		kfree_skb(skb);
 		return NULL;
 	}
-	dms_csum_set(q, skb, from, bad);
+	dms_csum_set(q, skb, from, summed, bad);
 	dms_set_gso(skb, from, cb->payload_len);
 	if (cut.end > cut.head)
 		dms_rx_add(q, DMS_RX_SPLIT_PACKETS, 1);
@@ -211,9 +211,10 @@ static struct sk_buff *dms_build(struct dms_queue *q, struct sk_buff *from,
  */
 struct sk_buff *dms_split(struct dms_queue *q, struct sk_buff *from)
 {
+	bool summed = dms_csum_summed(from);
 	bool bad;
 
-	if (dms_csum_finish(from)) {
+	if (summed && dms_csum_finish(from)) {
 		dms_rx_add(q, DMS_RX_NO_MEMORY, 1);
 		return NULL;
 	}
@@ -223,5 +224,5 @@ struct sk_buff *dms_split(struct dms_queue *q, struct sk_buff *from)
 		dms_rx_add(q, DMS_RX_CSUM_BAD, 1);
 		return NULL;
 	}
-	return dms_build(q, from, bad);
+	return dms_build(q, from, summed, bad);
 }

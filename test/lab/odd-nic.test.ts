@@ -25,12 +25,16 @@ import { patternReader, type Received, receiveStreams, startSender } from './sup
 
 const MiB = 2 ** 20;
 const BYTES = 2 * MiB;
+/** More than a receive window, so that some of it comes after the first batches. */
+const LONG = 8 * MiB;
 /** Traffic comes to the first. */
 const QUEUES = [1, 2] as const;
 const UNBOUND = 3;
 const RSS_ENTRIES = 128;
 /** Packets that are lost in the meantime: sent again, each time later. */
 const DROPS = 3;
+/** How often a setting changes with each batch: an odd number, so that it ends up changed. */
+const TOGGLES = 1001;
 
 const bound = bindForEachTest(QUEUES);
 
@@ -57,9 +61,9 @@ async function receiveAcross(family: Family, action: () => Promise<void>): Promi
     await outcome;
   });
   const { port } = await server.listen({ host: ADDRESS[family] });
-  await once(startSender(ADDRESS[family], port, BYTES), 'exit');
+  await once(startSender(ADDRESS[family], port, LONG), 'exit');
   const received = await outcome;
-  expect(received).toMatchObject({ firstWrong: -1, bytes: BYTES });
+  expect(received).toMatchObject({ firstWrong: -1, bytes: LONG });
   expect(await poolsLeftAfterClose(bound.binding)).toBe(0);
   return received!;
 }
@@ -99,6 +103,22 @@ describe.each<Family>(['IPv4', 'IPv6'])('over %s, in single segments', (family) 
     expect(stats.deviceBytes).toBe(BYTES);
     expect(statistic('rx_csum_complete')).toBeGreaterThan(before + BYTES / 2000);
     expect(await poolsLeftAfterClose(bound.binding)).toBe(0);
+  });
+
+  it('a stream is whole of which the NIC sums some up, and verifies the rest', async () => {
+    set('csum_complete', 0);
+    let on = false;
+    const before = statistic('rx_csum_complete');
+    const { stats } = await receiveAcross(family, async () => {
+      // Also in the midst of a packet.
+      for (let i = 0; i < TOGGLES; i++) {
+        on = !on;
+        setParameter('csum_complete', on ? 1 : 0);
+      }
+      await turn();
+    });
+    expect(stats.deviceBytes).toBe(LONG);
+    expect(statistic('rx_csum_complete')).toBeGreaterThan(before);
   });
 
   it('padding behind the payload is not taken for it', async () => {
