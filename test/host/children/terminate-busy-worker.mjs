@@ -29,11 +29,6 @@ const calls = {
     );
     return () => void native().allocatePages(none, 0);
   },
-  async 'an object'() {
-    const { native } = await import('../../../dist/native.js');
-    const { NetlinkSocket } = native();
-    return () => void new NetlinkSocket();
-  },
 };
 
 /** @param {string} name */
