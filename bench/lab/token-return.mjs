@@ -6,8 +6,8 @@
 //
 //   node bench/lab/token-return.mjs [KERNEL…]
 //
-// By default patched-7 and queue-7, which are the same kernel without and with the queues;
-// that is kept in bench/results.
+// By default patched-7 and the same kernel with one part of the token queue series after the
+// other: slots-7, bulk-7, and queue-7 with all of it. That is kept in bench/results.
 //
 // Time counts instructions in these guests, a nanosecond each, on one CPU.
 import { fileURLToPath } from 'node:url';
@@ -25,7 +25,7 @@ import { runInGuest } from './guest.mjs';
 
 /** The experiment's module. */
 const NETLINK_RETURN = fileURLToPath(new URL('netlink-return', import.meta.url));
-const DEFAULT_KERNELS = ['patched-7', 'queue-7'];
+const DEFAULT_KERNELS = ['patched-7', 'slots-7', 'bulk-7', 'queue-7'];
 const MIB = 4;
 const ROUNDS = 7;
 

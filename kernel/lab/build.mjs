@@ -176,10 +176,12 @@ const PATCH = /^(?!0000)\d{4}-.*\.patch$/;
  * @returns {string[]} paths of its patches, in the order in which they apply
  */
 export function patchesOf(recipe) {
-  return recipe.patches.flatMap((series) => {
+  return recipe.patches.flatMap((each) => {
+    const [series = '', last = '9999'] = each.split('/');
     const folder = join(PATCHES, series);
     const names = readdirSync(folder).filter((name) => PATCH.test(name));
-    return names.sort().map((name) => join(folder, name));
+    const upTo = names.filter((name) => name.slice(0, last.length) <= last);
+    return upTo.sort().map((name) => join(folder, name));
   });
 }
 

@@ -83,7 +83,8 @@ export const KERNEL_SOURCES = Object.freeze({
  * @property {string} about                  one line for --help
  * @property {string} source                 a name of `KERNEL_SOURCES`
  * @property {readonly string[]} fragments   files of config/; where two name a symbol, the later one holds
- * @property {readonly string[]} patches     folders of kernel/patches, in the order in which they apply
+ * @property {readonly string[]} patches     folders of kernel/patches, in the order in which they apply;
+ *                                           'FOLDER/0002' ends with that patch of it
  * @property {GuestNeeds} guest
  */
 
@@ -166,6 +167,20 @@ export const KERNEL_RECIPES = Object.freeze({
     source: 'linux-7',
     fragments: ['base.config', 'linux-7.config'],
     patches: ['linux-7'],
+    guest: STOCK_GUEST,
+  },
+  'slots-7': {
+    about: 'patched-7 with the token queue series up to its table of slots: to compare with',
+    source: 'linux-7',
+    fragments: ['base.config', 'linux-7.config'],
+    patches: ['linux-7', 'linux-7-token-queue/0001'],
+    guest: STOCK_GUEST,
+  },
+  'bulk-7': {
+    about: 'slots-7 and fragments given back in bulk, no queues: to compare with',
+    source: 'linux-7',
+    fragments: ['base.config', 'linux-7.config'],
+    patches: ['linux-7', 'linux-7-token-queue/0002'],
     guest: STOCK_GUEST,
   },
   'queue-7': {

@@ -31,7 +31,9 @@ it('warns first of urgent data, unless the kernel is patched', async () => {
     status: patched ? 'ok' : 'warning',
   });
   // Kernels by name, so that a symbol that is renamed is found out.
-  expect(patched).toBe(/^(patched|debug|queue)-/.test(process.env.DEVMEM_LAB_KERNEL ?? ''));
+  expect(patched).toBe(
+    /^(patched|debug|queue|slots|bulk)-/.test(process.env.DEVMEM_LAB_KERNEL ?? ''),
+  );
 });
 
 it('warns of packet sockets where the kernel does not keep what they share with TCP', async () => {
