@@ -17,7 +17,7 @@ const inCI = process.env.CI === 'true';
 /** What kernels differ in most: binding, receiving, what is held, what changes underneath. */
 const KERNEL_FACING = Object.freeze([
   ...['bind-errors', 'binding', 'bindings', 'faults', 'kernel-answers'],
-  ...['leases', 'receive', 'urgent'],
+  ...['leases', 'receive', 'transmit', 'urgent'],
 ]);
 
 /** Whole streams, and what becomes of them with odd NICs, bystanders and hostile peers. */

@@ -115,6 +115,22 @@ static inline void dms_ring_set_hds_thresh(struct kernel_ethtool_ringparam *r,
 #define DMS_QCFG_PARAM
 #endif
 
+/* Devices that can send from device memory say so. */
+#ifdef HAVE_NETMEM_TX
+
+static inline void dms_set_netmem_tx(struct net_device *dev)
+{
+	dev->netmem_tx = NETMEM_TX_DMA;
+}
+
+#else
+
+static inline void dms_set_netmem_tx(struct net_device *dev)
+{
+}
+
+#endif
+
 /* Queues tell the core which NAPI polls them. */
 #ifdef HAVE_QUEUE_NAPI
 

@@ -141,6 +141,9 @@ enum dms_tx_stat {
 	DMS_TX_STOPPED,
 	DMS_TX_TOO_LONG,
 	DMS_TX_REFUSED,
+	DMS_TX_DEVICE_FRAGS,
+	DMS_TX_NO_MEMORY,
+	DMS_TX_NOT_REACHABLE,
 	DMS_TX_STATS
 };
 
@@ -275,6 +278,10 @@ struct sk_buff *dms_ring_pop(struct dms_queue *q);
 void dms_ring_wake(struct dms_queue *q);
 void dms_ring_open(struct dms_queue *q);
 void dms_ring_close(struct dms_queue *q);
+
+/* tx_memory.c, on kernels that send from device memory */
+struct sk_buff *dms_tx_fetch(struct dms_port *port, struct sk_buff *from,
+			     int *err);
 
 /* rx.c */
 int dms_poll(struct napi_struct *napi, int budget);

@@ -68,6 +68,8 @@ static void dms_netdev_setup(struct net_device *dev)
 	dev->min_mtu = ETH_MIN_MTU;
 	dev->max_mtu = ETH_MAX_MTU;
 
+	dms_set_netmem_tx(dev);
+
 	/* A packet waits on the peer's ring, so it must be ours alone. */
 	dev->priv_flags &= ~IFF_TX_SKB_SHARING;
 	/* The ring's lock is not for hard interrupts, as netpoll would need. */

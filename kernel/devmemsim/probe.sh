@@ -30,6 +30,8 @@ have NAPI_LOCKED	napi_enable_locked	linux/netdevice.h
 have RXFH_CONTEXT	create_rxfh_context	linux/ethtool.h
 # 6.14: the core stores header split and its threshold
 have HDS_CONFIG		hds_config		net/netdev_queues.h
+# 7.x: devices say how they send from device memory
+have NETMEM_TX		netmem_tx_mode		linux/netdevice.h
 # 7.x: queue operations are told the queue's configuration
 have QCFG		ndo_default_qcfg	net/netdev_queues.h
 # 7.x: the number of rings has its own ethtool operation

@@ -36,6 +36,9 @@ static const char * const dms_tx_names[DMS_TX_STATS] = {
 	[DMS_TX_STOPPED]	= "stopped",
 	[DMS_TX_TOO_LONG]	= "too_long",
 	[DMS_TX_REFUSED]	= "refused",
+	[DMS_TX_DEVICE_FRAGS]	= "device_frags",
+	[DMS_TX_NO_MEMORY]	= "no_memory",
+	[DMS_TX_NOT_REACHABLE]	= "not_reachable",
 };
 
 static void dms_read_stats(const struct u64_stats_sync *sync,
@@ -90,7 +93,8 @@ static u64 dms_other_rx_drops(const struct dms_counters *c)
 
 static u64 dms_tx_drops(const struct dms_counters *c)
 {
-	return c->tx[DMS_TX_TOO_LONG] + c->tx[DMS_TX_REFUSED];
+	return c->tx[DMS_TX_TOO_LONG] + c->tx[DMS_TX_REFUSED] +
+	       c->tx[DMS_TX_NO_MEMORY] + c->tx[DMS_TX_NOT_REACHABLE];
 }
 
 void dms_get_stats64(struct net_device *dev, struct rtnl_link_stats64 *stats)

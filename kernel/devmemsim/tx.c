@@ -69,6 +69,38 @@ static void dms_ring_kick(struct dms_queue *q)
 		napi_schedule(&q->napi);
 }
 
+#ifdef HAVE_NETMEM_TX
+
+static struct sk_buff *dms_tx_readable(struct dms_port *port,
+				       struct dms_queue *txq,
+				       struct sk_buff *skb)
+{
+	unsigned int frags = skb_shinfo(skb)->nr_frags;
+	int err;
+
+	if (skb_frags_readable(skb))
+		return skb;
+
+	skb = dms_tx_fetch(port, skb, &err);
+	if (skb)
+		dms_tx_add(txq, DMS_TX_DEVICE_FRAGS, frags);
+	else
+		dms_tx_add(txq, err == -ENOMEM ? DMS_TX_NO_MEMORY :
+						 DMS_TX_NOT_REACHABLE, 1);
+	return skb;
+}
+
+#else
+
+static struct sk_buff *dms_tx_readable(struct dms_port *port,
+				       struct dms_queue *txq,
+				       struct sk_buff *skb)
+{
+	return skb;
+}
+
+#endif
+
 /**
  * dms_xmit() - take a packet from the stack
  * @skb: packet, possibly a TCP super-packet that nothing will segment
@@ -89,6 +121,10 @@ netdev_tx_t dms_xmit(struct sk_buff *skb, struct net_device *dev)
 							   DMS_TX_REFUSED, 1);
 		goto drop;
 	}
+
+	skb = dms_tx_readable(port, txq, skb);
+	if (!skb)
+		return NETDEV_TX_OK;
 
 	dms_flow_parse(skb, &flow);
 	hash = dms_rss_hash(peer->rss, &flow);
