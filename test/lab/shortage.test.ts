@@ -5,6 +5,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { release } from 'node:os';
 import { createInterface } from 'node:readline/promises';
 import { fileURLToPath } from 'node:url';
 
@@ -27,7 +28,10 @@ const MiB = 2 ** 20;
 const BYTES = 4 * MiB;
 const DIGEST = createHash('sha256').update(new Pattern(1).slice(0, BYTES)).digest('hex');
 const QUEUE = 1;
+/** What two queues are bound of, the first of them being that. */
+const QUEUES = [QUEUE, 2];
 const FAILING = fileURLToPath(new URL('support/failing.py', import.meta.url));
+const PEERS = fileURLToPath(new URL('support/peers.py', import.meta.url));
 /** So that the program has all its memory from the start: an allocation of its own is none of ours. */
 const ENVIRONMENT = {
   PYTHONMALLOC: 'malloc',
@@ -35,6 +39,9 @@ const ENVIRONMENT = {
   MALLOC_TRIM_THRESHOLD_: String(1024 * MiB),
   MALLOC_MMAP_THRESHOLD_: String(32 * MiB),
 };
+
+/** Whether the kernel makes a queue anew to bind or unbind it: by our patches for 6.1 it does not. */
+const makesQueuesAnew = !release().startsWith('6.1.');
 
 const DEBUGFS = '/sys/kernel/debug';
 const canFail = existsSync(`${DEBUGFS}/failslab`);
@@ -71,33 +78,65 @@ interface Report {
   errors: string[];
 }
 
-interface Outcome {
-  binding: Report;
+interface Bound extends Report {
+  /** Times that it failed when the first queue was bound already. */
+  behindFirst: number;
+}
+
+interface Received {
+  binding: Bound;
+  bindingTwo: Bound;
   receiving: Report;
   returning: Report;
   bytes: number;
   digest: string;
 }
 
-/** Runs failing.py with a sender at the other end. */
-async function receiveFailing(family: Family): Promise<Outcome> {
+interface Unbound extends Report {
+  /** Times that the queue went back to the kernel's own memory. */
+  unbound: number;
+  /** Times that it went on with what was bound. */
+  asItWas: number;
+}
+
+/** Has failing.py do something, with a peer at the other end. */
+async function doFailing<Outcome>(
+  action: string,
+  family: Family,
+  startPeer: (host: string, port: number) => ChildProcess,
+): Promise<Outcome> {
   const host = ADDRESS[family];
-  const program = spawn('python3', [FAILING, host, INTERFACE, String(QUEUE)], {
+  const program = spawn('python3', [FAILING, action, host, INTERFACE, ...QUEUES.map(String)], {
     stdio: ['ignore', 'pipe', 'inherit'],
     env: { ...process.env, ...ENVIRONMENT },
   });
-  let sender: ChildProcess | undefined;
+  let peer: ChildProcess | undefined;
   try {
     for await (const line of createInterface({ input: program.stdout })) {
-      const said = JSON.parse(line) as { port?: number } & Outcome;
-      if (said.port === undefined) return said;
-      sender = startSender(host, said.port, BYTES, 'ignore');
+      const said = JSON.parse(line) as { port?: number };
+      if (said.port === undefined) return said as Outcome;
+      peer = startPeer(host, said.port);
     }
     throw new Error('failing.py ended without a word');
   } finally {
     program.kill('SIGKILL');
-    sender?.kill('SIGKILL');
+    peer?.kill('SIGKILL');
   }
+}
+
+const sendStream = (host: string, port: number): ChildProcess =>
+  startSender(host, port, BYTES, 'ignore');
+
+const sendMessages = (host: string, port: number): ChildProcess =>
+  spawn('peer', ['python3', PEERS, 'messages', host, String(port)], { stdio: 'ignore' });
+
+/** Some calls failed, each as for want of memory. */
+function expectFailures({ failures, errors }: Report): void {
+  expect(failures).toBeGreaterThan(0);
+  expect(errors.length).toBeGreaterThan(0);
+  expect(['EAGAIN', 'EFAULT', 'EINVAL', 'ENOBUFS', 'ENOMEM']).toEqual(
+    expect.arrayContaining(errors),
+  );
 }
 
 async function expectWholeStream(family: Family): Promise<void> {
@@ -125,14 +164,34 @@ function threadsOfNic(): string[] {
 
 describe.runIf(canFail).each<Family>(['IPv4', 'IPv6'])('over %s', (family) => {
   it('whatever fails of a call fails cleanly, and can be done again', async () => {
-    const { binding, receiving, returning, bytes, digest } = await receiveFailing(family);
-    for (const { failures } of [binding, receiving, returning]) expect(failures).toBeGreaterThan(0);
-    const refusals = ['EAGAIN', 'EFAULT', 'EINVAL', 'ENOBUFS', 'ENOMEM'];
-    for (const { errors } of [binding, receiving, returning]) {
-      expect(errors.length).toBeGreaterThan(0);
-      expect(refusals).toEqual(expect.arrayContaining(errors));
-    }
+    const { binding, bindingTwo, receiving, returning, bytes, digest } = await doFailing<Received>(
+      'receiving',
+      family,
+      sendStream,
+    );
+    for (const report of [binding, bindingTwo, receiving, returning]) expectFailures(report);
+    // Of the second queue as well.
+    expect(binding.behindFirst).toBe(0);
+    expect(bindingTwo.behindFirst > 0).toBe(makesQueuesAnew);
     expect({ bytes, digest }).toEqual({ bytes: BYTES, digest: DIGEST });
+    expect(await poolsLeft()).toBe(0);
+    await expectWholeStream(family);
+  });
+
+  // Where the kernel cannot give the queue memory of its own, it warns, and the queue goes on
+  // with what was bound (netdev_rx_queue.c __netif_mp_close_rxq, devmem.c on 6.12).
+  it('whatever fails of unbinding, the stream goes on, and the queue can be bound', async () => {
+    const { failures, errors, unbound, asItWas } = await doFailing<Unbound>(
+      'unbinding',
+      family,
+      sendMessages,
+    );
+    // Nobody is told of it.
+    expect(errors).toEqual([]);
+    expect(unbound + asItWas).toBe(failures + 1);
+    expect(asItWas > 0).toBe(makesQueuesAnew);
+    // As is the last, of which nothing fails.
+    expect(unbound).toBeGreaterThan(0);
     expect(await poolsLeft()).toBe(0);
     await expectWholeStream(family);
   });

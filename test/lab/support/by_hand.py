@@ -38,8 +38,7 @@ IPV6_FLOWINFO = 11
 
 def bind(interface, queue):
     netdev, memory = Netdev(), Memory(MEMORY_BYTES)
-    netdev.end.send(netdev.bind_request(interface, queue, memory.fd))
-    netdev.expect_answer()
+    netdev.bind(interface, [queue], memory.fd)
     return netdev, memory
 
 

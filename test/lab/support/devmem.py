@@ -8,7 +8,7 @@ import os
 import socket
 import struct
 
-from netlink import attribute, number
+from netlink import attribute, attributes, number
 
 MSG_SOCK_DEVMEM = 0x2000000
 SCM_DEVMEM_DMABUF = 79
@@ -21,15 +21,19 @@ UDMABUF_CREATE = 0x40187542
 
 NETLINK_GENERIC = 16
 NLM_F_REQUEST = 1
+NLM_F_DUMP = 0x300
 NLMSG_ERROR = 2
+NLMSG_DONE = 3
 NLA_F_NESTED = 1 << 15
 GENL_ID_CTRL = 16
 CTRL_CMD_GETFAMILY = 3
 CTRL_ATTR_FAMILY_ID = 1
 CTRL_ATTR_FAMILY_NAME = 2
+NETDEV_CMD_PAGE_POOL_GET = 5
 NETDEV_CMD_BIND_RX = 13
-DMABUF_IFINDEX, DMABUF_QUEUES, DMABUF_FD = 1, 2, 3
+DMABUF_IFINDEX, DMABUF_QUEUES, DMABUF_FD, DMABUF_ID = 1, 2, 3, 4
 QUEUE_ID, QUEUE_TYPE = 1, 3
+PAGE_POOL_ID, PAGE_POOL_DETACH_TIME = 1, 6
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -53,16 +57,22 @@ def give_back(connection, start, count):
     return result
 
 
-def parse(received):
-    """Readable bytes, or (offset, size, token) of each fragment, of what recvmsg returned."""
+def parse_bound(received):
+    """The same as `parse`, with the binding of each fragment: (offset, size, token, binding)."""
     data, messages, _, _ = received
     records = [
-        struct.unpack("QIIII", content)
+        struct.unpack("QIIII", content)[:4]
         for _, kind, content in messages
         if kind == SCM_DEVMEM_DMABUF
     ]
     # The bytes of fragments count as if they lay in the buffer.
-    return b"" if records else data, [record[:3] for record in records]
+    return b"" if records else data, records
+
+
+def parse(received):
+    """Readable bytes, or (offset, size, token) of each fragment, of what recvmsg returned."""
+    data, records = parse_bound(received)
+    return data, [record[:3] for record in records]
 
 
 def receive(connection, room=1 << 16):
@@ -104,24 +114,49 @@ class Netdev:
             at += (length + 3) & ~3
 
     @staticmethod
-    def message(family, command, *content):
+    def message(family, command, *content, flags=0):
         body = struct.pack("BBH", command, 1, 0) + b"".join(content)
-        return struct.pack("IHHII", 16 + len(body), family, NLM_F_REQUEST, 0, 0) + body
+        return struct.pack("IHHII", 16 + len(body), family, NLM_F_REQUEST | flags, 0, 0) + body
 
-    def bind_request(self, interface, queue, dma_buf):
-        rx = number(QUEUE_TYPE, 0) + number(QUEUE_ID, queue)
+    def bind_request(self, interface, queues, dma_buf):
         content = (
             number(DMABUF_IFINDEX, socket.if_nametoindex(interface)),
             number(DMABUF_FD, dma_buf),
-            attribute(DMABUF_QUEUES | NLA_F_NESTED, rx),
+            *(
+                attribute(DMABUF_QUEUES | NLA_F_NESTED, number(QUEUE_TYPE, 0) + number(QUEUE_ID, queue))
+                for queue in queues
+            ),
         )
         return self.message(self.family, NETDEV_CMD_BIND_RX, *content)
 
     def expect_answer(self):
-        """Raises the error that the kernel answered with."""
+        """Raises the error that the kernel answered with; else the answer."""
         answer = self.end.recv(1 << 16)
         if struct.unpack_from("H", answer, 4)[0] == NLMSG_ERROR:
             raise OSError(-struct.unpack_from("i", answer, 16)[0], "bind-rx")
+        return answer
+
+    def bind(self, interface, queues, dma_buf):
+        """Binds; the number of the binding."""
+        self.end.send(self.bind_request(interface, queues, dma_buf))
+        content = attributes(self.expect_answer()[20:])
+        return next(struct.unpack("I", value)[0] for kind, value in content if kind == DMABUF_ID)
+
+    def pools(self):
+        """Numbers of the page pools that queues use, one for each."""
+        self.end.send(self.message(self.family, NETDEV_CMD_PAGE_POOL_GET, flags=NLM_F_DUMP))
+        pools = set()
+        while True:
+            answer = self.end.recv(1 << 16)
+            at = 0
+            while at < len(answer):
+                length, kind = struct.unpack_from("IH", answer, at)
+                if kind in (NLMSG_DONE, NLMSG_ERROR):
+                    return pools
+                pool = dict(attributes(answer[at + 20 : at + length]))
+                if PAGE_POOL_DETACH_TIME not in pool:
+                    pools.add(pool[PAGE_POOL_ID])
+                at += (length + 3) & ~3
 
     def close(self):
         self.end.close()

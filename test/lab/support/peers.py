@@ -3,10 +3,13 @@
 Sends until it is killed, or for as long as the receiver takes it.
 """
 
+import fcntl
 import ipaddress
 import socket
 import struct
 import sys
+import termios
+import time
 
 IPPROTO_MPTCP = 262
 TCP_MD5SIG = 14
@@ -14,6 +17,10 @@ TCP_AO_ADD_KEY = 38
 KEY = b"known to both"
 # Bytes that are in no page what they are in another.
 MESSAGE = bytes(range(251)) * 1000
+# How many of those are sent a byte at a time.
+SINGLE_BYTES = 4096
+# What comes between: with a byte it fills a page of sixteen pieces.
+FILLING = bytes(15 * 256)
 
 
 def socket_address(host):
@@ -90,6 +97,35 @@ def messages(host, port):
     stream(socket.create_connection((host, port)), MESSAGE)
 
 
+def undelayed(host, port):
+    """A connection on which each send makes segments of its own, with MSG_EOR."""
+    end = socket.create_connection((host, port))
+    end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return end
+
+
+def single_bytes(host, port, between=lambda: None):
+    """Sends the message's beginning, each byte in a segment of its own, and the stream's end."""
+    end = undelayed(host, port)
+    for byte in MESSAGE[:SINGLE_BYTES]:
+        end.send(bytes([byte]), socket.MSG_EOR)
+        between()
+    end.shutdown(socket.SHUT_WR)
+    end.recv(1)
+
+
+def single_bytes_by_turns(host, port):
+    """The same by its second connection; the first fills what each byte leaves of a page."""
+    other = undelayed(host, port)
+
+    def fill():
+        other.send(FILLING, socket.MSG_EOR)
+        while fcntl.ioctl(other, termios.TIOCOUTQ, bytes(4)) != bytes(4):
+            time.sleep(0)
+
+    single_bytes(host, port, fill)
+
+
 def tls_records(host, port):
     """Records of application data, as long as they may be, that decrypt to nothing."""
     end = socket.create_connection((host, port))
@@ -140,7 +176,10 @@ def damaged(host, port):
 
 KINDS = {
     each.__name__: each
-    for each in (md5, ao, mptcp, again, when_asked, message, messages, tls_records, segments, damaged)
+    for each in (
+        *(md5, ao, mptcp, again, when_asked, message, messages, single_bytes),
+        *(single_bytes_by_turns, tls_records, segments, damaged),
+    )
 }
 
 if __name__ == "__main__":

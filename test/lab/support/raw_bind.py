@@ -10,8 +10,8 @@ from devmem import Memory, Netdev, attempt
 
 def main(interface, queue, size):
     netdev, memory = Netdev(), Memory(int(size))
-    netdev.end.send(netdev.bind_request(interface, int(queue), memory.fd))
-    print(attempt(netdev.expect_answer) or "bound")
+    answer = attempt(lambda: netdev.bind(interface, [int(queue)], memory.fd))
+    print(answer if isinstance(answer, str) else "bound")
 
 
 main(*sys.argv[1:])
