@@ -37,8 +37,10 @@ export default defineConfig({
       project('unit', { maxWorkers, testTimeout: 30_000 }),
       // Where a machine is busy, milliseconds become seconds; some compile a library before.
       project('host', { maxWorkers, testTimeout: 60_000, hookTimeout: 60_000 }),
-      // One interface pair for all: one file at a time. Emulation takes its time.
+      // One interface pair for all: one file at a time. Emulation takes its time, and each
+      // process would load and compile everything anew, a third of all: one process for all.
       project('lab', {
+        isolate: false,
         testTimeout: 300_000,
         hookTimeout: 120_000,
         fileParallelism: false,
