@@ -7,9 +7,10 @@ import { bindRx, createServer, DmaBuf } from 'devmem-tcp';
 
 import { Pattern } from '../../../dist/cli/transfer/pattern.js';
 
+const transport = /** @type {'cmsg' | 'queue' | 'zcrx'} */ (process.env.DEVMEM_TRANSPORT ?? 'cmsg');
 const heldLimit = Number(process.argv[2] ?? 2 ** 22);
 const memory = await DmaBuf.allocate({ type: 'udmabuf', size: 16 * 2 ** 20 });
-const options = { interface: 'dms0', queues: [1], memory, heldLimit };
+const options = { interface: 'dms0', queues: [1], memory, heldLimit, transport };
 const binding = await bindRx({ ...options, mode: 'devmem' });
 const view = memory.map();
 const pattern = new Pattern(1);
