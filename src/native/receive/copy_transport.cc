@@ -54,6 +54,7 @@ FillResult CopyTransport::Fill(int socket, BatchWriter& out, const FillOrder& or
       result.short_of_memory = true;
       break;
     }
+    space = space.first(std::min<uint64_t>(space.size(), MostOfCall()));
     uint32_t size = Receive(socket, space, result);
     if (size == 0) break;
     Add(size, out);
@@ -67,7 +68,7 @@ FillResult CopyTransport::Fill(int socket, BatchWriter& out, const FillOrder& or
 FillResult CopyTransport::FillInto(int socket, std::span<uint8_t> space, const FillOrder& order) {
   FillResult result;
   while (!space.empty() && result.bytes < kBudget) {
-    size_t most = std::min<uint64_t>(space.size(), kBudget);
+    size_t most = std::min<uint64_t>(space.size(), MostOfCall());
     uint32_t size = Receive(socket, space.first(most), result);
     if (size == 0) break;
     space = space.subspan(size);

@@ -68,6 +68,7 @@ class Pool {
   uint32_t page_shift() const { return terms_.page_shift; }
   uint64_t page_size() const { return uint64_t{1} << terms_.page_shift; }
   uint64_t held() const { return held_; }
+  size_t members() const { return members_.size(); }
 
   // The memory that the copy transport fills, or null where the NIC fills it.
   CopyArena* arena() const { return arena_.get(); }
