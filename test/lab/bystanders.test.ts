@@ -14,6 +14,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 
 import { deferred } from '../support/deferred.js';
 import { bindForEachTest } from './support/bound.js';
+import { counter } from './support/counters.js';
 import {
   ADDRESS,
   type Family,
@@ -192,12 +193,6 @@ async function sendBeyond(family: Family): Promise<void> {
 /** What the interface to the network beyond counts. */
 function countBeyond(name: 'tx_dropped' | 'tx_bytes'): number {
   return Number(readFileSync(`/sys/class/net/beyond/statistics/${name}`, 'utf8'));
-}
-
-/** A counter of a protocol in this network namespace, e.g. Ip6FragFails. */
-function counter(name: string): number {
-  const match = new RegExp(`^${name}\\s+(\\d+)`, 'm').exec(run('nstat', '-asz', name));
-  return Number(match![1]);
 }
 
 describe.each<Family>(['IPv4', 'IPv6'])('a router of %s', (family) => {

@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 
 import { bindForEachTest } from './support/bound.js';
+import { counter } from './support/counters.js';
 import {
   ADDRESS,
   type Family,
@@ -38,9 +39,7 @@ afterEach(() => {
 });
 
 /** Segments that TCP dropped because of their checksums, over IPv4 and IPv6 together. */
-function checksumErrors(): number {
-  return Number(/^TcpInCsumErrors\s+(\d+)/m.exec(run('nstat', '-asz', 'TcpInCsumErrors'))![1]);
-}
+const checksumErrors = () => counter('TcpInCsumErrors');
 
 async function receiveWhole(family: Family): Promise<Received> {
   const [received] = await receiveStreams(bound.binding, family, BYTES);

@@ -15,6 +15,7 @@ import {
   ADDRESS,
   type Family,
   INTERFACE,
+  PEER_ADDRESS,
   run,
   setHeaderSplit,
   setParameter,
@@ -32,7 +33,6 @@ import { patternReader, type Received, receiveStreams, startServer } from './sup
 
 const MiB = 2 ** 20;
 const PORT = 5201;
-const PEER = { IPv4: '192.0.2.2', IPv6: '2001:db8::2' } as const;
 
 const contexts = await hasRssContexts();
 
@@ -111,7 +111,7 @@ describe('a bare interface', () => {
     async (family) => {
       const bytes = 8 * MiB;
       const before = await snapshot();
-      const host = PEER[family];
+      const host = PEER_ADDRESS[family];
       const server = await startServer(host, 7000, bytes);
       try {
         const flows = [{ remoteAddress: host, remotePort: 7000 }];
@@ -174,11 +174,16 @@ describe('a bare interface', () => {
 
   it('sends only the connection with all of the five to the queue', async () => {
     const flows = [
-      { localAddress: ADDRESS.IPv4, localPort: PORT, remoteAddress: PEER.IPv4, remotePort: 40000 },
+      {
+        localAddress: ADDRESS.IPv4,
+        localPort: PORT,
+        remoteAddress: PEER_ADDRESS.IPv4,
+        remotePort: 40000,
+      },
     ];
     await using prepared = await prepareInterface(options({ flows }));
     const rule = run('ethtool', '-n', INTERFACE);
-    expect(rule).toContain(`Src IP addr: ${PEER.IPv4} mask: 0.0.0.0`);
+    expect(rule).toContain(`Src IP addr: ${PEER_ADDRESS.IPv4} mask: 0.0.0.0`);
     expect(rule).toContain(`Dest IP addr: ${ADDRESS.IPv4} mask: 0.0.0.0`);
     expect(rule).toContain('Src port: 40000 mask: 0x0');
     expect(rule).toContain(`Dest port: ${PORT} mask: 0x0`);

@@ -18,12 +18,17 @@ import type { Readable } from 'node:stream';
 import { bindRx, DmaBuf } from 'devmem-tcp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
-import { INTERFACE, sendSegments, setParameter, steerToQueues } from './support/guest.js';
+import {
+  INTERFACE,
+  PEER_ADDRESS,
+  sendSegments,
+  setParameter,
+  steerToQueues,
+} from './support/guest.js';
 import { hasTokenQueue } from './support/mended.js';
 import { poolsLeftAfterClose } from './support/page-pools.js';
 import { compilePrograms } from './support/queue/programs.js';
 
-const PEER_ADDRESS = { IPv4: '192.0.2.2', IPv6: '2001:db8::2' } as const;
 const MEMORY_BYTES = 64 * 2 ** 20;
 const SECONDS = Number(process.env.DEVMEM_SCRIBBLE_SECONDS ?? 4);
 const SEED = Number(process.env.DEVMEM_SCRIBBLE_SEED ?? Date.now() % 2 ** 31);

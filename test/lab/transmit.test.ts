@@ -10,9 +10,11 @@ import { fileURLToPath } from 'node:url';
 
 import { afterEach, describe, expect, it } from 'vitest';
 
+import { counter } from './support/counters.js';
 import {
   type Family,
   INTERFACE,
+  PEER_ADDRESS,
   run,
   setParameter,
   statistic,
@@ -23,7 +25,6 @@ import { has, mendedForReaders, sayIfUnmended } from './support/mended.js';
 const BYTES = streamBytes(16 * 2 ** 20, 4);
 /** Where pieces begin and how long they are is random; DEVMEM_TRANSMIT_SEED has it again. */
 const SEED = Number(process.env.DEVMEM_TRANSMIT_SEED ?? Date.now() % 2 ** 31);
-const PEER_ADDRESS = { IPv4: '192.0.2.2', IPv6: '2001:db8::2' } as const;
 const TRANSMIT = fileURLToPath(new URL('support/transmit.py', import.meta.url));
 /** Milliseconds that a stream may take. */
 const PATIENCE = 250_000;
@@ -47,18 +48,20 @@ function start(command: string, ...args: string[]) {
 /** Sends BYTES from device memory, and others between; what was sent, and what came. */
 async function transmit(family: Family) {
   const host = PEER_ADDRESS[family];
-  const sink = start('peer', 'python3', TRANSMIT, 'sink', host);
+  const started = [start('peer', 'python3', TRANSMIT, 'sink', host)];
   try {
-    const lines = createInterface({ input: sink.stdout })[Symbol.asyncIterator]();
+    const [sink] = started;
+    const lines = createInterface({ input: sink!.stdout })[Symbol.asyncIterator]();
     const port = (await lines.next()).value as string;
     const args = [TRANSMIT, 'send', host, port, INTERFACE, String(BYTES), String(SEED)];
     const sender = start('python3', ...args);
+    started.push(sender);
     const [said] = await Promise.all([text(sender.stdout), once(sender, 'exit')]);
     const { calls, completed, ...sent } = JSON.parse(said) as Came & Record<string, number>;
     const came = JSON.parse((await lines.next()).value as string) as Came;
     return { sent, came, calls, completed };
   } finally {
-    sink.kill('SIGKILL');
+    for (const each of started) each.kill('SIGKILL');
   }
 }
 
@@ -83,15 +86,16 @@ describe.runIf(has('netdev_nl_bind_tx_doit')).each(['IPv4', 'IPv6'] as const)('%
   it('so it does in single segments of which some are lost', async () => {
     sendSegmentsHere(true);
     undo.push(() => sendSegmentsHere(false), setParameter('loss', LOSS));
+    const before = counter('TcpRetransSegs');
     await expectWhole(family);
-    expect(lost()).toBeGreaterThan(0);
+    expect(counter('TcpRetransSegs')).toBeGreaterThan(before);
   });
 
   it.runIf(mendedForReaders)('so it does in packets that probe for the MTU', async () => {
     undo.push(setSysctl('net.ipv4.tcp_mtu_probing', 2), setSysctl('net.ipv4.tcp_base_mss', 536));
-    const before = probes();
+    const before = counter('TcpExtTCPMTUPSuccess');
     await expectWhole(family);
-    expect(probes()).toBeGreaterThan(before);
+    expect(counter('TcpExtTCPMTUPSuccess')).toBeGreaterThan(before);
   });
 });
 
@@ -106,15 +110,4 @@ function setSysctl(name: string, value: number): () => void {
   return () => {
     run('sysctl', '-qw', `${name}=${before}`);
   };
-}
-
-/** Segments that were sent again. */
-const lost = () => counter('TcpRetransSegs');
-
-/** Probes for the MTU that arrived. */
-const probes = () => counter('TcpExtTCPMTUPSuccess');
-
-/** A counter of TCP's, of this network namespace. */
-function counter(name: string): number {
-  return Number(new RegExp(`^${name}\\s+(\\d+)`, 'm').exec(run('nstat', '-asz', name))![1]);
 }

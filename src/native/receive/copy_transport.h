@@ -33,7 +33,6 @@ class CopyTransport : public Transport {
   // What one call may read, in bytes. TCP answers each with an acknowledgement, which costs
   // CPU; but a fast sender waits for it, and a connection alone then for the sender.
   static constexpr uint64_t kMostAlone = 128 << 10;
-  static constexpr uint64_t kMost = kBudget;
   // A read of so much was probably one of many, and more has come while it was copied:
   // to look costs a call, to be woken for it several.
   static constexpr uint32_t kBulk = 16 << 10;
@@ -41,7 +40,7 @@ class CopyTransport : public Transport {
   uint64_t FreePages(Demand demand) const {
     return pool_->Available(account_, demand) >> CopyArena::kPageShift;
   }
-  uint64_t MostOfCall() const { return pool_->members() > 1 ? kMost : kMostAlone; }
+  uint64_t MostOfCall() const { return pool_->members() > 1 ? kBudget : kMostAlone; }
   // One call. What it gave, or 0 and why in `result`.
   uint32_t Receive(int socket, std::span<uint8_t> space, FillResult& result);
   static bool TookAll(uint32_t size, size_t asked, const FillOrder& order);

@@ -37,6 +37,11 @@ export async function allocationFailures(queue: number): Promise<number | undefi
   return ofQueue?.number(NETDEV_A_QSTATS_RX_ALLOC_FAIL);
 }
 
+/** A counter of the receiving namespace, of any protocol, by `nstat`'s name of it. */
+export function counter(name: string): number {
+  return Number(new RegExp(`^${name}\\s+(\\d+)`, 'm').exec(run('nstat', '-asz', name))![1]);
+}
+
 /** Counters of TCP in the receiving namespace (`nstat`), added up. */
 export function tcpCounters(...names: string[]): number {
   const [header, values] = readFileSync('/proc/net/netstat', 'utf8')

@@ -9,6 +9,7 @@ import { setRings } from '../../../dist/nic/netlink/ethtool.js';
 export const INTERFACE = 'dms0';
 export const PEER_INTERFACE = 'dms1';
 export const ADDRESS = { IPv4: '192.0.2.1', IPv6: '2001:db8::1' } as const;
+export const PEER_ADDRESS = { IPv4: '192.0.2.2', IPv6: '2001:db8::2' } as const;
 export type Family = keyof typeof ADDRESS;
 
 if (process.env.DEVMEM_LAB !== '1') {
