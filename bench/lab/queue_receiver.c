@@ -17,20 +17,16 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include "../../test/lab/support/queue/queue.h"
 #include "../peer/client.h"
 #include "held.h"
+#include "sample.h"
 
 #define MAX_EVENTS 64
 #define LINEAR_SIZE (4 << 20)
 #define ENTRIES 4096
-
-static struct {
-	uint64_t bytes, linear_bytes, frags, receive_calls, return_calls, wait_calls, wakes;
-} counters;
 
 static uint32_t dmabuf_id;
 static char *linear;
@@ -162,9 +158,7 @@ static void attach(int fd, uint32_t cookie)
 
 int main(int argc, char **argv)
 {
-	struct rusage before, after;
 	uint64_t bytes;
-	double start, end;
 	int count, *fds;
 
 	if (argc != 7)
@@ -179,27 +173,12 @@ int main(int argc, char **argv)
 	if (linear == MAP_FAILED || !fds)
 		fail("memory");
 
-	getrusage(RUSAGE_SELF, &before);
-	start = now();
+	begin_sample();
 	for (int i = 0; i < count; i++) {
 		fds[i] = ask_for(argv[1], argv[2], bytes);
 		attach(fds[i], (uint32_t)i + 1);
 	}
 	receive(fds, count);
-	end = now();
-	getrusage(RUSAGE_SELF, &after);
-
-	printf("{\"bytes\":%llu,\"linearBytes\":%llu,\"frags\":%llu,\"seconds\":%.6f,"
-	       "\"user\":%.6f,\"system\":%.6f,\"receiveCalls\":%llu,\"returnCalls\":%llu,"
-	       "\"waitCalls\":%llu,\"wakes\":%llu,\"calls\":%llu}\n",
-	       (unsigned long long)counters.bytes, (unsigned long long)counters.linear_bytes,
-	       (unsigned long long)counters.frags, end - start,
-	       seconds(after.ru_utime) - seconds(before.ru_utime),
-	       seconds(after.ru_stime) - seconds(before.ru_stime),
-	       (unsigned long long)counters.receive_calls,
-	       (unsigned long long)counters.return_calls,
-	       (unsigned long long)counters.wait_calls, (unsigned long long)counters.wakes,
-	       (unsigned long long)(counters.receive_calls + counters.return_calls +
-				    counters.wait_calls));
+	print_sample(counters.receive_calls + counters.return_calls + counters.wait_calls);
 	return counters.bytes == bytes * (uint64_t)count ? 0 : 1;
 }

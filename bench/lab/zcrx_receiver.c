@@ -11,16 +11,11 @@
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <linux/dma-heap.h>
-#include <stdio.h>
 #include <sys/ioctl.h>
-#include <sys/resource.h>
 
 #include "held.h"
+#include "sample.h"
 #include "zcrx.h"
-
-static struct {
-	uint64_t bytes, frags, receive_calls, return_calls, wait_calls, wakes;
-} counters;
 
 /* What a consumer does with a fragment: it looks at where it is. */
 static volatile uint64_t consumed;
@@ -101,10 +96,8 @@ static void receive(int left)
 
 int main(int argc, char **argv)
 {
-	struct rusage before, after;
 	struct connection *connections;
 	uint64_t bytes, size;
-	double start, end;
 	int count;
 
 	if (argc != 9)
@@ -118,25 +111,12 @@ int main(int argc, char **argv)
 	hold_at_most(strtoull(argv[8], NULL, 10));
 	zcrx_open((uint32_t)atoi(argv[5]), (uint32_t)atoi(argv[6]), allocate(size), size);
 
-	getrusage(RUSAGE_SELF, &before);
-	start = now();
+	begin_sample();
 	for (int i = 0; i < count; i++) {
 		connections[i].fd = ask_for(argv[1], argv[2], bytes);
 		zcrx_receive(connections[i].fd, (uintptr_t)&connections[i]);
 	}
 	receive(count);
-	end = now();
-	getrusage(RUSAGE_SELF, &after);
-
-	printf("{\"bytes\":%llu,\"linearBytes\":0,\"frags\":%llu,\"seconds\":%.6f,"
-	       "\"user\":%.6f,\"system\":%.6f,\"receiveCalls\":%llu,\"returnCalls\":%llu,"
-	       "\"waitCalls\":%llu,\"wakes\":%llu,\"calls\":%llu}\n",
-	       (unsigned long long)counters.bytes, (unsigned long long)counters.frags,
-	       end - start, seconds(after.ru_utime) - seconds(before.ru_utime),
-	       seconds(after.ru_stime) - seconds(before.ru_stime),
-	       (unsigned long long)counters.receive_calls,
-	       (unsigned long long)counters.return_calls,
-	       (unsigned long long)counters.wait_calls, (unsigned long long)counters.wakes,
-	       (unsigned long long)(counters.return_calls + counters.wait_calls));
+	print_sample(counters.return_calls + counters.wait_calls);
 	return counters.bytes == bytes * (uint64_t)count ? 0 : 1;
 }

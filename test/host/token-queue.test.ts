@@ -2,19 +2,12 @@
  * Giving fragments back by a token queue, to a kernel of the test's own: what no NIC brings
  * about when it is wanted.
  */
-import { execFileSync, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { constants, tmpdir } from 'node:os';
-import path from 'node:path';
-import { text } from 'node:stream/consumers';
-import { fileURLToPath } from 'node:url';
+import { constants } from 'node:os';
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
-const HERE = path.dirname(fileURLToPath(import.meta.url));
-const CHILD = path.join(HERE, 'children/token-queue.mjs');
-const LIMIT_MS = 50_000;
+import { KernelDouble } from './kernel-double.js';
+
 const { EPERM, ENOMEM, ENOPROTOOPT, EMFILE, EISCONN, EEXIST, EXDEV, EINVAL, EOPNOTSUPP, EBADMSG } =
   constants.errno;
 /** Of calls that the kernel can refuse, as in queue/kernel.c. */
@@ -24,41 +17,22 @@ const [PRODUCED, COOKIE, OFFSET, SIZE, DMABUF] = [1, 2, 3, 4, 5];
 /** Where a count of 32 bits is about to wrap. */
 const NEAR_WRAP = 2 ** 32 - 100;
 
-let folder: string;
-let preloaded: string;
+let double: KernelDouble;
 
 beforeAll(() => {
-  folder = mkdtempSync(path.join(tmpdir(), 'devmem-tcp-'));
-  const kernel = path.join(folder, 'kernel.so');
-  const source = path.join(HERE, 'queue/kernel.c');
-  execFileSync('cc', ['-shared', '-fPIC', '-o', kernel, source, '-ldl']);
-  // Behind those that have to come first, as sanitizers do.
-  preloaded = [process.env.LD_PRELOAD ?? '', kernel].join(' ').trim();
+  double = new KernelDouble('queue/kernel.c', 'token-queue.mjs');
 });
 
 afterAll(() => {
-  rmSync(folder, { recursive: true });
+  double[Symbol.dispose]();
 });
 
-/** What a scenario of children/token-queue.mjs printed. */
-async function outcome(
+/** What a scenario printed. */
+const outcome = (
   scenario: string,
-  args: readonly number[] = [],
-  env: Record<string, string> = {},
-): Promise<unknown> {
-  const command = ['--no-warnings', CHILD, scenario, ...args.map(String)];
-  const child = spawn(process.execPath, command, {
-    env: { ...process.env, ...env, LD_PRELOAD: preloaded },
-    stdio: ['ignore', 'pipe', 'pipe'],
-    timeout: LIMIT_MS,
-    killSignal: 'SIGKILL',
-  });
-  const printed = Promise.all([text(child.stdout), text(child.stderr)]);
-  const [status, signal] = (await once(child, 'close')) as unknown[];
-  const [stdout, stderr] = await printed;
-  expect({ status, signal, stderr }).toEqual({ status: 0, signal: null, stderr: '' });
-  return JSON.parse(stdout);
-}
+  args?: readonly number[],
+  env?: Record<string, string>,
+): Promise<unknown> => double.outcome(scenario, args, env);
 
 const NOTHING_CALLED = { flushes: 0, dontneeds: 0, returnCalls: 0, left: 0, unknown: 0 };
 

@@ -2,55 +2,30 @@
  * Receiving by io_uring on a ring of the test's own, in place of the kernel's: what no NIC
  * brings about when it is wanted.
  */
-import { execFileSync, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { constants, tmpdir } from 'node:os';
-import path from 'node:path';
-import { text } from 'node:stream/consumers';
-import { fileURLToPath } from 'node:url';
+import { constants } from 'node:os';
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
-const HERE = path.dirname(fileURLToPath(import.meta.url));
-const CHILD = path.join(HERE, 'children/zcrx-ring.mjs');
-const LIMIT_MS = 50_000;
+import { KernelDouble } from './kernel-double.js';
+
 const MIB = 2 ** 20;
 const PAGE = 4096;
 const { EPERM, ENOSYS, EEXIST, EFAULT, ENOMEM, ECANCELED } = constants.errno;
 const EBADR = 53;
 
-let folder: string;
-let preloaded: string;
+let double: KernelDouble;
 
 beforeAll(() => {
-  folder = mkdtempSync(path.join(tmpdir(), 'devmem-tcp-'));
-  const kernel = path.join(folder, 'kernel.so');
-  const source = path.join(HERE, 'zcrx/kernel.c');
-  execFileSync('cc', ['-shared', '-fPIC', '-o', kernel, source, '-ldl']);
-  // Behind those that have to come first, as sanitizers do.
-  preloaded = [process.env.LD_PRELOAD ?? '', kernel].join(' ').trim();
+  double = new KernelDouble('zcrx/kernel.c', 'zcrx-ring.mjs');
 });
 
 afterAll(() => {
-  rmSync(folder, { recursive: true });
+  double[Symbol.dispose]();
 });
 
-/** What a scenario of children/zcrx-ring.mjs printed. */
-async function outcome(scenario: string, ...args: number[]): Promise<unknown> {
-  const command = ['--no-warnings', CHILD, scenario, ...args.map(String)];
-  const child = spawn(process.execPath, command, {
-    env: { ...process.env, LD_PRELOAD: preloaded },
-    stdio: ['ignore', 'pipe', 'pipe'],
-    timeout: LIMIT_MS,
-    killSignal: 'SIGKILL',
-  });
-  const printed = Promise.all([text(child.stdout), text(child.stderr)]);
-  const [status, signal] = (await once(child, 'close')) as unknown[];
-  const [stdout, stderr] = await printed;
-  expect({ status, signal, stderr }).toEqual({ status: 0, signal: null, stderr: '' });
-  return JSON.parse(stdout);
-}
+/** What a scenario printed. */
+const outcome = (scenario: string, ...args: number[]): Promise<unknown> =>
+  double.outcome(scenario, args);
 
 describe('a socket that is closed while the kernel takes no requests', () => {
   it('has what is under way cancelled as soon as the kernel does', async () => {
