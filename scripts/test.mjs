@@ -86,8 +86,8 @@ const failures = [];
 async function suite(name, command, { aside = false, env = {} } = {}) {
   const report = `${results}/${name.replaceAll(/[^\w.-]+/g, '-')}.json`;
   rmSync(report, { force: true });
-  const title = `\n── ${name}\n`;
-  process.stdout.write(aside ? `${name}: runs\n` : title);
+  const started = performance.now();
+  process.stdout.write(aside ? `${name}: runs\n` : `\n── ${name}\n`);
   const child = spawn(
     process.execPath,
     [...command, '--reporter=default', '--reporter=json', `--outputFile.json=${report}`],
@@ -108,7 +108,9 @@ async function suite(name, command, { aside = false, env = {} } = {}) {
   await Promise.race([closed, setTimeout(PIPES_MS, undefined, { ref: false })]);
   child.stdout?.destroy();
   child.stderr?.destroy();
-  if (aside) process.stdout.write(Buffer.concat([Buffer.from(title), ...printed]));
+  const took = `${((performance.now() - started) / 1000).toFixed(0)} s`;
+  const title = Buffer.from(`\n── ${name}, ${took}\n`);
+  process.stdout.write(aside ? Buffer.concat([title, ...printed]) : `${name}: ${took}\n`);
   if (status === LAB_UNAVAILABLE) return status;
   const before = totals.failed;
   if (existsSync(report)) addReport(name, report);
