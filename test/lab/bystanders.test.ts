@@ -19,11 +19,12 @@ import {
   ADDRESS,
   type Family,
   INTERFACE,
+  PEER_ADDRESS,
   PEER_INTERFACE,
   run,
   statistic,
 } from './support/guest.js';
-import { has, mended, sayIfUnmended } from './support/mended.js';
+import { has, mended, mendedForReaders, sayIfUnmended } from './support/mended.js';
 import { poolsLeftAfterClose } from './support/page-pools.js';
 import { type Received, patternReader, receiveStreams, startSender } from './support/transfer.js';
 
@@ -39,6 +40,9 @@ const OVS = fileURLToPath(new URL('support/ovs.py', import.meta.url));
 const PEERS = fileURLToPath(new URL('support/peers.py', import.meta.url));
 
 sayIfUnmended('NFQUEUE without super-packets, and fragmentation');
+
+/** Where nothing is sent from device memory but what was bound for sending: on old kernels nothing. */
+const sendsWhatIsBoundForIt = mendedForReaders || !has('netdev_nl_bind_tx_doit');
 
 const bound = bindForEachTest([1]);
 
@@ -169,18 +173,31 @@ const BEYOND = {
 const SEGMENTS = 16;
 const SEGMENT_BYTES = 1300;
 
-/** Makes this end a router to the network beyond, for this test. */
-function forwardToDummy(family: Family, mtu: number): void {
-  const { network, own, forwarding } = BEYOND[family];
-  run('ip', 'link', 'add', 'beyond', 'mtu', String(mtu), 'type', 'dummy');
-  undo.push(() => run('ip', 'link', 'del', 'beyond'));
-  run('ip', 'address', 'add', ...own, 'dev', 'beyond');
-  run('ip', 'link', 'set', 'beyond', 'up');
+/** Makes this end a router, to the peer's network beyond, for this test. */
+function forward(family: Family): void {
+  const { network, forwarding } = BEYOND[family];
   run('sysctl', '-q', `${forwarding}=1`);
   undo.push(() => run('sysctl', '-q', `${forwarding}=0`));
   const route = [network, 'via', ADDRESS[family]];
   run('peer', 'ip', 'route', 'add', ...route);
   undo.push(() => run('peer', 'ip', 'route', 'del', ...route));
+}
+
+/** The same; the network is here, at an interface of its own. */
+function forwardToDummy(family: Family, mtu: number): void {
+  run('ip', 'link', 'add', 'beyond', 'mtu', String(mtu), 'type', 'dummy');
+  undo.push(() => run('ip', 'link', 'del', 'beyond'));
+  run('ip', 'address', 'add', ...BEYOND[family].own, 'dev', 'beyond');
+  run('ip', 'link', 'set', 'beyond', 'up');
+  forward(family);
+}
+
+/** The same; the network is behind the peer again. */
+function forwardBack(family: Family): void {
+  const route = [BEYOND[family].network, 'via', PEER_ADDRESS[family]];
+  run('ip', 'route', 'add', ...route);
+  undo.push(() => run('ip', 'route', 'del', ...route));
+  forward(family);
 }
 
 /** Has the peer send segments to the network beyond; returns when all are sent. */
@@ -190,10 +207,16 @@ async function sendBeyond(family: Family): Promise<void> {
   expect(await once(peer, 'exit')).toEqual([0, null]);
 }
 
-/** What the interface to the network beyond counts. */
-function countBeyond(name: 'tx_dropped' | 'tx_bytes'): number {
-  return Number(readFileSync(`/sys/class/net/beyond/statistics/${name}`, 'utf8'));
+type Statistic = 'tx_dropped' | 'tx_bytes';
+
+function count(name: Statistic, ofInterface: string): number {
+  return Number(readFileSync(`/sys/class/net/${ofInterface}/statistics/${name}`, 'utf8'));
 }
+
+/** What the interface to the network beyond counts. */
+const countBeyond = (name: Statistic): number => count(name, 'beyond');
+/** What the NIC counts. */
+const countOwn = (name: Statistic): number => count(name, INTERFACE);
 
 describe.each<Family>(['IPv4', 'IPv6'])('a router of %s', (family) => {
   it('drops what it cannot read, and so cannot send', async () => {
@@ -202,6 +225,15 @@ describe.each<Family>(['IPv4', 'IPv6'])('a router of %s', (family) => {
     while (countBeyond('tx_dropped') < SEGMENTS) await delay(50);
     // Neighbours are looked for all the same.
     expect(countBeyond('tx_bytes')).toBeLessThan(SEGMENT_BYTES);
+    await expectWholeStream(family, 512 * KiB);
+  });
+
+  it.runIf(sendsWhatIsBoundForIt)('sends nothing from where the NIC receives', async () => {
+    forwardBack(family);
+    const [dropped, sent] = [countOwn('tx_dropped'), statistic('tx_device_frags')];
+    await sendBeyond(family);
+    while (countOwn('tx_dropped') < dropped + SEGMENTS) await delay(50);
+    expect(statistic('tx_device_frags')).toBe(sent);
     await expectWholeStream(family, 512 * KiB);
   });
 });
