@@ -47,7 +47,7 @@ export const DEVMEM_ERRORS = {
   ERR_DEVMEM_STEP_FAILED:
     'A step of setting an interface up failed (see `cause`), and what was done before was undone.',
   ERR_DEVMEM_STILL_BOUND:
-    'An interface cannot be restored while memory is bound to its queues. Close the binding first.',
+    'An interface cannot be restored while memory is bound to its queues: close the binding first. Or, from `close()` of a binding: the kernel has no memory to give the queues buffers of their own, and they go on filling what was bound. Bind other memory to them, and close that binding.',
   ERR_DEVMEM_RESTORE_FAILED:
     'Some settings of an interface could not be put back; the message lists them, and the journal keeps them. Mend the cause and restore again.',
   ERR_DEVMEM_JOURNAL:

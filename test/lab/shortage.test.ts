@@ -4,7 +4,8 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readdirSync, readFileSync, readSync } from 'node:fs';
+import { writeFileSync, writeSync } from 'node:fs';
 import { release } from 'node:os';
 import { createInterface } from 'node:readline/promises';
 import { fileURLToPath } from 'node:url';
@@ -150,6 +151,26 @@ async function expectWholeStream(family: Family): Promise<void> {
   await memory.close();
 }
 
+/**
+ * Has one allocation of this thread fail meanwhile.
+ *
+ * @param nth - which, from 1 on
+ * @returns what the call returned, and whether there were so many
+ */
+function failingAt<Result>(nth: number, call: () => Result): [Result, boolean] {
+  const file = openSync('/proc/thread-self/fail-nth', 'r+');
+  const left = Buffer.alloc(16);
+  try {
+    writeSync(file, String(nth), 0);
+    const result = call();
+    const length = readSync(file, left, 0, left.length, 0);
+    writeSync(file, '0', 0);
+    return [result, left.toString('latin1', 0, length) === '0\n'];
+  } finally {
+    closeSync(file);
+  }
+}
+
 /** The threads that do what interrupts of the NIC would. */
 function threadsOfNic(): string[] {
   return readdirSync('/proc').filter((pid) => {
@@ -192,6 +213,26 @@ describe.runIf(canFail).each<Family>(['IPv4', 'IPv6'])('over %s', (family) => {
     expect(asItWas > 0).toBe(makesQueuesAnew);
     // As is the last, of which nothing fails.
     expect(unbound).toBeGreaterThan(0);
+    expect(await poolsLeft()).toBe(0);
+    await expectWholeStream(family);
+  });
+
+  it('whatever fails of close(), no queue has the memory afterwards', async () => {
+    const memory = await DmaBuf.allocate({ type: 'udmabuf', size: 8 * MiB });
+    const options = { interface: INTERFACE, queues: [QUEUE], memory, mode: 'devmem' } as const;
+    let [failed, lastId, madeAnew] = [true, 0, 0];
+    for (let nth = 1; failed; nth++) {
+      const binding = await bindRx(options);
+      // The kernel counts bindings.
+      if (lastId > 0 && binding.id > lastId + 1) madeAnew++;
+      lastId = binding.id;
+      const [closed, came] = failingAt(nth, () => binding.close());
+      failed = came;
+      await closed;
+      expect((await binding.pagePools()).filter(({ detached }) => !detached)).toEqual([]);
+    }
+    expect(madeAnew > 0).toBe(makesQueuesAnew);
+    await memory.close();
     expect(await poolsLeft()).toBe(0);
     await expectWholeStream(family);
   });

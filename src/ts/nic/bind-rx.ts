@@ -41,7 +41,8 @@ import { bindZcrx } from './zcrx/binding.js';
  *   filtered), ENOMEM (locked memory), ENOTSUP (kernel); with transport 'queue'
  *   ENOPROTOOPT, ENOTSUP (kernel), EPERM and ENOSYS (filtered); ENOENT, ECONNREFUSED or EACCES of connect(2) to the broker
  * @throws DevmemError ERR_DEVMEM_WRONG_MEMORY; in mode 'devmem'
- *   ERR_DEVMEM_MEMORY_TOO_SMALL, ERR_DEVMEM_BROKER_REFUSED, ERR_DEVMEM_BROKER_LOST, ERR_DEVMEM_BAD_MESSAGE
+ *   ERR_DEVMEM_MEMORY_TOO_SMALL, ERR_DEVMEM_BROKER_REFUSED, ERR_DEVMEM_BROKER_LOST, ERR_DEVMEM_BAD_MESSAGE;
+ *   ERR_DEVMEM_STILL_BOUND where binding was given up and cannot be undone: Binding.close()
  * @throws the signal's reason
  */
 export async function bindRx(options: BindRxOptions): Promise<Binding> {
@@ -51,7 +52,9 @@ export async function bindRx(options: BindRxOptions): Promise<Binding> {
   try {
     return await bindPool(pool, checked);
   } catch (error) {
-    pool.unbind();
+    // Of memory that the NIC goes on filling nobody else may be the owner.
+    const filled = error instanceof DevmemError && error.code === 'ERR_DEVMEM_STILL_BOUND';
+    if (!filled) pool.unbind();
     throw error;
   }
 }

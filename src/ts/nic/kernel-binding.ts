@@ -7,6 +7,7 @@ import { findNic } from './devices.js';
 import { getRings } from './netlink/ethtool.js';
 import { NetdevNetlink } from './netlink/netdev.js';
 import { printable, shellWord } from './quoting.js';
+import { fillsMemoryOf, letGo } from './unbinding.js';
 
 /** What is to be bound. */
 export interface BindingRequest {
@@ -25,8 +26,11 @@ export interface KernelBinding {
   interfaceIndex: number;
   /** Memory that the receive rings keep filled, in bytes. */
   ringBytes: number;
-  /** Unbinds; the promise resolves once that is done. */
-  unbind(): Promise<void> | undefined;
+  /**
+   * Unbinds; the promise resolves once that is done. Rejects where the memory is filled all
+   * the same.
+   */
+  unbind(): Promise<void>;
   /** Has it called back once if the binding ends without unbind(). */
   onLost(callback: (reason: Error) => void): void;
 }
@@ -49,7 +53,8 @@ export async function bindQueues(asked: BindingRequest, fd: number): Promise<Ker
       ringBytes,
       unbind: () => {
         netdev.close();
-        return undefined;
+        const unbound = { interface: name, interfaceIndex: index, queues: asked.queues, ringBytes };
+        return letGo(unbound, fillsMemoryOf(id));
       },
       // The kernel keeps it for as long as the netlink socket is open.
       onLost: () => {},

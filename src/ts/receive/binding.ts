@@ -87,8 +87,8 @@ export interface KernelSide {
   /** Those of this binding. */
   rxQueues(): Promise<RxQueue[]>;
   pagePools(): Promise<PagePool[]>;
-  /** Undoes the binding. */
-  unbind(): Promise<void> | undefined;
+  /** Undoes the binding. Rejects where the memory is filled all the same. */
+  unbind(): Promise<void>;
 }
 
 /** @internal What a binding is made of. */
@@ -260,7 +260,9 @@ export class Binding extends EventEmitter<BindingEvents> implements AsyncDisposa
   /** @internal The queues were unbound by somebody else. */
   lose(reason: Error): void {
     if (this.closed) return;
-    void this.close();
+    this.close().catch((error: unknown) => {
+      process.emitWarning(error as Error);
+    });
     if (lostChannel.hasSubscribers) {
       const { id: bindingId, interface: name } = this;
       lostChannel.publish({ bindingId, interface: name, reason } satisfies BindingLostMessage);
@@ -273,22 +275,21 @@ export class Binding extends EventEmitter<BindingEvents> implements AsyncDisposa
     });
   }
 
-  /** Unbinds. A second call waits with the first. */
+  /**
+   * Unbinds. A second call waits with the first.
+   *
+   * @throws DevmemError ERR_DEVMEM_STILL_BOUND where the kernel has no memory to give the
+   *   queues buffers of their own: they go on filling this memory, which stays in use
+   */
   close(): Promise<void> {
     this.#closing ??= this.#unbind();
     return this.#closing;
   }
 
-  // A broker takes a while, in which the NIC may still write.
-  #unbind(): Promise<void> {
-    const undone = this.#kernel?.unbind();
-    if (undone !== undefined) {
-      return undone.finally(() => {
-        this.pool.unbind();
-      });
-    }
+  // It takes a while, in which the NIC may still write.
+  async #unbind(): Promise<void> {
+    if (this.#kernel !== undefined) await this.#kernel.unbind();
     this.pool.unbind();
-    return Promise.resolve();
   }
 
   /** `close()`, for `await using`. */

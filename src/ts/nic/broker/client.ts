@@ -10,6 +10,7 @@ import { closeStrangers } from '../../ipc/strangers.js';
 import { UnixSocket } from '../../ipc/unix-socket.js';
 import type { OwnedFd } from '../../native.js';
 import type { BindingRequest, KernelBinding } from '../kernel-binding.js';
+import { fillsMemoryOf, letGo } from '../unbinding.js';
 import { type BoundAnswer, decodeAnswer, encodeRequest, MAX_BYTES } from './protocol.js';
 
 // How long closing waits for the broker to confirm it.
@@ -33,7 +34,7 @@ export async function bindByBroker(
     unix.takeOver();
     const answer = await ask(unix, path, request, fd, signal);
     await checkNamespace(answer);
-    return new BrokerBinding(unix, path, answer);
+    return new BrokerBinding(unix, path, request, answer);
   } catch (error) {
     connection.destroy();
     throw error;
@@ -124,16 +125,18 @@ class BrokerBinding implements KernelBinding {
   readonly interfaceIndex: number;
   readonly ringBytes: number;
   readonly #unix: UnixSocket;
+  readonly #request: BindingRequest;
   readonly #ended: Promise<void>;
   #reason: Error | undefined;
   #onLost: ((reason: Error) => void) | undefined;
   #closing = false;
 
-  constructor(unix: UnixSocket, path: string, answer: BoundAnswer) {
+  constructor(unix: UnixSocket, path: string, request: BindingRequest, answer: BoundAnswer) {
     this.id = answer.id;
     this.interfaceIndex = answer.interfaceIndex;
     this.ringBytes = answer.ringBytes;
     this.#unix = unix;
+    this.#request = request;
     // As a binding of this process's own, it does not keep the process alive.
     unix.socket.unref();
     this.#ended = this.#watch(path);
@@ -146,12 +149,15 @@ class BrokerBinding implements KernelBinding {
 
   /** Ends the connection, and waits until the broker has done its part. */
   async unbind(): Promise<void> {
-    if (this.#closing) return;
-    this.#closing = true;
-    this.#unix.socket.end();
-    const impatience = setTimeout(() => this.#unix.socket.destroy(), CLOSE_MS);
-    await this.#ended;
-    clearTimeout(impatience);
+    if (!this.#closing) {
+      this.#closing = true;
+      this.#unix.socket.end();
+      const impatience = setTimeout(() => this.#unix.socket.destroy(), CLOSE_MS);
+      await this.#ended;
+      clearTimeout(impatience);
+    }
+    const { interfaceIndex, ringBytes } = this;
+    await letGo({ ...this.#request, interfaceIndex, ringBytes }, fillsMemoryOf(this.id));
   }
 
   // The broker says nothing after its answer: what is to be read is the end.

@@ -62,8 +62,9 @@ export async function serve(
     unix.socket.write(encodeMessage(answer));
     await untilItLeaves(unix, sent, end.signal);
   } finally {
-    await kernel.unbind();
-    options.onUnbound(client);
+    await kernel.unbind().finally(() => {
+      options.onUnbound(client);
+    });
   }
 }
 

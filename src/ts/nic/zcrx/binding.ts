@@ -10,6 +10,7 @@ import { explainBindError } from '../bind-errors.js';
 import { findNic } from '../devices.js';
 import { type BindingRequest, checkRings, type KernelBinding } from '../kernel-binding.js';
 import { NetdevNetlink } from '../netlink/netdev.js';
+import { fillsMemoryOfRing, letGo } from '../unbinding.js';
 import { ringError, tooLargeFor, zcrxAbilities } from './abilities.js';
 
 const REGISTER = 'io_uring_register(ZCRX_IFQ)';
@@ -61,9 +62,11 @@ export async function bindZcrx(asked: BindingRequest, fd: number): Promise<Kerne
     queue.close();
     throw error;
   }
-  const unbind = (): Promise<void> => {
+  const unbind = async (): Promise<void> => {
     queue.close();
-    return released(index, number);
+    await released(index, number);
+    const unbound = { interface: name, interfaceIndex: index, queues: [number], ringBytes };
+    await letGo(unbound, fillsMemoryOfRing(index));
   };
   return { id, queue, interfaceIndex: index, ringBytes, unbind, onLost: () => {} };
 }
