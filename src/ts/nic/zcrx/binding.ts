@@ -64,7 +64,8 @@ export async function bindZcrx(asked: BindingRequest, fd: number): Promise<Kerne
   }
   const unbind = async (): Promise<void> => {
     queue.close();
-    await released(index, number);
+    // Whether it is so, is asked again below.
+    await released(index, number).catch(() => {});
     const unbound = { interface: name, interfaceIndex: index, queues: [number], ringBytes };
     await letGo(unbound, fillsMemoryOfRing(index));
   };
