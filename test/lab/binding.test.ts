@@ -11,7 +11,9 @@ import {
 } from '../../dist/index.js';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 
+import { systemError } from '../../dist/errors.js';
 import { NetdevNetlink } from '../../dist/nic/netlink/netdev.js';
+import { letGo, type StillFilled } from '../../dist/nic/unbinding.js';
 import { Recorder } from '../support/diagnostics.js';
 import { bindUnbound } from '../support/internals.js';
 import { becomes } from './support/bound.js';
@@ -227,5 +229,51 @@ describe('rx pages', () => {
     expect(held).toBeLessThanOrEqual(limit);
     expect(large.heldBytes).toBe(0);
     await large.close();
+  });
+});
+
+describe('a queue that goes on with what was unbound', () => {
+  /** Of a queue that nobody has bound. */
+  const letGoOfFree = (stillFilled: StillFilled): Promise<void> =>
+    letGo(
+      {
+        interface: INTERFACE,
+        interfaceIndex: binding.interfaceIndex!,
+        queues: [3],
+        ringBytes: 2 ** 20,
+      },
+      stillFilled,
+    );
+
+  /** The kernel counts bindings. */
+  async function bindingsMade(action: () => Promise<void>): Promise<number> {
+    await binding.close();
+    await action();
+    const next = await bindRx({ interface: INTERFACE, queues: [1], memory, mode: 'devmem' });
+    await next.close();
+    return next.id - binding.id - 1;
+  }
+
+  it('has other memory bound to it, until it lets go', async () => {
+    let asked = 0;
+    const made = await bindingsMade(() => letGoOfFree(() => Promise.resolve(++asked < 3)));
+    expect({ asked, made }).toEqual({ asked: 3, made: 2 });
+  });
+
+  it('is told of where it never does', async () => {
+    await expect(letGoOfFree(() => Promise.resolve(true))).rejects.toMatchObject({
+      code: 'ERR_DEVMEM_STILL_BOUND',
+      message: expect.stringContaining(`${INTERFACE}, queue 3`) as string,
+    });
+  });
+
+  it('is asked about again where the kernel has no memory to tell, and not displaced', async () => {
+    let asked = 0;
+    const shortOnce: StillFilled = () => {
+      if (++asked === 1) throw systemError(-12, 'netdev page-pool-get');
+      return Promise.resolve(false);
+    };
+    const made = await bindingsMade(() => letGoOfFree(shortOnce));
+    expect({ asked, made }).toEqual({ asked: 2, made: 0 });
   });
 });

@@ -91,13 +91,10 @@ describe.runIf(has('netdev_nl_bind_tx_doit')).each(['IPv4', 'IPv6'] as const)('%
     expect(counter('TcpRetransSegs')).toBeGreaterThan(before);
   });
 
-  it.runIf(mendedForReaders)(
-    'so it does where TCP probes for the MTU, by other bytes',
-    async () => {
-      undo.push(setSysctl('net.ipv4.tcp_mtu_probing', 2), setSysctl('net.ipv4.tcp_base_mss', 536));
-      await expectWhole(family);
-    },
-  );
+  it.runIf(mendedForReaders)('so it does where TCP probes for the MTU', async () => {
+    undo.push(setSysctl('net.ipv4.tcp_mtu_probing', 2), setSysctl('net.ipv4.tcp_base_mss', 536));
+    await expectWhole(family);
+  });
 });
 
 /** Whether this end sends each segment as a packet of its own. */
