@@ -4,13 +4,16 @@
  * off, and tells which warnings of `make W=1` and sparse were not there before.
  *
  *   node kernel/lab/series.mjs RECIPE [SYMBOL]      such as: patched-6.1 NET_DEVMEM
+ *   node kernel/lab/series.mjs --touched RECIPE     what each patch touches, alone
  *
  * Takes an hour: whoever changes a header changes half of the kernel. What comes by that
- * is a kernel of the lab goes into its cache; nothing else is kept.
+ * is a kernel of the lab goes into its cache; nothing else is kept. With --touched, minutes:
+ * of each patch the objects of the C files that it changes are compiled.
  */
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
+import { parseArgs } from 'node:util';
 
 import {
   adoptBuild,
@@ -124,6 +127,64 @@ class Series {
     reporter.note(`${what}${how}: builds, ${since(startedAt)}`);
   }
 
+  /**
+   * Applies the next patch and compiles what it changes, which the configuration has.
+   *
+   * @param {string} patch
+   * @returns {Promise<void>}
+   */
+  async touch(patch) {
+    const startedAt = performance.now();
+    const objects = objectsOf(patch);
+    const known = (this.#warnings ??= new Set());
+    const left = await this.#compile(objects, known, true);
+    await applyPatches([patch], this.tree);
+    this.#applied.push(patch);
+    await configure(configurationOf(this.recipe), this.tree);
+    /** @type {Set<string>} */
+    const found = new Set();
+    // What was compiled before the patch must be, with it; what it brings may be meant for
+    // another configuration.
+    const added = objects.filter((object) => left.includes(object));
+    await this.#compile(
+      objects.filter((object) => !left.includes(object)),
+      found,
+      false,
+    );
+    const without = await this.#compile(added, found, true);
+    reporter.note(
+      `${basename(patch)}: ${objects.length - without.length} of ${objects.length} objects compile, ${since(startedAt)}`,
+    );
+    for (const object of without) reporter.alert(`  not of this configuration: ${object}`);
+    for (const warning of found) {
+      if (!known.has(warning)) reporter.alert(`  new: ${warning}`);
+      known.add(warning);
+    }
+  }
+
+  /**
+   * @param {readonly string[]} objects
+   * @param {Set<string>} warnings what the compiler and sparse complain of is added
+   * @param {boolean} some whether there may be objects that the configuration lacks
+   * @returns {Promise<string[]>} those
+   */
+  async #compile(objects, warnings, some) {
+    const sources = objects.filter((object) =>
+      existsSync(join(this.tree, object.replace(/o$/, 'c'))),
+    );
+    const missing = objects.filter((object) => !sources.includes(object));
+    for (const object of sources) {
+      try {
+        for (const each of await this.#make(['C=2', object])) warnings.add(each);
+      } catch (error) {
+        const compiled = compiles(object, readFileSync(this.log, 'utf8'));
+        if (!some || compiled || !(error instanceof LabError)) throw error;
+        missing.push(object);
+      }
+    }
+    return missing;
+  }
+
   /** @param {readonly string[]} objects those that there are yet are checked */
   async #sparse(objects) {
     const there = objects.filter((object) => existsSync(join(this.tree, object)));
@@ -143,6 +204,14 @@ class Series {
 }
 
 /**
+ * @param {string} object
+ * @param {string} log
+ * @returns {boolean} whether make got as far as that
+ */
+const compiles = (object, log) =>
+  log.split('\n').some((line) => /^\s+CC\s/.test(line) && line.endsWith(` ${object}`));
+
+/**
  * @param {string} patch
  * @returns {string[]} objects of the C files that it changes
  */
@@ -152,10 +221,12 @@ function objectsOf(patch) {
 }
 
 /**
+ * A tree of the recipe's source, for as long as it takes.
+ *
  * @param {string} name of a recipe
- * @param {string | undefined} symbol that the series adds, without CONFIG_
+ * @param {(recipe: import('./kernels.mjs').KernelRecipe, source: import('./source.mjs').Source, work: string, tree: string) => Promise<void>} use
  */
-async function buildSeries(name, symbol) {
+async function withTree(name, use) {
   const recipe = KERNEL_RECIPES[name];
   if (!recipe) throw new LabError(`no recipe is called ${name}`);
   await ensureHostPackages(reporter, ['kernelBuild', 'sparse']);
@@ -164,6 +235,27 @@ async function buildSeries(name, symbol) {
   try {
     const tree = join(work, 'y');
     await withSourceLock(recipe.source, () => linkTree(source.folder, tree), reporter);
+    await use(recipe, source, work, tree);
+  } finally {
+    rmSync(work, { recursive: true, force: true });
+  }
+}
+
+/** @param {string} name of a recipe */
+async function compileTouched(name) {
+  await withTree(name, async (recipe, source, _work, tree) => {
+    await configure(configurationOf(recipe), tree);
+    const series = new Series(recipe, source, tree, undefined, 'y');
+    for (const patch of series.left) await series.touch(patch);
+  });
+}
+
+/**
+ * @param {string} name of a recipe
+ * @param {string | undefined} symbol that the series adds, without CONFIG_
+ */
+async function buildSeries(name, symbol) {
+  await withTree(name, async (recipe, source, work, tree) => {
     const on = new Series(recipe, source, tree, symbol, 'y');
     // What is built before there is the symbol serves both settings.
     const [first] = on.left;
@@ -174,15 +266,32 @@ async function buildSeries(name, symbol) {
       for (const patch of series.left) await series.step(patch);
       rmSync(series.tree, { recursive: true });
     }
-  } finally {
-    rmSync(work, { recursive: true, force: true });
+  });
+}
+
+const USAGE = 'usage: node kernel/lab/series.mjs [--touched] RECIPE [SYMBOL]';
+
+function commandLine() {
+  try {
+    return parseArgs({
+      options: { touched: { type: 'boolean', default: false } },
+      allowPositionals: true,
+    });
+  } catch (error) {
+    throw new LabError(`${error instanceof Error ? error.message : ''}\n${USAGE}`);
   }
 }
 
-const [name, symbol] = process.argv.slice(2);
 try {
-  if (name === undefined) throw new LabError('usage: node kernel/lab/series.mjs RECIPE [SYMBOL]');
-  await buildSeries(name, symbol);
+  const { values, positionals } = commandLine();
+  const [name, symbol, ...rest] = positionals;
+  if (name === undefined || rest.length > 0) throw new LabError(USAGE);
+  if (values.touched && symbol !== undefined) {
+    throw new LabError(
+      `--touched compiles with the recipe's own symbols, and takes no '${symbol}'`,
+    );
+  }
+  await (values.touched ? compileTouched(name) : buildSeries(name, symbol));
 } catch (error) {
   if (!(error instanceof LabError)) throw error;
   reporter.alert(error.message);

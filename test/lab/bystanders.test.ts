@@ -14,7 +14,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 
 import { deferred } from '../support/deferred.js';
 import { bindForEachTest } from './support/bound.js';
-import { counter } from './support/counters.js';
+import { counter, peerCounter } from './support/counters.js';
 import {
   ADDRESS,
   type Family,
@@ -36,6 +36,7 @@ const GROUP = '7';
 const NETFILTER = fileURLToPath(new URL('support/netfilter.py', import.meta.url));
 const RAW_IP = fileURLToPath(new URL('support/raw_ip.py', import.meta.url));
 const PACKET_COPIES = fileURLToPath(new URL('support/packet_copies.py', import.meta.url));
+const REDIRECTS = fileURLToPath(new URL('support/redirects.py', import.meta.url));
 const OVS = fileURLToPath(new URL('support/ovs.py', import.meta.url));
 const PEERS = fileURLToPath(new URL('support/peers.py', import.meta.url));
 
@@ -59,12 +60,14 @@ function addRule(verdict: string): void {
   undo.push(() => run('nft', 'delete', 'table', 'inet', 'bystander'));
 }
 
-/** Runs a program that watches while `action` runs; what it saw. */
+/** Runs a program that watches, here or at the peer, while `action` runs; what it saw. */
 async function watch(
   watcher: readonly string[],
   action: () => Promise<void>,
+  command: readonly string[] = ['python3'],
 ): Promise<{ seen: number; longest: number; lost?: number }> {
-  const program = spawn('python3', watcher, { stdio: ['pipe', 'pipe', 'inherit'] });
+  const [first, ...args] = [...command, ...watcher];
+  const program = spawn(first!, args, { stdio: ['pipe', 'pipe', 'inherit'] });
   try {
     const lines = createInterface({ input: program.stdout });
     await once(lines, 'line');
@@ -200,11 +203,30 @@ function forwardBack(family: Family): void {
   forward(family);
 }
 
+/** Makes this end a router of IPv6, to an address that is the peer's, too, for this test. */
+function forwardToNeighbour(address: string): void {
+  const mac = run('peer', 'cat', `/sys/class/net/${PEER_INTERFACE}/address`).trim();
+  run('ip', 'route', 'add', address, 'dev', INTERFACE);
+  undo.push(() => run('ip', 'route', 'del', address, 'dev', INTERFACE));
+  run('ip', 'neigh', 'replace', address, 'dev', INTERFACE, 'lladdr', mac);
+  undo.push(() => run('ip', 'neigh', 'del', address, 'dev', INTERFACE));
+  forward('IPv6');
+}
+
 /** Has the peer send segments to the network beyond; returns when all are sent. */
 async function sendBeyond(family: Family): Promise<void> {
+  await meetNeighbour(family);
   const args = ['python3', PEERS, 'segments', BEYOND[family].address, '4321'];
   const peer = spawn('peer', args, { stdio: ['ignore', 'ignore', 'inherit'] });
   expect(await once(peer, 'exit')).toEqual([0, null]);
+}
+
+/** Has the peer know where this end is: few of its packets would wait until it does. */
+async function meetNeighbour(family: Family): Promise<void> {
+  const isKnown = (): boolean =>
+    run('peer', 'ip', 'neigh', 'show', ADDRESS[family]).includes('lladdr');
+  if (!isKnown()) run('peer', 'bash', '-c', `printf . > /dev/udp/${ADDRESS[family]}/9`);
+  while (!isKnown()) await delay(50);
 }
 
 type Statistic = 'tx_dropped' | 'tx_bytes';
@@ -249,10 +271,41 @@ it.runIf(mended)('a router drops what it would have to fragment', async () => {
 
 it('a router of IPv6, which fragments nothing, refuses what is too big', async () => {
   forwardToDummy('IPv6', 1280);
+  forgetWhatIsLearned();
   const before = counter('Ip6InTooBigErrors');
+  const [told, wrong] = [peerCounter('Icmp6InPktTooBigs'), peerCounter('Icmp6InCsumErrors')];
   await sendBeyond('IPv6');
-  while (counter('Ip6InTooBigErrors') < before + SEGMENTS) await delay(50);
-  expect(countBeyond('tx_bytes')).toBeLessThan(SEGMENT_BYTES);
+  if (mendedForReaders) {
+    // Told so by what it can verify, the peer sends the rest in fragments.
+    while (peerCounter('Icmp6InPktTooBigs') === told) await delay(50);
+    expect(peerCounter('Icmp6InCsumErrors')).toBe(wrong);
+    expect(counter('Ip6InTooBigErrors')).toBeGreaterThan(before);
+  } else {
+    while (counter('Ip6InTooBigErrors') < before + SEGMENTS) await delay(50);
+    expect(countBeyond('tx_bytes')).toBeLessThan(SEGMENT_BYTES);
+  }
+  await expectWholeStream('IPv6', 512 * KiB);
+});
+
+/** Has the peer forget, after this test, what routers told it. */
+function forgetWhatIsLearned(): void {
+  undo.push(() => run('peer', 'ip', '-6', 'route', 'flush', 'cache'));
+}
+
+it.runIf(mendedForReaders)('a router of IPv6 redirects by the headers alone', async () => {
+  forwardToNeighbour(BEYOND.IPv6.address);
+  forgetWhatIsLearned();
+  const { seen, longest } = await watch(
+    [REDIRECTS],
+    async () => {
+      const sent = peerCounter('Icmp6InRedirects');
+      while (peerCounter('Icmp6InRedirects') === sent) await sendBeyond('IPv6');
+    },
+    ['peer', 'python3'],
+  );
+  expect(seen).toBeGreaterThan(0);
+  expect(longest).toBeGreaterThan(0);
+  expect(longest).toBeLessThanOrEqual(LONGEST_HEADERS);
   await expectWholeStream('IPv6', 512 * KiB);
 });
 

@@ -39,7 +39,16 @@ export async function allocationFailures(queue: number): Promise<number | undefi
 
 /** A counter of the receiving namespace, of any protocol, by `nstat`'s name of it. */
 export function counter(name: string): number {
-  return Number(new RegExp(`^${name}\\s+(\\d+)`, 'm').exec(run('nstat', '-asz', name))![1]);
+  return counted(name, run('nstat', '-asz', name));
+}
+
+/** The same of the peer's namespace. */
+export function peerCounter(name: string): number {
+  return counted(name, run('peer', 'nstat', '-asz', name));
+}
+
+function counted(name: string, told: string): number {
+  return Number(new RegExp(`^${name}\\s+(\\d+)`, 'm').exec(told)![1]);
 }
 
 /** Counters of TCP in the receiving namespace (`nstat`), added up. */

@@ -17,7 +17,7 @@ import threading
 import time
 
 from devmem import MSG_SOCK_DEVMEM, attempt, give_back, libc, parse, receive
-from peers import IPPROTO_MPTCP, family_of, require_ao, require_md5
+from peers import IPPROTO_MPTCP, PIECE, family_of, require_ao, require_md5
 
 TCP_ULP = 31
 TCP_ZEROCOPY_RECEIVE = 35
@@ -37,6 +37,7 @@ BPF_LINK_CREATE = 28
 BPF_PROG_TYPE_XDP = 6
 BPF_PROG_TYPE_SK_SKB = 14
 BPF_MAP_TYPE_SOCKMAP = 15
+BPF_SK_SKB_STREAM_PARSER = 4
 BPF_SK_SKB_STREAM_VERDICT = 5
 BPF_XDP = 37
 XDP_FLAGS_SKB_MODE = 2
@@ -243,22 +244,32 @@ def bpf(command, *parts):
     return result
 
 
-def load_program(kind, answer):
-    """A program that gives the same answer about each packet."""
-    code = ctypes.create_string_buffer(
-        struct.pack("BBhiBBhi", 0xB7, 0, 0, answer, 0x95, 0, 0, 0)
-    )
+def answer(value):
+    """An instruction: to a program's answer, always the same."""
+    return struct.pack("BBhi", 0xB7, 0, 0, value)
+
+
+# The same: the bytes of the packet, which struct __sk_buff begins with.
+ANSWER_LENGTH = struct.pack("BBhi", 0x61, 0x10, 0, 0)
+
+
+def load_program(kind, instruction):
+    """A program that gives an answer about each packet."""
+    code = ctypes.create_string_buffer(instruction + struct.pack("BBhi", 0x95, 0, 0, 0))
     name = ctypes.create_string_buffer(b"GPL")
     addresses = (ctypes.addressof(code), ctypes.addressof(name))
     return bpf(BPF_PROG_LOAD, struct.pack("IIQQ", kind, 2, *addresses), bytes(96))
 
 
-def add_to_sockmap(connection):
-    """Has a program pass everything to whoever reads the socket."""
+def add_to_sockmap(connection, parse=False):
+    """Has a program pass everything to whoever reads the socket; another may find messages."""
     sockets = bpf(BPF_MAP_CREATE, struct.pack("IIII", BPF_MAP_TYPE_SOCKMAP, 4, 4, 1), bytes(56))
-    program = load_program(BPF_PROG_TYPE_SK_SKB, 1)
-    attach = (sockets, program, BPF_SK_SKB_STREAM_VERDICT, 0)
-    bpf(BPF_PROG_ATTACH, struct.pack("IIII", *attach))
+    programs = {BPF_SK_SKB_STREAM_VERDICT: answer(1)}
+    if parse:
+        programs[BPF_SK_SKB_STREAM_PARSER] = ANSWER_LENGTH
+    for place, instruction in programs.items():
+        attach = (sockets, load_program(BPF_PROG_TYPE_SK_SKB, instruction), place, 0)
+        bpf(BPF_PROG_ATTACH, struct.pack("IIII", *attach))
     key = ctypes.create_string_buffer(struct.pack("I", 0))
     value = ctypes.create_string_buffer(struct.pack("I", connection.fileno()))
     entry = (sockets, ctypes.addressof(key), ctypes.addressof(value), 0)
@@ -277,21 +288,46 @@ def waits_in(thread, call):
         return file.read().startswith(f"{call} ")
 
 
-def sockmap_blocked(connection):
-    """Whether payload came to a reader who waited for it before there was any."""
-    add_to_sockmap(connection)
+def ask_while_waiting(connection, read_it):
+    """What came of reading, before which nothing was there."""
     # Else one who is never woken would wait for ever.
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("qq", 60, 0))
     outcome = []
-    reader = threading.Thread(
-        target=lambda: outcome.append(attempt(lambda: receive(connection)[0] > 0))
-    )
+    reader = threading.Thread(target=lambda: outcome.append(read_it()))
     reader.start()
     while not waits_in(reader, SYS_RECVMSG):
         time.sleep(0.05)
-    connection.send(b".")
+    # A parser that has given up has told the socket so, which sending may tell first.
+    while attempt(lambda: connection.send(b".")) != 1:
+        pass
     reader.join()
     return outcome[0]
+
+
+def sockmap_blocked(connection):
+    """Whether payload came to a reader who waited for it before there was any."""
+    add_to_sockmap(connection)
+    return ask_while_waiting(connection, lambda: attempt(lambda: receive(connection)[0] > 0))
+
+
+def sockmap_parser(connection):
+    """The same by pieces, and what else the reader was told, of each of three."""
+    add_to_sockmap(connection, parse=True)
+
+    def read_piece():
+        rest, told = PIECE, []
+        while rest > 0 and len(told) < 3:
+            got = attempt(lambda: receive(connection))
+            if isinstance(got, str):
+                told.append(got)
+                continue
+            count, tokens = got
+            rest -= count
+            for token in tokens:
+                give_back(connection, token, 1)
+        return [rest, told]
+
+    return [ask_while_waiting(connection, read_piece) for _ in range(3)]
 
 
 def counter(table, name):
@@ -321,7 +357,7 @@ def mptcp(connection):
 
 def xdp(interface):
     """Attaches a program that passes everything."""
-    program = load_program(BPF_PROG_TYPE_XDP, 2)
+    program = load_program(BPF_PROG_TYPE_XDP, answer(2))
     index = socket.if_nametoindex(interface)
     link = struct.pack("IIII", program, index, BPF_XDP, XDP_FLAGS_SKB_MODE)
     return attempt(lambda: bpf(BPF_LINK_CREATE, link, bytes(32)) and "attached")
@@ -340,6 +376,7 @@ ACTIONS = {
         ktls_records,
         sockmap,
         sockmap_blocked,
+        sockmap_parser,
         md5,
         ao,
         mptcp,
@@ -354,7 +391,7 @@ PEER = {socket.AF_INET: "192.0.2.2", socket.AF_INET6: "2001:db8::2"}
 
 REQUIREMENTS = {"md5": require_md5, "ao": require_ao}
 # Of which nothing gets as far as the socket, or nothing before they ask for it.
-WITHOUT_DATA = {"md5", "ao", "sockmap_blocked"}
+WITHOUT_DATA = {"md5", "ao", "sockmap_blocked", "sockmap_parser"}
 
 CAPTURES = {each.__name__: each for each in (packet_socket, packet_ring)}
 

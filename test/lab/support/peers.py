@@ -19,6 +19,8 @@ KEY = b"known to both"
 MESSAGE = bytes(range(251)) * 1000
 # How many of those are sent a byte at a time.
 SINGLE_BYTES = 4096
+# Bytes that are sent at a time to who asks for them.
+PIECE = 32768
 # What comes between: with a byte it fills a page of sixteen pieces.
 FILLING = bytes(15 * 256)
 
@@ -73,6 +75,13 @@ def when_asked(host, port):
     end = socket.create_connection((host, port))
     end.recv(1)
     stream(end)
+
+
+def pieces_when_asked(host, port):
+    """Sends a piece for each byte that it gets."""
+    end = socket.create_connection((host, port))
+    while end.recv(1):
+        end.sendall(bytes(PIECE))
 
 
 def again(host, port):
@@ -177,8 +186,8 @@ def damaged(host, port):
 KINDS = {
     each.__name__: each
     for each in (
-        *(md5, ao, mptcp, again, when_asked, message, messages, single_bytes),
-        *(single_bytes_by_turns, tls_records, segments, damaged),
+        *(md5, ao, mptcp, again, when_asked, pieces_when_asked, message, messages),
+        *(single_bytes, single_bytes_by_turns, tls_records, segments, damaged),
     )
 }
 
