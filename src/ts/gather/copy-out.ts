@@ -92,14 +92,15 @@ function copyPieces(
   at: number,
   host: HostEngine,
 ): void {
-  if (memory.type !== 'cuda') {
+  const { onDevice } = memory;
+  if (onDevice === undefined) {
     void host.copy(memory, pieces, target, at);
     return;
   }
   let to = at;
   for (let i = pieces.first; i < pieces.first + pieces.count; i++) {
-    const bytes = memory.read(pieces.offsets[i]!, pieces.sizes[i]!);
-    target.set(bytes, to);
-    to += bytes.length;
+    const end = to + pieces.sizes[i]!;
+    onDevice.read(pieces.offsets[i]!, target.subarray(to, end));
+    to = end;
   }
 }

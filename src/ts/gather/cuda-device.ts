@@ -117,7 +117,7 @@ function sizeOf(target: DmaBuf | Uint8Array): number {
 /** Makes what a NIC wrote visible: to the GPU that has the memory, or to the CPU. */
 function showToReaders(source: DmaBuf): void {
   if (source.onDevice !== undefined) source.onDevice.flush();
-  else source.cpuAccess(() => undefined);
+  else source.beginCpuAccess('read')();
 }
 
 function neitherOnDevice(): DevmemError {

@@ -63,6 +63,7 @@ export class DmaBuf implements AsyncDisposable {
   readonly #backing: Backing;
   #mapping: Mapping | undefined;
   #view: Uint8Array | undefined;
+  readonly #warnings = new Set<() => void>();
   readonly #closings = new Set<() => void>();
   #closed = false;
   // Closed, and nobody receives into it.
@@ -144,8 +145,13 @@ export class DmaBuf implements AsyncDisposable {
    *   ArrayBuffer can be (`buffer.constants.MAX_LENGTH`: 4 GiB in Node.js 20)
    */
   map(): Uint8Array {
+    this.#check();
+    return this.mapped();
+  }
+
+  /** @internal As map(), for as long as there is a binding or a fragment of the memory. */
+  mapped(): Uint8Array {
     if (this.#view === undefined) {
-      this.#check();
       if (this.size > MAX_LENGTH) throw tooLargeToMap(this.size);
       const buffer = this.mapping().buffer();
       if (buffer === undefined) throw closedError();
@@ -176,9 +182,12 @@ export class DmaBuf implements AsyncDisposable {
     }
   }
 
-  /** @internal As cpuAccess(), up to a call of what it returns. */
+  /**
+   * @internal As cpuAccess(), up to a call of what it returns, and for as long as there is a
+   * binding or a fragment of the memory.
+   */
   beginCpuAccess(access: CpuAccess): () => void {
-    this.#check();
+    this.#checkThere();
     if (this.#backing.mappable === undefined) throw notMappable(this);
     const flags = ACCESS[access];
     this.#sync(flags);
@@ -285,9 +294,15 @@ export class DmaBuf implements AsyncDisposable {
     return () => this.#closings.delete(callback);
   }
 
-  /** @internal */
+  /** @internal Calls back where it is closed, before anything of it is. */
+  whenClosing(callback: () => void): () => void {
+    this.#warnings.add(callback);
+    return () => this.#warnings.delete(callback);
+  }
+
+  /** @internal For as long as there is a binding or a fragment of the memory. */
   mapping(): Mapping {
-    this.#check();
+    this.#checkThere();
     const { mappable } = this.#backing;
     if (mappable === undefined) throw notMappable(this);
     if (this.#mapping === undefined) {
@@ -299,24 +314,27 @@ export class DmaBuf implements AsyncDisposable {
   }
 
   /**
-   * Closes the descriptors. Memory that a binding, a fragment or an array of
-   * `map()` still needs lives on until that is gone. A second call does nothing.
+   * Ends the use of the object, and closes the descriptors once no binding and no fragment
+   * needs the memory any more: those can be read, by `view()` and by a reader, until then.
+   * An array of `map()` keeps the memory beyond that. A second call does nothing.
    */
   close(): Promise<void> {
     if (!this.#closed) {
       this.#closed = true;
-      this.#view = undefined;
-      this.#mapping?.close();
-      const { device } = this.#backing;
-      // The kernel keeps pages that are in use; of a GPU's memory we have to.
-      if (device === undefined) this.#backing.close();
+      for (const callback of this.#warnings) callback();
       this.ownership.whenUnused(() => {
-        this.#ended = true;
-        for (const callback of this.#closings) callback();
-        if (device !== undefined) this.#backing.close();
+        this.#end();
       });
     }
     return Promise.resolve();
+  }
+
+  #end(): void {
+    this.#ended = true;
+    for (const callback of this.#closings) callback();
+    this.#view = undefined;
+    this.#mapping?.close();
+    this.#backing.close();
   }
 
   /** `close()`, for `await using`. */
@@ -335,7 +353,7 @@ export class DmaBuf implements AsyncDisposable {
   #sync(flags: number): void {
     const { dmaBuf } = this.#backing;
     // Close()d by the callback, it has nothing to end.
-    if (dmaBuf === undefined || this.#closed) return;
+    if (dmaBuf === undefined || this.#ended) return;
     // It maps its pages for what the first access does, and may not be told of another
     // kind later (drivers/dma-buf/udmabuf.c begin_cpu_udmabuf; DMA_API_DEBUG complains).
     const both = this.type === 'udmabuf' ? ACCESS['read-write'] : 0;
@@ -345,6 +363,10 @@ export class DmaBuf implements AsyncDisposable {
 
   #check(): void {
     if (this.#closed) throw closedError();
+  }
+
+  #checkThere(): void {
+    if (this.#ended) throw closedError();
   }
 }
 

@@ -3,7 +3,7 @@ import { allOf, gather } from '../gather/gather.js';
 import { DmaBuf } from '../memory/dma-buf.js';
 import type { Batch } from '../receive/batch.js';
 import type { FragmentStream } from '../receive/stream.js';
-import { checkPlace, type Place } from './target.js';
+import { checkPlace, closedTarget, type Place } from './target.js';
 
 // What is copied in one go, in bytes: other sockets, and timers, have their turn between.
 const MOST_AT_ONCE = 4 * 2 ** 20;
@@ -20,6 +20,7 @@ export class Filling {
   #placed = 0;
   readonly #copies = new Set<Promise<void>>();
   #error: Error | undefined;
+  readonly #stopWatching: (() => void) | undefined;
   // While bytes are received where they are to be: what ends the CPU's access there.
   #endAccess: (() => void) | undefined;
 
@@ -34,6 +35,7 @@ export class Filling {
     this.#place = place;
     this.#engines = engines;
     this.#took = took;
+    this.#stopWatching = this.#watchTarget(place);
   }
 
   /** Bytes that were taken and copied, or are being. */
@@ -65,6 +67,7 @@ export class Filling {
   /** Resolves once no copy is under way; rejects where one failed. */
   async settle(): Promise<void> {
     await allOf([...this.#copies]);
+    this.#stopWatching?.();
     if (this.#error !== undefined) throw this.#error;
   }
 
@@ -110,6 +113,15 @@ export class Filling {
     }
   }
 
+  // Nothing more comes to a target that is closed; what was taken for it is copied.
+  #watchTarget({ target }: Place): (() => void) | undefined {
+    if (!(target instanceof DmaBuf)) return undefined;
+    return target.whenClosing(() => {
+      this.endLanding();
+      if (this.#left > 0) this.#fail(closedTarget());
+    });
+  }
+
   #copy(batch: Batch): void {
     const done = gather(batch, this.#place.target, this.#end, this.#engines);
     this.#count(batch.total);
@@ -117,11 +129,15 @@ export class Filling {
     else this.#watch(batch, done);
   }
 
+  #fail(error: Error): void {
+    this.#error ??= error;
+    this.#stream.cursor.cancel(this.take, this.#error);
+  }
+
   #watch(batch: Batch, done: Promise<void>): void {
     const copy = done
       .catch((error: unknown) => {
-        this.#error ??= error as Error;
-        this.#stream.cursor.cancel(this.take, this.#error);
+        this.#fail(error as Error);
       })
       .finally(() => {
         batch.releaseSoon();

@@ -35,7 +35,8 @@ const DEFAULT_LIMIT = 65536;
  * Reads a socket's stream by exact numbers of bytes; made by `socket.reader()`, and the only
  * way to read it until `releaseLock()`.
  *
- * Calls are answered in their order, and several may be under way. What one cannot have,
+ * Several calls may be under way: each gets the bytes behind those of the one before it;
+ * where they are there already, promises settle in no particular order. What one cannot have,
  * because the stream ended or it was aborted, is there for the next; only `skip()` and
  * `readInto()` take bytes as they come. `position` tells how far the stream was taken.
  *

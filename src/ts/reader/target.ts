@@ -43,8 +43,24 @@ export function checkPlace({ target, offset, length }: Place): void {
 
 function sizeOf(target: unknown): number {
   if (target instanceof DmaBuf) return target.size;
-  if (types.isUint8Array(target)) return target.length;
-  throw invalidArgType('target', 'a DmaBuf or a Uint8Array', target);
+  if (!types.isUint8Array(target)) {
+    throw invalidArgType('target', 'a DmaBuf or a Uint8Array', target);
+  }
+  if (target.length === 0) checkAttached(target);
+  return target.length;
+}
+
+// An array has no length either where its memory was transferred, or is too short for it by now.
+function checkAttached(target: Uint8Array): void {
+  try {
+    Uint8Array.prototype.fill.call(target, 0);
+  } catch (cause) {
+    throw new DevmemError(
+      'ERR_DEVMEM_CLOSED',
+      'target has no memory: its ArrayBuffer was transferred or shrunk',
+      { cause },
+    );
+  }
 }
 
 function checkMemory(target: DmaBuf, bindings: readonly Binding[]): void {
@@ -58,7 +74,11 @@ function checkMemory(target: DmaBuf, bindings: readonly Binding[]): void {
 }
 
 function checkOpen(target: DmaBuf): void {
-  if (target.closed) throw new DevmemError('ERR_DEVMEM_CLOSED', 'target was closed');
+  if (target.closed) throw closedTarget();
+}
+
+export function closedTarget(): DevmemError {
+  return new DevmemError('ERR_DEVMEM_CLOSED', 'target was closed');
 }
 
 function detached(): DevmemError {

@@ -124,7 +124,7 @@ export class Batch implements Payload {
     if (sources[at] === LINEAR_SOURCE) return this.#linearBytes(at);
     const offset = offsets[at]!;
     return this.memory(index)!
-      .map()
+      .mapped()
       .subarray(offset, offset + sizes[at]!);
   }
 
