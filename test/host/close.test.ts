@@ -140,6 +140,24 @@ describeOverTransports('close() of a server', (transport) => {
     await first;
   });
 
+  it("has 'close' come once its last connection is gone, and before it resolves", async () => {
+    await using bound = await bind(transport);
+    const server = createServer({ binding: bound.binding });
+    const events: string[] = [];
+    server.on('connection', (socket: DevmemSocket) => {
+      socket.on('close', () => events.push('socket'));
+    });
+    server.on('close', () => events.push(`server with ${server.connections.size}`));
+    const { port } = await server.listen({ host: LOOPBACK });
+    for (let i = 0; i < 2; i++) {
+      const connected = once(server, 'connection');
+      (await connectPlain(port)).resume();
+      await connected;
+    }
+    await server.close();
+    expect(events).toEqual(['socket', 'socket', 'server with 0']);
+  });
+
   it('before it listened does nothing', async () => {
     await using bound = await bind(transport);
     await createServer({ binding: bound.binding }).close();

@@ -46,7 +46,8 @@ export type ConnectionHandler = (socket: DevmemSocket) => void | Promise<void>;
  * by the handler, `'socketError'` with the error and the socket where a connection
  * failed under its handler, or afterwards before all was sent (unlike `'error'`, it may go
  * unheard: a peer must not be able to end the process), `'drop'` with the addresses
- * (net.DropArgument) of a connection that came while there were `maxConnections`, `'close'`.
+ * (net.DropArgument) of a connection that came while there were `maxConnections`, `'close'`
+ * once it listens no more and the last of its connections is gone.
  */
 export class DevmemServer extends EventEmitter implements AsyncDisposable {
   /** @internal */
@@ -63,6 +64,8 @@ export class DevmemServer extends EventEmitter implements AsyncDisposable {
   // Sockets that the server ended, whatever their handlers were at.
   readonly #dismissed = new WeakSet<DevmemSocket>();
   #warnedOfClosedBindings = false;
+  // net.Server has told of its end.
+  #stopped = false;
   // While listen() is under way; settles once it has worked or failed.
   #starting: Promise<unknown> | undefined;
   #closing: Promise<void> | undefined;
@@ -92,7 +95,10 @@ export class DevmemServer extends EventEmitter implements AsyncDisposable {
     });
     // A listener that throws ends nobody's wait.
     this.#gone = new Promise((resolve) => this.#server.once('close', resolve));
-    this.#server.on('close', () => this.emit('close'));
+    this.#server.on('close', () => {
+      this.#stopped = true;
+      if (this.#sockets.size === 0) this.emit('close');
+    });
     this.#server.on('drop', (addresses) => this.emit('drop', addresses));
     this.#obey(this.#signal);
   }
@@ -284,9 +290,15 @@ export class DevmemServer extends EventEmitter implements AsyncDisposable {
       return;
     }
     this.#sockets.add(socket);
-    socket.once('close', () => this.#sockets.delete(socket));
+    socket.once('close', () => this.#leave(socket));
     this.emit('connection', socket);
     if (this.#handler !== undefined) void this.#handle(socket, this.#handler);
+  }
+
+  // Of net.Server its last connections are still closing when it tells of its end.
+  #leave(socket: DevmemSocket): void {
+    this.#sockets.delete(socket);
+    if (this.#stopped && this.#sockets.size === 0) this.#emitApart('close');
   }
 
   // Where a new connection's data may be. A closed binding has none to come, but what came
