@@ -1,7 +1,7 @@
 // @ts-check
 // Receives tensors over TCP and hands them on to another process, which sees them in the memory
 // itself: examples/receive_tensors.py. A consumer that fails is told of on stderr, and the next
-// one to connect gets the tensors that it had not acknowledged, and those behind them.
+// one to connect gets the tensors that it had not acknowledged, and those behind them, in order.
 //
 //   node examples/serve-tensors.mjs SOCKET [--memory host|udmabuf|cuda]
 //                                        [--port PORT] [--interface IF --queues N,N]
@@ -19,7 +19,9 @@ import { bindRx, createServer, DmaBuf, handOff } from 'devmem-tcp';
 
 /**
  * @typedef {import('devmem-tcp').DevmemSocket} DevmemSocket
+ * @typedef {import('devmem-tcp').HandOffOptions} HandOffOptions
  * @typedef {{ dtype: import('devmem-tcp').ElementType, shape: number[], length: number }} Header
+ * @typedef {{ tensor: HandOffOptions, resolve: () => void, reject: (error: Error) => void }} Delivery
  */
 
 const MiB = 2 ** 20;
@@ -88,51 +90,90 @@ function fail(error) {
   process.exit(1);
 }
 
-/** Consumers in the order in which they connected: one at a time, until it fails. */
+/**
+ * Consumers in the order in which they connected: one at a time, until it fails. Each gets the
+ * tensors in the order of the stream, from the first that no other was done with.
+ */
 class Consumers {
   #arrivals;
-  /** @type {Promise<net.Socket> | undefined} */
-  #current;
+  #memory;
+  /** @type {Set<Delivery>} In the order of the stream. */
+  #undone = new Set();
   /** @type {net.Socket | undefined} */
-  #connected;
+  #current;
+  /** @type {Set<Promise<void>>} To the current one. */
+  #handOffs = new Set();
 
-  /** @param {net.Server} listener */
-  constructor(listener) {
+  /**
+   * @param {net.Server} listener
+   * @param {DmaBuf} memory where the tensors are
+   */
+  constructor(listener, memory) {
     this.#arrivals = on(listener, 'connection');
+    this.#memory = memory;
   }
 
-  /** The one that gets tensors; where there is none, the next one to connect. */
-  current() {
-    this.#current ??= this.#next();
-    return this.#current;
-  }
-
-  async #next() {
+  /** Waits for the next one to connect. */
+  async meet() {
     console.log(`waiting for a consumer at ${path}`);
     const { value } = await this.#arrivals.next();
     const [consumer] = /** @type {[net.Socket]} */ (value);
     // handOff() tells of it.
     consumer.on('error', () => {});
-    this.#connected = consumer;
-    return consumer;
+    this.#current = consumer;
+    this.#handOffs = new Set();
+    for (const delivery of this.#undone) void this.#handOn(consumer, delivery);
+  }
+
+  /**
+   * Resolves once a consumer is done with the tensor, however many fail before.
+   *
+   * @param {HandOffOptions} tensor
+   * @returns {Promise<void>}
+   */
+  deliver(tensor) {
+    return new Promise((resolve, reject) => {
+      const delivery = { tensor, resolve, reject };
+      this.#undone.add(delivery);
+      if (this.#current !== undefined) void this.#handOn(this.#current, delivery);
+    });
+  }
+
+  /**
+   * @param {net.Socket} consumer
+   * @param {Delivery} delivery
+   */
+  async #handOn(consumer, delivery) {
+    const handedOff = handOff(consumer, this.#memory, delivery.tensor);
+    this.#handOffs.add(handedOff);
+    try {
+      await handedOff;
+      this.#handOffs.delete(handedOff);
+      this.#undone.delete(delivery);
+      delivery.resolve();
+    } catch (reason) {
+      const error = /** @type {import('devmem-tcp').DevmemError} */ (reason);
+      if (!LOST.includes(error.code)) delivery.reject(error);
+      else if (consumer === this.#current) await this.#replace(consumer, error);
+    }
   }
 
   /**
    * @param {net.Socket} consumer
    * @param {import('devmem-tcp').DevmemError} error
    */
-  drop(consumer, { code, message }) {
-    // Several hand-offs fail by one consumer.
-    if (consumer !== this.#connected) return;
+  async #replace(consumer, { code, message }) {
     console.error(`the consumer failed: ${code}: ${message}`);
-    this.#connected = undefined;
     this.#current = undefined;
+    // What it acknowledged before is yet to be read.
+    await Promise.allSettled(this.#handOffs);
     consumer.destroy();
+    await this.meet();
   }
 
   /** Resolves once the consumer has closed what it opened. */
   async end() {
-    const consumer = this.#connected;
+    const consumer = this.#current;
     if (consumer === undefined || consumer.destroyed) return;
     const closed = new Promise((resolve) => consumer.once('close', resolve));
     consumer.end();
@@ -163,27 +204,6 @@ class Places {
 }
 
 /**
- * Resolves once a consumer is done with the tensor, however many fail before.
- *
- * @param {Consumers} consumers
- * @param {DmaBuf} tensors
- * @param {import('devmem-tcp').HandOffOptions} tensor
- */
-async function deliver(consumers, tensors, tensor) {
-  for (;;) {
-    const consumer = await consumers.current();
-    try {
-      await handOff(consumer, tensors, tensor);
-      return;
-    } catch (reason) {
-      const error = /** @type {import('devmem-tcp').DevmemError} */ (reason);
-      if (!LOST.includes(error.code)) throw error;
-      consumers.drop(consumer, error);
-    }
-  }
-}
-
-/**
  * Has consumers get every tensor of a connection.
  *
  * @param {DevmemSocket} socket
@@ -205,7 +225,7 @@ async function serve(socket, consumers, tensors) {
     const checksum = crc32(tensors.read(offset, length)).toString(16).padStart(8, '0');
     console.log(`${dtype} [${shape.join(', ')}], crc32 ${checksum}`);
     // The place is received into again once the consumer is done with it.
-    const handed = deliver(consumers, tensors, { offset, dtype, shape });
+    const handed = consumers.deliver({ offset, dtype, shape });
     underWay.push(handed.then(() => places.give(offset)));
   }
   await Promise.all(underWay);
@@ -272,7 +292,7 @@ const binding = await bindRx(
       },
 ).catch(refuseFor('--interface'));
 const listener = await listenForConsumers(path);
-const consumers = new Consumers(listener);
+const consumers = new Consumers(listener, tensors);
 
 const server = createServer({ binding }, async (socket) => {
   await serve(socket, consumers, tensors);
@@ -284,7 +304,7 @@ const closed = once(server, 'close');
 closed.catch(() => {});
 const { port } = await server.listen({ port: askedPort }).catch(fail);
 console.log(`listening on port ${port}`);
-await consumers.current();
+await consumers.meet();
 if (values.port === undefined) await sendToMyself(port);
 await closed;
 
