@@ -7,13 +7,14 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   rmSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 
@@ -234,6 +235,54 @@ describe('recv --into FILE', () => {
     expect(found()).toEqual(['file', 'link']);
   });
 
+  it('makes what a symbolic link leads to, by others and where nothing is yet', async () => {
+    mkdirSync(join(folder, 'there'));
+    symlinkSync('there', join(folder, 'folder'));
+    symlinkSync('../target', join(folder, 'there/second'));
+    symlinkSync('folder/second', join(folder, 'first'));
+    const { recv, port } = await receiver(['--into', join(folder, 'first')]);
+    expect(existsSync(join(folder, 'target.part'))).toBe(true);
+    (await connected(port)).end('all');
+    expect(await report(recv)).toMatchObject({
+      status: 0,
+      gathered: { into: join(folder, 'target') },
+    });
+    expect(readFileSync(join(folder, 'target'), 'utf8')).toBe('all');
+    expect(readlinkSync(join(folder, 'first'))).toBe('folder/second');
+    expect(readlinkSync(join(folder, 'there/second'))).toBe('../target');
+    expect(found()).toEqual(['first', 'folder', 'target', 'there']);
+  });
+
+  it.for([
+    ['into no folder', 'no/file', /open ENOENT: .*no\/file\n$/],
+    ['to itself', 'link', /open ELOOP: .*link\. A symbolic link leads back to itself.*\n$/],
+    ['to a folder that is not there', 'no/', /open EISDIR: .*no\/\n$/],
+  ] as const)('fails before it listens by a symbolic link %s', async ([, target, words]) => {
+    symlinkSync(target, join(folder, 'link'));
+    const { status, stderr } = await runCli(['recv', '--into', join(folder, 'link')]);
+    expect(status).toBe(1);
+    expect(stderr).toMatch(words);
+    expect(found()).toEqual(['link']);
+  });
+
+  it.for(['new', 'replaced'])('names a %s file by its absolute path', async (kind) => {
+    if (kind === 'replaced') writeFileSync(file, 'before');
+    const { recv, port } = await receiver(['--into', relative(process.cwd(), file)]);
+    (await connected(port)).end('all');
+    expect(await report(recv)).toMatchObject({ status: 0, gathered: { into: file } });
+  });
+
+  it('reports, and fails, where the file cannot get its name', async () => {
+    const { recv, port } = await receiver(['--into', file]);
+    mkdirSync(file);
+    (await connected(port)).end('all');
+    expect(await report(recv)).toMatchObject({
+      status: 1,
+      gathered: { into: `${file}.part`, bytes: 3, whole: false },
+    });
+    expect((await recv.outcome).stderr).toMatch(/\ndevmem-tcp: rename EISDIR: .*file\n$/);
+  });
+
   it('writes an empty stream as an empty file', async () => {
     const { recv, port } = await receiver(['--into', file]);
     (await connected(port)).end();
@@ -338,14 +387,19 @@ describe('recv --into FILE', () => {
 
   asRoot('keeps what had room on a disk that became full', async () => {
     const script =
-      'mount -t tmpfs -o size=1M none "$0" && "$@"; status=$?; ls "$0" >&2; exit $status';
+      'mount -t tmpfs -o size=6M none "$0" && "$@"; status=$?; stat -c "%n %s" "$0"/* >&2; exit $status';
     const prefix = ['unshare', '--mount', 'sh', '-c', script, folder];
     const { recv, port } = await receiver(['--into', file], { prefix });
-    await send(port, '--bytes', '2M');
-    const received = await report(recv);
-    expect(received).toMatchObject({ status: 1, gathered: { whole: false } });
-    expect(received.perConnection[0]?.error).toContain('ENOSPC');
-    expect((await recv.outcome).stderr).toMatch(/\nfile\.part\n$/);
+    await send(port, '--bytes', '20M');
+    const { status, bytes, copiedBytes, gathered, perConnection } = await report(recv);
+    expect({ status, gathered }).toMatchObject({ status: 1, gathered: { whole: false } });
+    expect(perConnection).toMatchObject([{ bytes, copiedBytes }]);
+    expect(perConnection[0]?.error).toContain('ENOSPC');
+    expect((await recv.outcome).stderr).toMatch(
+      new RegExp(`\\n${file}\\.part ${gathered?.bytes}\\n$`),
+    );
+    expect(bytes).toBeGreaterThan(gathered!.bytes);
+    expect(copiedBytes).toBeGreaterThanOrEqual(bytes);
   });
 
   it('goes into a pipe as it comes', async () => {

@@ -60,14 +60,24 @@ describe('queues', () => {
 describe('numbers', () => {
   it.for(['0', '-1', 'x', '', 'Infinity', '1e9', '99999999'])("'%s' is no span of time", (text) => {
     expect(() => parseSeconds('--seconds', text)).toThrow(UsageError);
+    expect(() => parseSeconds('--seconds', text)).toThrow(/^--seconds must .*, up to 2147483, not/);
   });
 
   it.for(['-1', '1.5', 'x', '', '11'])("'%s' is no count from 0 to 10", (text) => {
     expect(() => parseCount('--connections', text, 0, 10)).toThrow(UsageError);
   });
 
-  it.for(['0', '-1', 'x', ''])("'%s' is no size", (text) => {
-    expect(() => parseSize('--bytes', text)).toThrow(UsageError);
+  it.for(['0', '-1', 'x', '', ' 1', '1 ', '1048577G', '99999999999999999999'])(
+    "'%s' is no size",
+    (text) => {
+      expect(() => parseSize('--bytes', text)).toThrow(UsageError);
+      expect(() => parseSize('--bytes', text)).toThrow(/^--bytes must .*, up to 1048576G, not/);
+    },
+  );
+
+  it('are taken up to their bounds', () => {
+    expect(parseSeconds('--seconds', '2147483')).toBe(2147483);
+    expect(parseSize('--bytes', '1048576G')).toBe(2 ** 50);
   });
 });
 

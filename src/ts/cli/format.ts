@@ -26,7 +26,7 @@ const SUFFIXES: Readonly<Record<string, number>> = { '': 1, K: 2 ** 10, M: 2 ** 
 
 /** Reads a size such as `64M` or `1G` (binary units); undefined if it is none. */
 export function parseBytes(text: string): number | undefined {
-  const match = /^(\d+(?:\.\d+)?)\s*([KMG]?)(?:i?B)?$/i.exec(text.trim());
+  const match = /^(\d+(?:\.\d+)?)(?: (?=[KMGB]))?([KMG]?)(?:i?B)?$/i.exec(text);
   if (match === null) return undefined;
   return Math.round(Number(match[1]) * (SUFFIXES[match[2]!.toUpperCase()] ?? 1));
 }

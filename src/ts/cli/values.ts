@@ -54,21 +54,30 @@ export function parseRemote(option: string, text: string): RemoteEndpoint {
   return { host, port };
 }
 
-/** @throws UsageError unless it is a size such as 64M, of a byte at least */
-export function parseSize(option: string, text: string): number {
+// A pebibyte: far from where counting loses bytes.
+const MAX_BYTES = 2 ** 50;
+
+/** @throws UsageError unless it is a size such as 64M, of a byte at least and `max` at most */
+export function parseSize(option: string, text: string, max = MAX_BYTES): number {
   const bytes = parseBytes(text);
-  if (bytes === undefined || bytes < 1) {
-    throw new UsageError(`${option} must be a size such as 64M or 1G, not '${text}'`);
+  if (bytes === undefined || bytes < 1 || bytes > max) {
+    throw new UsageError(
+      `${option} must be a size such as 64M or 1G, up to ${max / 2 ** 30}G, not '${text}'`,
+    );
   }
   return bytes;
 }
 
+// What a timer can count, in milliseconds.
+const MAX_SECONDS = Math.floor((2 ** 31 - 1) / 1000);
+
 /** @throws UsageError unless it is a number of seconds above 0 */
 export function parseSeconds(option: string, text: string): number {
   const seconds = /^\d+(\.\d+)?$/.test(text) ? Number(text) : 0;
-  // What a timer can count, in milliseconds.
-  if (!(seconds > 0 && seconds * 1000 < 2 ** 31)) {
-    throw new UsageError(`${option} must be a number of seconds such as 10 or 0.5, not '${text}'`);
+  if (!(seconds > 0 && seconds <= MAX_SECONDS)) {
+    throw new UsageError(
+      `${option} must be a number of seconds such as 10 or 0.5, up to ${MAX_SECONDS}, not '${text}'`,
+    );
   }
   return seconds;
 }

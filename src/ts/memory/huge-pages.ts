@@ -44,6 +44,14 @@ function sizeName(bytes: number): HugePageSize {
   return `${bytes / UNITS.K}K`;
 }
 
+/** The bytes of a page of a size such as `'2M'`; undefined for what is no size of pages. */
+export function hugePageBytes(size: string): number | undefined {
+  const match = /^([1-9]\d{0,3})([KMG])$/.exec(size);
+  if (match === null) return undefined;
+  const bytes = Number(match[1]) * UNITS[match[2] as keyof typeof UNITS];
+  return Number.isInteger(Math.log2(bytes)) ? bytes : undefined;
+}
+
 /**
  * The bytes of a page of the given size.
  *
@@ -52,9 +60,8 @@ function sizeName(bytes: number): HugePageSize {
  */
 export async function checkHugePages(name: string, value: unknown): Promise<number> {
   if (typeof value !== 'string') throw invalidArgType(name, "a string such as '2M'", value);
-  const match = /^([1-9]\d{0,3})([KMG])$/.exec(value);
-  const bytes = match === null ? NaN : Number(match[1]) * UNITS[match[2] as keyof typeof UNITS];
-  if (!Number.isInteger(Math.log2(bytes))) {
+  const bytes = hugePageBytes(value);
+  if (bytes === undefined) {
     throw invalidArgValue(name, "the size of huge pages, such as '2M' or '1G'", value);
   }
   const pools = await listHugePages();

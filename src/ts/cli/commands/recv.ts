@@ -100,10 +100,20 @@ async function receive(asked: Receive, meter: Meter, stopper: Stopper): Promise<
   });
   const { reason } = stopper;
   const well = tally.failed === 0 && tally.verified !== false;
-  if (well && tally.connections > 0 && reason !== 'interrupted' && reason !== 'seconds') {
-    await into?.complete();
-  }
+  const all = well && tally.connections > 0 && reason !== 'interrupted' && reason !== 'seconds';
+  const failure = all ? await failureOf(into?.complete()) : undefined;
   const report = receiveReport(tally, { binding, meter, reason, into, fallback });
   stdout.write(asked.json ? `${JSON.stringify(report)}\n` : receiveText(report));
+  if (failure !== undefined) throw failure;
   return well && report.gathered?.whole !== false ? STATUS.ok : STATUS.failed;
+}
+
+/** What it rejects with; undefined where it does not. */
+async function failureOf(call: Promise<void> | undefined): Promise<Error | undefined> {
+  try {
+    await call;
+    return undefined;
+  } catch (error) {
+    return error as Error;
+  }
 }

@@ -8,16 +8,23 @@ export interface Reading {
   firstWrong: number;
 }
 
+/** Who counts the bytes of all connections. */
+export interface Counting {
+  came(bytes: number): void;
+  /** What came is where it is to be, such as in a file. */
+  taken(): void;
+}
+
 /**
  * @param pattern - what the stream is to be; undefined: nobody looks
- * @param onBytes - called after each batch with its bytes
+ * @param counting - is told of each batch
  * @param reading - counts up as bytes are read, also where this fails in the end
  */
 export async function readStream(
   socket: DevmemSocket,
   pattern: Pattern | undefined,
   reading: Reading,
-  onBytes: (bytes: number) => void,
+  counting: Counting,
 ): Promise<void> {
   const see = pattern && looker(socket.binding.memory, pattern, reading);
   for await (const batch of socket.batches()) {
@@ -25,7 +32,8 @@ export async function readStream(
       const bytes = batch.byteLength;
       if (see === undefined) reading.bytes += bytes;
       else see(batch);
-      onBytes(bytes);
+      counting.came(bytes);
+      counting.taken();
     } finally {
       batch.release();
     }

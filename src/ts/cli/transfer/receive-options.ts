@@ -6,6 +6,7 @@ import type {
   MemoryType,
   Mode,
 } from '../../index.js';
+import { hugePageBytes } from '../../memory/huge-pages.js';
 import { type parseOptions, UsageError } from '../command.js';
 import {
   DEFAULT_PORT,
@@ -56,6 +57,7 @@ const MEMORY_TYPES = [
 ] as const satisfies MemoryType[];
 const MEMORY_BYTES = 64 * 2 ** 20;
 const PAGE = 4096;
+const MAX_MEMORY_BYTES = 2 ** 46;
 const MAX_CONNECTIONS = 1e6;
 
 type Run = Pick<
@@ -127,9 +129,9 @@ function parseMemory(text: string, size = MEMORY_BYTES): AllocateOptions {
   switch (type) {
     case 'udmabuf':
     case 'host':
-      if (!/^\d+[KMG]$/.test(detail)) break;
-      return { type, size, hugePages: detail as HugePageSize };
+      return { type, size, hugePages: parseHugePages(text, detail, size) };
     case 'dma-heap':
+      if (!/^(?!\.{1,2}$)[^/\0]{1,255}$/.test(detail)) break;
       return { type, size, heap: detail };
     case 'cuda':
       return { type, size, device: parseCount('--memory cuda:', detail, 0, MAX_DEVICE) };
@@ -137,6 +139,19 @@ function parseMemory(text: string, size = MEMORY_BYTES): AllocateOptions {
   throw new UsageError(
     `--memory must be TYPE, udmabuf:2M, dma-heap:NAME or cuda:DEVICE, not '${text}'`,
   );
+}
+
+function parseHugePages(text: string, detail: string, size: number): HugePageSize {
+  const pageBytes = hugePageBytes(detail);
+  if (pageBytes === undefined) {
+    throw new UsageError(`--memory must name a size of huge pages such as 2M or 1G, not '${text}'`);
+  }
+  if (size % pageBytes !== 0) {
+    throw new UsageError(
+      `--size must be a multiple of ${detail}, the huge pages of '--memory ${text}', not ${size} bytes`,
+    );
+  }
+  return detail as HugePageSize;
 }
 
 function readInto({ into: text, connections = '1' }: Values): Into | undefined {
@@ -188,7 +203,7 @@ function readBroker(values: Values, mode: Mode): string | undefined {
 }
 
 function parseMemorySize(text: string): number {
-  const size = parseSize('--size', text);
+  const size = parseSize('--size', text, MAX_MEMORY_BYTES);
   if (size % PAGE === 0 && size >= 16 * PAGE) return size;
   throw new UsageError(`--size must be a multiple of ${PAGE} bytes, 64K or more, not '${text}'`);
 }

@@ -6,7 +6,7 @@ import type { Endpoint, RemoteEndpoint } from '../values.js';
 import type { Destination } from './into/destination.js';
 import { gatherStream } from './into/gather.js';
 import type { Pattern } from './pattern.js';
-import { type Reading, readStream } from './reader.js';
+import { type Counting, type Reading, readStream } from './reader.js';
 import type { Stopper } from './stopping.js';
 import { type ConnectionResult, Tally } from './tally.js';
 import { connectTogether, remoteText } from './together.js';
@@ -103,9 +103,11 @@ async function receiveOne(setup: ReceiveSetup, socket: DevmemSocket): Promise<Co
   const started = performance.now();
   let failure: string | undefined;
   try {
-    await read(setup, socket, reading, (bytes) => {
-      meter.add(bytes);
-      if (limit !== undefined && meter.bytes >= limit) stopper.stop('bytes');
+    await read(setup, socket, reading, {
+      came: (bytes) => meter.add(bytes),
+      taken: () => {
+        if (limit !== undefined && meter.bytes >= limit) stopper.stop('bytes');
+      },
     });
   } catch (error) {
     // What was stopped here fails for no other reason.
@@ -131,11 +133,11 @@ function read(
   { pattern, into, bytes: limit = Infinity, meter }: ReceiveSetup,
   socket: DevmemSocket,
   reading: Reading,
-  onBytes: (bytes: number) => void,
+  counting: Counting,
 ): Promise<void> {
-  if (into === undefined) return readStream(socket, pattern, reading, onBytes);
+  if (into === undefined) return readStream(socket, pattern, reading, counting);
   const wanted = (): number => Math.max(limit - meter.bytes, 1);
-  return gatherStream(socket, { into, pattern, wanted }, reading, onBytes);
+  return gatherStream(socket, { into, pattern, wanted }, reading, counting);
 }
 
 function withResolvers(): {

@@ -6,9 +6,9 @@ import { Windows } from './windows.js';
 
 /** What `recv --json` tells of it. docs/cli.md describes it. */
 export interface Gathered {
-  /** `host`, `cuda:N`, or the path of the file that has the bytes. */
+  /** `host`, `cuda:N`, or the absolute path of the file that has the bytes. */
   into: string;
-  /** Bytes of all connections together. */
+  /** Bytes of all connections together; of a file, those that it has. */
   bytes: number;
   /** What copied them. */
   by: 'cpu' | 'gpu';
@@ -43,8 +43,8 @@ export class Destination implements AsyncDisposable {
 
   /** Bytes have come to a window. */
   async take(window: DmaBuf, offset: number, size: number): Promise<void> {
-    await this.#file?.write(window.map().subarray(offset, offset + size));
     this.#bytes += size;
+    await this.#file?.write(window.map().subarray(offset, offset + size));
   }
 
   /** All that was to come is there. */
@@ -57,7 +57,7 @@ export class Destination implements AsyncDisposable {
     const file = this.#file;
     return {
       into: file?.path ?? nameOf(this.#into),
-      bytes: this.#bytes,
+      bytes: file?.bytes ?? this.#bytes,
       by: memory.type === 'cuda' || this.#into.type === 'cuda' ? 'gpu' : 'cpu',
       ...(file !== undefined && { whole: this.#whole }),
     };

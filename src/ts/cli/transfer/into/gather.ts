@@ -1,7 +1,7 @@
 /** Reads one connection to its end into contiguous memory, and looks at every byte there. */
 import { CudaError, type DevmemSocket, type DmaBuf, type SocketReader } from '../../../index.js';
 import type { Pattern } from '../pattern.js';
-import { look, type Reading } from '../reader.js';
+import { type Counting, look, type Reading } from '../reader.js';
 import type { Destination } from './destination.js';
 
 // A stream that is slow is counted, and written, so often.
@@ -17,13 +17,13 @@ export interface GatherOptions {
 
 /**
  * @param reading - counts up as bytes are there, also where this fails in the end
- * @param onBytes - called after each piece with its bytes
+ * @param counting - is told of each piece
  */
 export async function gatherStream(
   socket: DevmemSocket,
   { into, pattern, wanted }: GatherOptions,
   reading: Reading,
-  onBytes: (bytes: number) => void,
+  counting: Counting,
 ): Promise<void> {
   const window = await into.windows.take();
   try {
@@ -34,8 +34,9 @@ export async function gatherStream(
       if (bytes > 0) {
         if (pattern === undefined) reading.bytes += bytes;
         else look(pattern, reading, bytesOf(window, at, bytes));
+        counting.came(bytes);
         await into.take(window, at, bytes);
-        onBytes(bytes);
+        counting.taken();
       }
       if (piece.error !== undefined) throw piece.error;
       over = piece.over;

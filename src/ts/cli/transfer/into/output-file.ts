@@ -1,6 +1,17 @@
 /** The file of `recv --into FILE`: there under its name only once it is whole. */
 import { constants, type Stats } from 'node:fs';
-import { access, type FileHandle, open, realpath, rename, rm, stat } from 'node:fs/promises';
+import {
+  access,
+  type FileHandle,
+  open,
+  readlink,
+  realpath,
+  rename,
+  rm,
+  stat,
+} from 'node:fs/promises';
+import { constants as os } from 'node:os';
+import { basename, dirname, isAbsolute, resolve } from 'node:path';
 
 import { isSystemError, systemError } from '../../../errors.js';
 
@@ -20,8 +31,8 @@ export class OutputFile implements AsyncDisposable {
   }
 
   /**
-   * Replaces what has that name once the new file is whole; a device or a pipe is written to
-   * at once.
+   * Replaces what has that name once the new file is whole, or what a symbolic link of that
+   * name leads to; a device or a pipe is written to at once.
    *
    * @throws SystemError where it cannot be written, also because `PATH.part` exists
    */
@@ -30,9 +41,9 @@ export class OutputFile implements AsyncDisposable {
     if (there !== undefined && !there.isFile()) {
       const flags = constants.O_WRONLY;
       const handle = await failingFor(path, 'open', () => open(path, flags));
-      return new OutputFile(path, undefined, handle);
+      return new OutputFile(resolve(path), undefined, handle);
     }
-    const final = there === undefined ? path : await realpath(path);
+    const final = await followed(path);
     if (there !== undefined) {
       await failingFor(path, 'open', () => access(final, constants.W_OK));
     }
@@ -42,8 +53,14 @@ export class OutputFile implements AsyncDisposable {
     return new OutputFile(part, final, handle);
   }
 
+  /** An absolute one. */
   get path(): string {
     return this.#path;
+  }
+
+  /** Bytes that it has. */
+  get bytes(): number {
+    return this.#bytes;
   }
 
   /** @throws SystemError, e.g. ENOSPC where the disk is full */
@@ -84,17 +101,51 @@ export class OutputFile implements AsyncDisposable {
   }
 }
 
-async function statOf(path: string): Promise<Stats | undefined> {
+// As many as the kernel follows.
+const MAX_LINKS = 40;
+
+/**
+ * The file that a path leads to, by symbolic links too, whether or not it is there yet.
+ *
+ * @throws SystemError ENOENT where its folder does not exist, EISDIR, ELOOP
+ */
+async function followed(path: string): Promise<string> {
+  let at = path;
+  for (let links = 0; links <= MAX_LINKS; links++) {
+    // A file cannot be made by such a name.
+    if (at.endsWith('/')) throw systemError(-os.errno.EISDIR, 'open', { subject: at });
+    const parent = await failingFor(at, 'open', () => realpath(dirname(at)));
+    const file = resolve(parent, basename(at));
+    const target = await failingFor(file, 'readlink', () => targetOf(file));
+    if (target === undefined) return file;
+    // Not joined by words: what `..` means depends on links before it.
+    at = isAbsolute(target) ? target : `${parent}/${target}`;
+  }
+  throw systemError(-os.errno.ELOOP, 'open', { subject: path, hint: HINTS.ELOOP });
+}
+
+function statOf(path: string): Promise<Stats | undefined> {
+  return unless(['ENOENT'], stat(path));
+}
+
+/** What a symbolic link says; undefined where none is. */
+function targetOf(path: string): Promise<string | undefined> {
+  return unless(['ENOENT', 'EINVAL'], readlink(path));
+}
+
+/** What a call comes to; undefined where it fails by one of the codes. */
+async function unless<T>(codes: readonly string[], call: Promise<T>): Promise<T | undefined> {
   try {
-    return await stat(path);
+    return await call;
   } catch (error) {
-    if (isSystemError(error) && error.code === 'ENOENT') return undefined;
+    if (isSystemError(error) && codes.includes(error.code)) return undefined;
     throw error;
   }
 }
 
 const HINTS: Readonly<Record<string, string>> = {
   EEXIST: 'An earlier receive left it, or another one writes it: remove it, or name another file',
+  ELOOP: 'A symbolic link leads back to itself: name another file',
   ENOSPC: 'What came before is there; make room, and receive anew',
 };
 
