@@ -241,6 +241,24 @@ export function checkObject(name: string, value: unknown): object {
   return value;
 }
 
+/**
+ * What each entry of an array comes to. One that is missing (`[2, , 3]`) is checked too, as
+ * undefined.
+ *
+ * @param expected - e.g. `'an array of numbers'`
+ * @param check - gets an entry's name, e.g. `'options.queues[0]'`
+ * @throws TypeError unless `value` is an array
+ */
+export function checkEach<T>(
+  name: string,
+  value: unknown,
+  expected: string,
+  check: (name: string, entry: unknown) => T,
+): T[] {
+  if (!Array.isArray(value)) throw invalidArgType(name, expected, value);
+  return Array.from(value, (entry: unknown, index) => check(`${name}[${index}]`, entry));
+}
+
 /** @throws TypeError unless `value` is a Uint8Array, of this realm or another. */
 export function checkUint8Array(name: string, value: unknown): Uint8Array {
   if (!types.isUint8Array(value)) throw invalidArgType(name, 'a Uint8Array', value);

@@ -66,6 +66,10 @@ describe('bindRx()', () => {
       '"options.queues" argument must be an array of numbers. Received undefined',
     ],
     [
+      { queues: Object.assign(new Array(2), { 0: 0 }) },
+      '"options.queues[1]" argument must be a number. Received undefined',
+    ],
+    [
       { queues: [0, '1'] },
       `"options.queues[1]" argument must be a number. Received type string ('1')`,
     ],

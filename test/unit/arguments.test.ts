@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 
 import {
+  checkEach,
   checkInteger,
   checkObject,
   checkOneOf,
@@ -107,5 +108,33 @@ describe('checkObject', () => {
     const error = thrownBy(() => checkObject('options', value));
     expect(error).toMatchObject({ code: 'ERR_INVALID_ARG_TYPE' });
     expect(error.message).toContain('The "options" argument must be an object. Received ');
+  });
+});
+
+describe('checkEach', () => {
+  const check = (value: unknown): number[] =>
+    checkEach('options.sizes', value, 'an array of numbers', (name, each) =>
+      checkInteger(name, each, 0, 9),
+    );
+
+  it('passes what each entry comes to', () => {
+    expect(check([2, 3])).toEqual([2, 3]);
+    expect(check([])).toEqual([]);
+  });
+
+  it.for([undefined, null, {}, '23', new Uint8Array(2)])('refuses %o', (value) => {
+    const error = thrownBy(() => check(value));
+    expect(error).toMatchObject({ code: 'ERR_INVALID_ARG_TYPE' });
+    expect(error.message).toContain('"options.sizes" argument must be an array of numbers.');
+  });
+
+  it('names the first entry that is wrong', () => {
+    expect(thrownBy(() => check([2, 'x', 'y'])).message).toContain('"options.sizes[1]"');
+  });
+
+  it('takes an entry that is missing for a wrong one, however many are', () => {
+    const sparse = Object.assign(new Array(3), { 0: 2, 2: 3 });
+    expect(thrownBy(() => check(sparse)).message).toContain('"options.sizes[1]"');
+    expect(thrownBy(() => check(new Array(2 ** 32 - 1))).message).toContain('"options.sizes[0]"');
   });
 });

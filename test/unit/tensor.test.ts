@@ -46,6 +46,7 @@ describe('a tensor', () => {
     [{ shape: 5 }, 'ERR_INVALID_ARG_TYPE', '"options.shape" argument must be an array'],
     [{ shape: ['5'] }, 'ERR_INVALID_ARG_TYPE', '"options.shape[0]"'],
     [{ shape: [1, -5] }, 'ERR_OUT_OF_RANGE', '"options.shape[1]"'],
+    [{ shape: new Array(3) }, 'ERR_INVALID_ARG_TYPE', '"options.shape[0]"'],
     [{ shape: [0.5] }, 'ERR_OUT_OF_RANGE', '"options.shape[0]"'],
     [{ shape: new Array(33).fill(1) }, 'ERR_INVALID_ARG_VALUE', '32 dimensions'],
     [{ shape: [2 ** 40, 2 ** 40] }, 'ERR_INVALID_ARG_VALUE', 'fits into memory'],

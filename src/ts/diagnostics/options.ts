@@ -1,5 +1,5 @@
 /** What serveDiagnostics() takes, and checking it. */
-import { checkInteger, checkObject, invalidArgType } from '../errors.js';
+import { checkEach, checkInteger, checkObject, invalidArgType } from '../errors.js';
 import type { SocketFile } from '../ipc/listen.js';
 
 export interface DiagnosticsOptions {
@@ -44,6 +44,7 @@ export function checkDiagnosticsOptions(options: DiagnosticsOptions): CheckedDia
 }
 
 function checkUids(uids: unknown): number[] {
-  if (!Array.isArray(uids)) throw invalidArgType('options.allowUids', 'an array of numbers', uids);
-  return uids.map((uid, index) => checkInteger(`options.allowUids[${index}]`, uid, 0, MAX_ID));
+  return checkEach('options.allowUids', uids, 'an array of numbers', (name, uid) =>
+    checkInteger(name, uid, 0, MAX_ID),
+  );
 }

@@ -1,11 +1,5 @@
 /** What a part of memory is to a consumer: where it lies, its elements' type, its shape. */
-import {
-  checkInteger,
-  checkOneOf,
-  invalidArgType,
-  invalidArgValue,
-  outOfRange,
-} from '../errors.js';
+import { checkEach, checkInteger, checkOneOf, invalidArgValue, outOfRange } from '../errors.js';
 
 /**
  * Type of a tensor's elements, by its name in PyTorch, which but for `bfloat16` and `float8`
@@ -89,30 +83,34 @@ export function checkTensor(options: TensorOptions, size: number): Tensor {
   const itemBytes = ITEM_BYTES[dtype];
   const offset = checkInteger('options.offset', options.offset ?? 0, 0, size);
   checkMultiple('options.offset', offset, dtype);
-  const shaped = options.shape === undefined ? undefined : bytesOf(options.shape, itemBytes);
+  const shape = options.shape === undefined ? undefined : checkShape(options.shape);
+  const shaped = shape && bytesOf(shape, itemBytes);
   const length = options.length ?? shaped ?? size - offset;
   checkInteger('options.length', length, 0, Number.MAX_SAFE_INTEGER);
   checkMultiple('options.length', length, dtype);
   if (shaped !== undefined && shaped !== length) {
-    const what = `${shaped}, the bytes of ${dtype} [${options.shape!.join(', ')}]`;
+    const what = `${shaped}, the bytes of ${dtype} [${shape!.join(', ')}]`;
     throw outOfRange('options.length', what, length);
   }
   if (length > size - offset) {
     const what = `at most ${size - offset}, the bytes from options.offset to the end of the memory`;
     throw outOfRange('options.length', what, length);
   }
-  return { offset, length, dtype, shape: options.shape ?? [length / itemBytes] };
+  return { offset, length, dtype, shape: shape ?? [length / itemBytes] };
 }
 
-function bytesOf(shape: readonly number[], itemBytes: number): number {
-  if (!Array.isArray(shape)) throw invalidArgType('options.shape', 'an array of numbers', shape);
-  if (shape.length > MAX_DIMENSIONS) {
+function checkShape(shape: unknown): number[] {
+  if (Array.isArray(shape) && shape.length > MAX_DIMENSIONS) {
     const most = `of ${MAX_DIMENSIONS} dimensions at most, not of ${shape.length}`;
     throw invalidArgValue('options.shape', most, shape);
   }
-  const bytes = shape.reduce((product: number, each: unknown, i) => {
-    return product * checkInteger(`options.shape[${i}]`, each, 0, Number.MAX_SAFE_INTEGER);
-  }, itemBytes);
+  return checkEach('options.shape', shape, 'an array of numbers', (name, each) =>
+    checkInteger(name, each, 0, Number.MAX_SAFE_INTEGER),
+  );
+}
+
+function bytesOf(shape: readonly number[], itemBytes: number): number {
+  const bytes = shape.reduce((product, each) => product * each, itemBytes);
   if (!Number.isSafeInteger(bytes)) {
     throw invalidArgValue('options.shape', 'the shape of something that fits into memory', shape);
   }

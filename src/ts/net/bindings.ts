@@ -1,5 +1,5 @@
 /** What sockets can be given to receive into. */
-import { DevmemError, invalidArgType, invalidArgValue } from '../errors.js';
+import { checkEach, DevmemError, invalidArgType, invalidArgValue } from '../errors.js';
 import { Binding } from '../receive/binding.js';
 
 /** No binding twice; several are of the devmem path. */
@@ -17,9 +17,9 @@ export function checkBindings(value: unknown): CheckedBindings {
     checkBinding('options.binding', value);
     return [value];
   }
-  const bindings = value.map((each: unknown, index) => {
-    checkBinding(`options.binding[${index}]`, each);
-    if (value.length > 1) checkTransport(`options.binding[${index}]`, each);
+  const bindings = checkEach('options.binding', value, 'an array of bindings', (name, each) => {
+    checkBinding(name, each);
+    if (value.length > 1) checkTransport(name, each);
     return each;
   });
   const [first, ...others] = new Set(bindings);

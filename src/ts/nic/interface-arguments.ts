@@ -1,7 +1,13 @@
 /** Checks of the arguments that name an interface and its queues. */
 import { constants } from 'node:os';
 
-import { checkInteger, invalidArgType, invalidArgValue, systemError } from '../errors.js';
+import {
+  checkEach,
+  checkInteger,
+  invalidArgType,
+  invalidArgValue,
+  systemError,
+} from '../errors.js';
 import { findLink, type Link, listLinks } from './netlink/link.js';
 import { printable, shellWord } from './quoting.js';
 
@@ -36,11 +42,10 @@ export function checkInterface(name: unknown, argument = 'options.interface'): s
  * @throws TypeError, RangeError
  */
 export function checkQueues(queues: unknown, argument = 'options.queues'): number[] {
-  if (!Array.isArray(queues)) throw invalidArgType(argument, 'an array of numbers', queues);
-  if (queues.length === 0) throw invalidArgValue(argument, 'one queue or more', queues);
-  const checked = queues.map((queue, index) =>
-    checkInteger(`${argument}[${index}]`, queue, 0, MAX_QUEUE),
+  const checked = checkEach(argument, queues, 'an array of numbers', (name, queue) =>
+    checkInteger(name, queue, 0, MAX_QUEUE),
   );
+  if (checked.length === 0) throw invalidArgValue(argument, 'one queue or more', queues);
   if (new Set(checked).size !== checked.length) {
     throw invalidArgValue(argument, 'distinct queues', queues);
   }

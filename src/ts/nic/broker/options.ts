@@ -1,5 +1,11 @@
 /** What startBroker() takes, and checking it. */
-import { checkInteger, checkObject, invalidArgType, invalidArgValue } from '../../errors.js';
+import {
+  checkEach,
+  checkInteger,
+  checkObject,
+  invalidArgType,
+  invalidArgValue,
+} from '../../errors.js';
 import { checkInterface, checkQueues } from '../interface-arguments.js';
 import type { SocketFile } from '../../ipc/listen.js';
 import type { Allowance, Policy } from './policy.js';
@@ -97,16 +103,14 @@ function checkInherited(socket: unknown): InheritedSocket {
 }
 
 function checkAllowances(allow: unknown): Allowance[] {
-  if (!Array.isArray(allow)) throw invalidArgType('options.allow', 'an array of objects', allow);
-  if (allow.length === 0) {
+  if (Array.isArray(allow) && allow.length === 0) {
     throw invalidArgValue(
       'options.allow',
       'one interface or more: nothing else is given out',
       allow,
     );
   }
-  return allow.map((entry: unknown, index) => {
-    const argument = `options.allow[${index}]`;
+  return checkEach('options.allow', allow, 'an array of objects', (argument, entry) => {
     const { interface: name, queues } = checkObject(argument, entry) as Partial<Allowance>;
     return {
       interface: checkInterface(name, `${argument}.interface`),
@@ -117,8 +121,7 @@ function checkAllowances(allow: unknown): Allowance[] {
 
 function checkIds(argument: string, ids: unknown): number[] | undefined {
   if (ids === undefined) return undefined;
-  if (!Array.isArray(ids)) throw invalidArgType(argument, 'an array of numbers', ids);
-  return ids.map((id, index) => checkId(`${argument}[${index}]`, id));
+  return checkEach(argument, ids, 'an array of numbers', checkId);
 }
 
 function checkId(argument: string, id: unknown): number {

@@ -1,5 +1,5 @@
 /** Checks of what prepareInterface() and planInterface() are given. */
-import { checkObject, invalidArgType } from '../../errors.js';
+import { checkEach, checkObject, invalidArgType } from '../../errors.js';
 import { checkFlow } from '../flows.js';
 import { checkInterface, checkQueues, findInterface } from '../interface-arguments.js';
 import type { Link } from '../netlink/link.js';
@@ -22,13 +22,12 @@ export async function checkPrepare(options: object): Promise<CheckedPrepare> {
   const name = checkInterface(given.interface);
   const queues = checkQueues(given.queues);
   const { flows = [], runtimeDirectory } = given;
-  if (!Array.isArray(flows)) throw invalidArgType('options.flows', 'an array of flows', flows);
   if (runtimeDirectory !== undefined && typeof runtimeDirectory !== 'string') {
     throw invalidArgType('options.runtimeDirectory', 'a string', runtimeDirectory);
   }
   return {
     queues,
-    flows: flows.map((flow: unknown, at) => checkFlow(`options.flows[${at}]`, flow)),
+    flows: checkEach('options.flows', flows, 'an array of flows', checkFlow),
     link: await findInterface(name),
   };
 }
