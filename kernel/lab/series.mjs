@@ -137,23 +137,19 @@ class Series {
     const startedAt = performance.now();
     const objects = objectsOf(patch);
     const known = (this.#warnings ??= new Set());
-    const left = await this.#compile(objects, known, true);
+    const isThere = (/** @type {string} */ object) =>
+      existsSync(join(this.tree, object.replace(/o$/, 'c')));
+    const before = objects.filter(isThere);
+    const without = await this.#compile(before, known, true);
     await applyPatches([patch], this.tree);
     this.#applied.push(patch);
     await configure(configurationOf(this.recipe), this.tree);
     /** @type {Set<string>} */
     const found = new Set();
-    // What was compiled before the patch must be, with it; what it brings may be meant for
-    // another configuration.
-    const added = objects.filter((object) => left.includes(object));
-    await this.#compile(
-      objects.filter((object) => !left.includes(object)),
-      found,
-      false,
-    );
-    const without = await this.#compile(added, found, true);
+    const compiled = objects.filter((object) => !without.includes(object));
+    await this.#compile(compiled.filter(isThere), found, false);
     reporter.note(
-      `${basename(patch)}: ${objects.length - without.length} of ${objects.length} objects compile, ${since(startedAt)}`,
+      `${basename(patch)}: ${compiled.length} of ${objects.length} objects compile, ${since(startedAt)}`,
     );
     for (const object of without) reporter.alert(`  not of this configuration: ${object}`);
     for (const warning of found) {
@@ -169,16 +165,13 @@ class Series {
    * @returns {Promise<string[]>} those
    */
   async #compile(objects, warnings, some) {
-    const sources = objects.filter((object) =>
-      existsSync(join(this.tree, object.replace(/o$/, 'c'))),
-    );
-    const missing = objects.filter((object) => !sources.includes(object));
-    for (const object of sources) {
+    /** @type {string[]} */
+    const missing = [];
+    for (const object of objects) {
       try {
         for (const each of await this.#make(['C=2', object])) warnings.add(each);
       } catch (error) {
-        const compiled = compiles(object, readFileSync(this.log, 'utf8'));
-        if (!some || compiled || !(error instanceof LabError)) throw error;
+        if (!some || !(error instanceof LabError)) throw error;
         missing.push(object);
       }
     }
@@ -202,14 +195,6 @@ class Series {
     return new Set(warnings.map((line) => line.replace(/:\d+(:\d+)?: /, ': ')));
   }
 }
-
-/**
- * @param {string} object
- * @param {string} log
- * @returns {boolean} whether make got as far as that
- */
-const compiles = (object, log) =>
-  log.split('\n').some((line) => /^\s+CC\s/.test(line) && line.endsWith(` ${object}`));
 
 /**
  * @param {string} patch

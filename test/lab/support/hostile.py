@@ -48,6 +48,8 @@ SYS_RECVMSG = 47
 PEEK_DEVMEM = MSG_SOCK_DEVMEM | socket.MSG_PEEK
 # As many as nobody is to get by peeking.
 ENOUGH_TOKENS = 200_000
+# For what was asked for to come, however slow the machine is.
+ENOUGH_SECONDS = 40
 
 
 def wait_for(end):
@@ -289,9 +291,7 @@ def waits_in(thread, call):
 
 
 def ask_while_waiting(connection, read_it):
-    """What came of reading, before which nothing was there."""
-    # Else one who is never woken would wait for ever.
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("qq", 60, 0))
+    """What came of reading, before which nothing was there; or that nobody woke the reader."""
     outcome = []
     reader = threading.Thread(target=lambda: outcome.append(read_it()))
     reader.start()
@@ -300,7 +300,12 @@ def ask_while_waiting(connection, read_it):
     # A parser that has given up has told the socket so, which sending may tell first.
     while attempt(lambda: connection.send(b".")) != 1:
         pass
-    reader.join()
+    reader.join(ENOUGH_SECONDS)
+    if reader.is_alive():
+        # Which finds what is there once anything wakes it.
+        connection.shutdown(socket.SHUT_RD)
+        reader.join()
+        return "asleep"
     return outcome[0]
 
 
@@ -322,6 +327,8 @@ def sockmap_parser(connection):
                 told.append(got)
                 continue
             count, tokens = got
+            if count == 0:
+                break
             rest -= count
             for token in tokens:
                 give_back(connection, token, 1)
