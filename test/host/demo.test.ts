@@ -24,7 +24,9 @@ describe('demo', () => {
   it('says what it does not understand', async () => {
     const sized = await runCli(['demo', '--bytes', 'much']);
     expect(sized).toMatchObject({ status: 64, stdout: '' });
-    expect(sized.stderr).toContain("--bytes must be a size such as 64M or 1G, up to 1048576G, not 'much'");
+    expect(sized.stderr).toContain(
+      "--bytes must be a size such as 64M or 1G, up to 1048576G, not 'much'",
+    );
     const extra = await runCli(['demo', 'more']);
     expect(extra).toMatchObject({ status: 64, stdout: '' });
   });
