@@ -63,7 +63,7 @@ export class DmaBuf implements AsyncDisposable {
   readonly #backing: Backing;
   #mapping: Mapping | undefined;
   #view: Uint8Array | undefined;
-  readonly #warnings = new Set<() => void>();
+  readonly #beforeClosing = new Set<() => void>();
   readonly #closings = new Set<() => void>();
   #closed = false;
   // Closed, and nobody receives into it.
@@ -296,8 +296,8 @@ export class DmaBuf implements AsyncDisposable {
 
   /** @internal Calls back where it is closed, before anything of it is. */
   whenClosing(callback: () => void): () => void {
-    this.#warnings.add(callback);
-    return () => this.#warnings.delete(callback);
+    this.#beforeClosing.add(callback);
+    return () => this.#beforeClosing.delete(callback);
   }
 
   /** @internal For as long as there is a binding or a fragment of the memory. */
@@ -321,7 +321,7 @@ export class DmaBuf implements AsyncDisposable {
   close(): Promise<void> {
     if (!this.#closed) {
       this.#closed = true;
-      for (const callback of this.#warnings) callback();
+      for (const callback of this.#beforeClosing) callback();
       this.ownership.whenUnused(() => {
         this.#end();
       });

@@ -58,16 +58,17 @@ export class Filling {
 
   /** Nothing more is to be received there. To be called where it is given up. */
   endLanding(): void {
-    if (this.#endAccess === undefined) return;
-    this.#count(this.#stream.endLanding());
-    this.#endAccess();
+    const end = this.#endAccess;
+    if (end === undefined) return;
     this.#endAccess = undefined;
+    this.#count(this.#stream.endLanding());
+    end();
   }
 
   /** Resolves once no copy is under way; rejects where one failed. */
   async settle(): Promise<void> {
-    await allOf([...this.#copies]);
     this.#stopWatching?.();
+    await allOf([...this.#copies]);
     if (this.#error !== undefined) throw this.#error;
   }
 
@@ -117,8 +118,13 @@ export class Filling {
   #watchTarget({ target }: Place): (() => void) | undefined {
     if (!(target instanceof DmaBuf)) return undefined;
     return target.whenClosing(() => {
-      this.endLanding();
-      if (this.#left > 0) this.#fail(closedTarget());
+      try {
+        this.endLanding();
+        if (this.#left > 0) this.#fail(closedTarget());
+      } catch (error) {
+        // The target is closed all the same.
+        this.#fail(error as Error);
+      }
     });
   }
 
