@@ -11,17 +11,6 @@
 #include "devmemsim.h"
 
 /**
- * dms_csum_summed() - tell whether to sum a packet up in place of verifying it
- * @skb: packet with TCP payload, as it was sent
- *
- * To be asked once a packet: the answer may be another one at any time.
- */
-bool dms_csum_summed(const struct sk_buff *skb)
-{
-	return READ_ONCE(dms_csum_complete) && !skb_is_gso(skb);
-}
-
-/**
  * dms_csum_finish() - fill in a checksum that the sender left to the device
  * @skb: packet on its way, which is to be summed up
  */
@@ -33,14 +22,23 @@ int dms_csum_finish(struct sk_buff *skb)
 }
 
 /**
- * dms_csum_bad() - tell whether a packet has a wrong checksum
- * @skb: packet with TCP payload, as it was sent
+ * dms_csum_verify() - find out what there is to say of a packet's checksum
+ * @skb: packet that is to be split, as it was sent
  *
- * Almost all senders leave it to the device: nothing to verify.
+ * To be asked once a packet: whether it is summed up may change at any time.
+ * Almost all senders leave the checksum to the device: nothing to verify.
  */
-bool dms_csum_bad(const struct sk_buff *skb)
+enum dms_csum dms_csum_verify(const struct sk_buff *skb)
 {
-	return skb->ip_summed != CHECKSUM_PARTIAL && !dms_flow_csum_ok(skb);
+	bool ok;
+
+	if (READ_ONCE(dms_csum_complete) && !skb_is_gso(skb))
+		return DMS_CSUM_SUMMED;
+	if (skb->ip_summed == CHECKSUM_PARTIAL)
+		return DMS_CSUM_GOOD;
+	if (!dms_flow_csum_known(skb, &ok))
+		return DMS_CSUM_UNKNOWN;
+	return ok ? DMS_CSUM_GOOD : DMS_CSUM_BAD;
 }
 
 /* All behind the Ethernet header, padding of zeroes included. */
@@ -57,17 +55,17 @@ static __wsum dms_csum_sum(struct sk_buff *skb)
  * @q: queue that it came on
  * @to: the split packet
  * @from: the packet as it was sent
- * @summed: whether the latter is to be summed up, and finished by dms_csum_finish()
- * @bad: what dms_csum_bad() said of it
+ * @verdict: what dms_csum_verify() said of the latter; dms_csum_finish() has
+ *	finished it where it is to be summed up
  *
  * A checksum that the sender left to the device stays open where the packet
  * could still be forwarded; nobody could ever finish it where the payload is
  * unreadable, and nothing was on a wire that could have damaged it.
  */
 void dms_csum_set(struct dms_queue *q, struct sk_buff *to,
-		  struct sk_buff *from, bool summed, bool bad)
+		  struct sk_buff *from, enum dms_csum verdict)
 {
-	if (summed) {
+	if (verdict == DMS_CSUM_SUMMED) {
 		to->ip_summed = CHECKSUM_COMPLETE;
 		to->csum = dms_csum_sum(from);
 		dms_rx_add(q, DMS_RX_CSUM_COMPLETE, 1);
@@ -78,6 +76,7 @@ void dms_csum_set(struct dms_queue *q, struct sk_buff *to,
 				 skb_checksum_start_offset(from);
 		to->csum_offset = from->csum_offset;
 	} else {
-		to->ip_summed = bad ? CHECKSUM_NONE : CHECKSUM_UNNECESSARY;
+		to->ip_summed = verdict == DMS_CSUM_GOOD ?
+				CHECKSUM_UNNECESSARY : CHECKSUM_NONE;
 	}
 }

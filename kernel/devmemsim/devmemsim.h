@@ -52,8 +52,8 @@
  * @l3: ETH_P_IP, ETH_P_IPV6 or 0, host byte order
  * @l4: IPPROTO_TCP or IPPROTO_UDP with ports known, else 0
  * @l4_off: where the TCP or UDP header begins
- * @payload_off: where TCP payload begins, 0 if the packet cannot be split
- * @payload_len: bytes of TCP payload
+ * @payload_off: where the payload begins, 0 if the packet cannot be split
+ * @payload_len: bytes of payload
  */
 struct dms_flow {
 	__be32 src[4];
@@ -80,6 +80,20 @@ static inline struct dms_cb *dms_cb(struct sk_buff *skb)
 	BUILD_BUG_ON(sizeof(struct dms_cb) > sizeof(skb->cb));
 	return (struct dms_cb *)skb->cb;
 }
+
+/**
+ * enum dms_csum - what a NIC finds out about the checksum of a packet
+ * @DMS_CSUM_GOOD: right, or left to the device by the sender
+ * @DMS_CSUM_BAD: wrong
+ * @DMS_CSUM_UNKNOWN: of a protocol that is not verified, or of a fragment
+ * @DMS_CSUM_SUMMED: it sums the packet up in place of verifying it
+ */
+enum dms_csum {
+	DMS_CSUM_GOOD,
+	DMS_CSUM_BAD,
+	DMS_CSUM_UNKNOWN,
+	DMS_CSUM_SUMMED,
+};
 
 #define DMS_NO_BUFFER		((netmem_ref)0)
 
@@ -235,6 +249,7 @@ extern bool dms_ipv4_only;
 extern bool dms_careless;
 extern bool dms_prefill;
 extern bool dms_csum_complete;
+extern bool dms_split_all;
 struct dms_config dms_initial_config(void);
 unsigned long dms_poll_delay(unsigned int queue);
 bool dms_fails(unsigned int *countdown);
@@ -246,7 +261,7 @@ void dms_netdev_free(struct net_device *dev);
 
 /* flow.c */
 void dms_flow_parse(const struct sk_buff *skb, struct dms_flow *flow);
-bool dms_flow_csum_ok(const struct sk_buff *skb);
+bool dms_flow_csum_known(const struct sk_buff *skb, bool *ok);
 void dms_rss_set_key(struct dms_rss *rss, const u8 *key);
 void dms_rss_spread(struct dms_rss *rss, unsigned int queues);
 u32 dms_rss_hash(const struct dms_rss *rss, const struct dms_flow *flow);
@@ -290,11 +305,10 @@ int dms_poll(struct napi_struct *napi, int budget);
 struct sk_buff *dms_split(struct dms_queue *q, struct sk_buff *from);
 
 /* checksum.c */
-bool dms_csum_summed(const struct sk_buff *skb);
 int dms_csum_finish(struct sk_buff *skb);
-bool dms_csum_bad(const struct sk_buff *skb);
+enum dms_csum dms_csum_verify(const struct sk_buff *skb);
 void dms_csum_set(struct dms_queue *q, struct sk_buff *to,
-		  struct sk_buff *from, bool summed, bool bad);
+		  struct sk_buff *from, enum dms_csum verdict);
 
 /* buffers.c */
 int dms_mem_take(struct dms_mem *mem, unsigned int size,

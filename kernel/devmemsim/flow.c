@@ -2,6 +2,7 @@
 /*
  * devmemsim - reading headers, and spreading flows over queues (RSS)
  */
+#include <linux/icmp.h>
 #include <linux/ip.h>
 #include <linux/ipv6.h>
 #include <linux/tcp.h>
@@ -62,7 +63,20 @@ static bool dms_parse_ipv6(const struct sk_buff *skb, struct dms_flow *flow,
 	l4->proto = ip->nexthdr;
 	l4->off = ETH_HLEN + sizeof(*ip);
 	l4->end = l4->off + ntohs(ip->payload_len);
+	if (ip->nexthdr == NEXTHDR_FRAGMENT) {
+		l4->proto = 0;
+		l4->off += sizeof(struct frag_hdr);
+	}
 	return true;
+}
+
+static void dms_set_payload(const struct sk_buff *skb, struct dms_flow *flow,
+			    unsigned int off, unsigned int end)
+{
+	if (off > end || end > skb->len)
+		return;
+	flow->payload_off = off;
+	flow->payload_len = end - off;
 }
 
 static void dms_parse_tcp(const struct sk_buff *skb, struct dms_flow *flow,
@@ -70,7 +84,6 @@ static void dms_parse_tcp(const struct sk_buff *skb, struct dms_flow *flow,
 {
 	unsigned int end = skb_is_gso(skb) ? skb->len : l4->end;
 	const struct tcphdr *tcp;
-	unsigned int payload;
 	struct tcphdr buf;
 
 	tcp = skb_header_pointer(skb, l4->off, sizeof(buf), &buf);
@@ -82,11 +95,8 @@ static void dms_parse_tcp(const struct sk_buff *skb, struct dms_flow *flow,
 	flow->sport = tcp->source;
 	flow->dport = tcp->dest;
 
-	payload = l4->off + tcp->doff * 4;
-	if (tcp->doff < 5 || payload > end || end > skb->len)
-		return;
-	flow->payload_off = payload;
-	flow->payload_len = end - payload;
+	if (tcp->doff >= 5)
+		dms_set_payload(skb, flow, l4->off + tcp->doff * 4, end);
 }
 
 static void dms_parse_udp(const struct sk_buff *skb, struct dms_flow *flow,
@@ -103,6 +113,19 @@ static void dms_parse_udp(const struct sk_buff *skb, struct dms_flow *flow,
 	flow->l4_off = l4->off;
 	flow->sport = udp->source;
 	flow->dport = udp->dest;
+	if (READ_ONCE(dms_split_all))
+		dms_set_payload(skb, flow, l4->off + sizeof(*udp), l4->end);
+}
+
+/* Of ICMP, the header is known; of other protocols all is payload. */
+static void dms_parse_other(const struct sk_buff *skb, struct dms_flow *flow,
+			    const struct dms_l4 *l4)
+{
+	unsigned int off = l4->off;
+
+	if (l4->proto == IPPROTO_ICMP || l4->proto == IPPROTO_ICMPV6)
+		off += sizeof(struct icmphdr);
+	dms_set_payload(skb, flow, off, l4->end);
 }
 
 /**
@@ -135,31 +158,52 @@ void dms_flow_parse(const struct sk_buff *skb, struct dms_flow *flow)
 		dms_parse_tcp(skb, flow, &l4);
 	else if (l4.proto == IPPROTO_UDP)
 		dms_parse_udp(skb, flow, &l4);
+	else if (READ_ONCE(dms_split_all))
+		dms_parse_other(skb, flow, &l4);
+}
+
+/* Over IPv4, a datagram need not have one. */
+static bool dms_has_csum(const struct sk_buff *skb, const struct dms_flow *flow)
+{
+	const struct udphdr *udp;
+	struct udphdr buf;
+
+	if (flow->l4 != IPPROTO_UDP)
+		return true;
+	udp = skb_header_pointer(skb, flow->l4_off, sizeof(buf), &buf);
+	return udp && udp->check;
 }
 
 /**
- * dms_flow_csum_ok() - verify the checksum of a TCP packet
+ * dms_flow_csum_known() - verify the checksum of a TCP or UDP packet
  * @skb: packet, from its Ethernet header on, that dms_flow_parse() can split
+ * @ok: whether it is right, if it is known
  *
  * Only for packets whose checksum the sender computed itself; almost all
  * leave it to the device, which has nothing to verify then.
+ *
+ * Return: whether it is known: not of fragments, nor of other protocols.
  */
-bool dms_flow_csum_ok(const struct sk_buff *skb)
+bool dms_flow_csum_known(const struct sk_buff *skb, bool *ok)
 {
 	struct dms_flow flow;
 	unsigned int len;
 	__wsum sum;
 
 	dms_flow_parse(skb, &flow);
+	if (!flow.l4 || !flow.payload_off || !dms_has_csum(skb, &flow))
+		return false;
 	len = flow.payload_off + flow.payload_len - flow.l4_off;
 	sum = skb_checksum(skb, flow.l4_off, len, 0);
 
 	if (flow.l3 == ETH_P_IP)
-		return !csum_tcpudp_magic(flow.src[0], flow.dst[0], len,
-					  IPPROTO_TCP, sum);
-	return !csum_ipv6_magic((struct in6_addr *)flow.src,
-				(struct in6_addr *)flow.dst, len,
-				IPPROTO_TCP, sum);
+		*ok = !csum_tcpudp_magic(flow.src[0], flow.dst[0], len,
+					 flow.l4, sum);
+	else
+		*ok = !csum_ipv6_magic((struct in6_addr *)flow.src,
+				       (struct in6_addr *)flow.dst, len,
+				       flow.l4, sum);
+	return true;
 }
 
 /* The 32 bits of the key that begin at bit @bit. */

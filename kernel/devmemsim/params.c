@@ -24,6 +24,7 @@ bool dms_ipv4_only;
 bool dms_careless;
 bool dms_prefill;
 bool dms_csum_complete;
+bool dms_split_all;
 
 static unsigned int poll_delay;
 static unsigned int poll_delay_queue;
@@ -123,7 +124,7 @@ MODULE_PARM_DESC(ring_size, "Packets that a receive queue holds at load, 16 to 1
 module_param(header_split, bool, 0444);
 MODULE_PARM_DESC(header_split, "tcp-data-split at load (0)");
 module_param_cb(loss, &dms_in_range, &dms_loss_range, 0644);
-MODULE_PARM_DESC(loss, "Packets with TCP payload dropped of each 10000 received, 0 to 10000 (0)");
+MODULE_PARM_DESC(loss, "Packets that can be split dropped of each 10000 received, 0 to 10000 (0)");
 module_param_cb(linear_bytes, &dms_in_range, &dms_linear_bytes_range, 0644);
 MODULE_PARM_DESC(linear_bytes, "Payload bytes left beside the headers despite header split, 0 to half a page (0)");
 module_param_cb(frag_size, &dms_frag_size_param, &dms_frag_size, 0644);
@@ -136,6 +137,8 @@ module_param_cb(padding, &dms_in_range, &dms_padding_range, 0644);
 MODULE_PARM_DESC(padding, "Bytes behind the payload of each segment, 0 to 64 (0)");
 module_param_named(csum_complete, dms_csum_complete, bool, 0644);
 MODULE_PARM_DESC(csum_complete, "Sum segments up (CHECKSUM_COMPLETE) in place of verifying them (0)");
+module_param_named(split_all, dms_split_all, bool, 0644);
+MODULE_PARM_DESC(split_all, "Split UDP, ICMP, other protocols and IP fragments as well as TCP (0)");
 module_param_named(prefill, dms_prefill, bool, 0644);
 MODULE_PARM_DESC(prefill, "Give each queue that starts a ring full of buffers (0)");
 module_param_cb(poll_delay, &dms_in_range, &dms_poll_delay_range, 0644);

@@ -177,7 +177,7 @@ static void dms_set_gso(struct sk_buff *to, const struct sk_buff *from,
 }
 
 static struct sk_buff *dms_build(struct dms_queue *q, struct sk_buff *from,
-				 bool summed, bool bad)
+				 enum dms_csum verdict)
 {
 	const struct dms_cb *cb = dms_cb(from);
 	struct dms_cut cut = dms_cut_packet(q, from, cb);
@@ -195,7 +195,7 @@ static struct sk_buff *dms_build(struct dms_queue *q, struct sk_buff *from,
 		kfree_skb(skb);
 		return NULL;
 	}
-	dms_csum_set(q, skb, from, summed, bad);
+	dms_csum_set(q, skb, from, verdict);
 	dms_set_gso(skb, from, cb->payload_len);
 	if (cut.end > cut.head)
 		dms_rx_add(q, DMS_RX_SPLIT_PACKETS, 1);
@@ -205,24 +205,23 @@ static struct sk_buff *dms_build(struct dms_queue *q, struct sk_buff *from,
 /**
  * dms_split() - make the packet that a NIC with header split would hand up
  * @q: queue that it came on
- * @from: the packet as it was sent, of TCP
+ * @from: the packet as it was sent, of a kind that can be split
  *
  * Return: the packet, NULL if it is dropped.
  */
 struct sk_buff *dms_split(struct dms_queue *q, struct sk_buff *from)
 {
-	bool summed = dms_csum_summed(from);
-	bool bad;
+	enum dms_csum verdict = dms_csum_verify(from);
 
-	if (summed && dms_csum_finish(from)) {
+	if (verdict == DMS_CSUM_SUMMED && dms_csum_finish(from)) {
 		dms_rx_add(q, DMS_RX_NO_MEMORY, 1);
 		return NULL;
 	}
-	bad = dms_csum_bad(from);
 	/* The stack would have to read the payload to find out for itself. */
-	if (bad && dms_mem_unreadable(&q->mem) && !READ_ONCE(dms_careless)) {
+	if (verdict == DMS_CSUM_BAD && dms_mem_unreadable(&q->mem) &&
+	    !READ_ONCE(dms_careless)) {
 		dms_rx_add(q, DMS_RX_CSUM_BAD, 1);
 		return NULL;
 	}
-	return dms_build(q, from, summed, bad);
+	return dms_build(q, from, verdict);
 }

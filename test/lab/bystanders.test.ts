@@ -19,6 +19,7 @@ import {
   ADDRESS,
   type Family,
   INTERFACE,
+  meetNeighbour,
   PEER_ADDRESS,
   PEER_INTERFACE,
   run,
@@ -219,14 +220,6 @@ async function sendBeyond(family: Family): Promise<void> {
   const args = ['python3', PEERS, 'segments', BEYOND[family].address, '4321'];
   const peer = spawn('peer', args, { stdio: ['ignore', 'ignore', 'inherit'] });
   expect(await once(peer, 'exit')).toEqual([0, null]);
-}
-
-/** Has the peer know where this end is: few of its packets would wait until it does. */
-async function meetNeighbour(family: Family): Promise<void> {
-  const isKnown = (): boolean =>
-    run('peer', 'ip', 'neigh', 'show', ADDRESS[family]).includes('lladdr');
-  if (!isKnown()) run('peer', 'bash', '-c', `printf . > /dev/udp/${ADDRESS[family]}/9`);
-  while (!isKnown()) await delay(50);
 }
 
 type Statistic = 'tx_dropped' | 'tx_bytes';

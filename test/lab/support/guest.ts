@@ -2,6 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { release } from 'node:os';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
 
 import { setRings } from '../../../dist/nic/netlink/ethtool.js';
 
@@ -30,6 +31,14 @@ export function streamBytes(bytes: number, share: number): number {
 /** Runs a program here, in the receiving namespace; returns its output. */
 export function run(command: string, ...args: string[]): string {
   return execFileSync(command, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+}
+
+/** Has the peer know where this end is, which few of its packets would wait for. */
+export async function meetNeighbour(family: Family): Promise<void> {
+  const isKnown = (): boolean =>
+    run('peer', 'ip', 'neigh', 'show', ADDRESS[family]).includes('lladdr');
+  if (!isKnown()) run('peer', 'bash', '-c', `printf . > /dev/udp/${ADDRESS[family]}/9`);
+  while (!isKnown()) await delay(50);
 }
 
 /** Sets the MTU of both ends, in bytes. */

@@ -16,6 +16,7 @@ import tempfile
 import threading
 import time
 
+from bpf import add_to_sockmap, pass_by_xdp
 from devmem import MSG_SOCK_DEVMEM, attempt, give_back, libc, parse, receive
 from peers import IPPROTO_MPTCP, PIECE, family_of, require_ao, require_md5
 
@@ -29,19 +30,6 @@ PACKET_AUXDATA = 8
 PACKET_VERSION = 10
 TPACKET_V2 = 1
 ETH_P_ALL = 3
-BPF_MAP_CREATE = 0
-BPF_MAP_UPDATE_ELEM = 2
-BPF_PROG_LOAD = 5
-BPF_PROG_ATTACH = 8
-BPF_LINK_CREATE = 28
-BPF_PROG_TYPE_XDP = 6
-BPF_PROG_TYPE_SK_SKB = 14
-BPF_MAP_TYPE_SOCKMAP = 15
-BPF_SK_SKB_STREAM_PARSER = 4
-BPF_SK_SKB_STREAM_VERDICT = 5
-BPF_XDP = 37
-XDP_FLAGS_SKB_MODE = 2
-SYS_BPF = 321
 SYS_RECVMSG = 47
 
 
@@ -238,46 +226,6 @@ def packet_ring(end):
     return capture()
 
 
-def bpf(command, *parts):
-    attributes = b"".join(parts)
-    result = libc.syscall(SYS_BPF, command, attributes, len(attributes))
-    if result < 0:
-        raise OSError(ctypes.get_errno(), f"bpf {command}")
-    return result
-
-
-def answer(value):
-    """An instruction: to a program's answer, always the same."""
-    return struct.pack("BBhi", 0xB7, 0, 0, value)
-
-
-# The same: the bytes of the packet, which struct __sk_buff begins with.
-ANSWER_LENGTH = struct.pack("BBhi", 0x61, 0x10, 0, 0)
-
-
-def load_program(kind, instruction):
-    """A program that gives an answer about each packet."""
-    code = ctypes.create_string_buffer(instruction + struct.pack("BBhi", 0x95, 0, 0, 0))
-    name = ctypes.create_string_buffer(b"GPL")
-    addresses = (ctypes.addressof(code), ctypes.addressof(name))
-    return bpf(BPF_PROG_LOAD, struct.pack("IIQQ", kind, 2, *addresses), bytes(96))
-
-
-def add_to_sockmap(connection, parse=False):
-    """Has a program pass everything to whoever reads the socket; another may find messages."""
-    sockets = bpf(BPF_MAP_CREATE, struct.pack("IIII", BPF_MAP_TYPE_SOCKMAP, 4, 4, 1), bytes(56))
-    programs = {BPF_SK_SKB_STREAM_VERDICT: answer(1)}
-    if parse:
-        programs[BPF_SK_SKB_STREAM_PARSER] = ANSWER_LENGTH
-    for place, instruction in programs.items():
-        attach = (sockets, load_program(BPF_PROG_TYPE_SK_SKB, instruction), place, 0)
-        bpf(BPF_PROG_ATTACH, struct.pack("IIII", *attach))
-    key = ctypes.create_string_buffer(struct.pack("I", 0))
-    value = ctypes.create_string_buffer(struct.pack("I", connection.fileno()))
-    entry = (sockets, ctypes.addressof(key), ctypes.addressof(value), 0)
-    bpf(BPF_MAP_UPDATE_ELEM, struct.pack("I4xQQQ", *entry))
-
-
 def sockmap(connection):
     add_to_sockmap(connection)
     wait_for(connection)
@@ -362,14 +310,6 @@ def mptcp(connection):
     return [read(connection), counter("MPTcpExt", "DataCsumErr") > 0]
 
 
-def xdp(interface):
-    """Attaches a program that passes everything."""
-    program = load_program(BPF_PROG_TYPE_XDP, answer(2))
-    index = socket.if_nametoindex(interface)
-    link = struct.pack("IIII", program, index, BPF_XDP, XDP_FLAGS_SKB_MODE)
-    return attempt(lambda: bpf(BPF_LINK_CREATE, link, bytes(32)) and "attached")
-
-
 ACTIONS = {
     each.__name__: each
     for each in (
@@ -409,7 +349,7 @@ def say(thing):
 
 def main(host, action):
     if action == "xdp":
-        say({"outcome": xdp(host)})
+        say({"outcome": attempt(lambda: pass_by_xdp(host) and "attached")})
         return
     protocol = IPPROTO_MPTCP if action == "mptcp" else 0
     server = socket.socket(family_of(host), socket.SOCK_STREAM, protocol)

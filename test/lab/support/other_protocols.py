@@ -1,0 +1,116 @@
+"""`other_protocols.py KIND HOST`: a peer that sends what is not a plain TCP segment.
+
+Prints a line of JSON about answers, where it waits for any.
+"""
+
+import json
+import socket
+import struct
+import sys
+
+from peers import checksum, family_of
+
+PORT = 4321
+PATTERN = bytes(range(1, 251))
+IPV6_HDRINCL = 36
+ICMP_TIMESTAMP = 13
+ECHO = {socket.AF_INET: (8, 0, socket.IPPROTO_ICMP), socket.AF_INET6: (128, 129, 58)}
+FRAGMENT_HEADER = 44
+HOPS = 64
+# Of each burst, so many that a NIC may join them.
+DATAGRAMS = 8
+
+
+def datagrams(host):
+    """Long datagrams one after the other, and a short one at the end."""
+    end = socket.socket(family_of(host), socket.SOCK_DGRAM)
+    end.connect((host, PORT))
+    for _ in range(DATAGRAMS):
+        end.send(PATTERN * 4)
+    end.send(b"short")
+
+
+def icmp(kind, body):
+    """An ICMP message, its checksum for IPv4."""
+    parts = struct.pack("!BBHHH", kind, 0, 0, 1, 1), body
+    check = checksum(b"".join(parts))
+    return struct.pack("!BBHHH", kind, 0, check, 1, 1) + body
+
+
+def echo(host):
+    """What of an echo is not zero, nor what was sent."""
+    request, reply, protocol = ECHO[family_of(host)]
+    end = socket.socket(family_of(host), socket.SOCK_RAW, protocol)
+    end.connect((host, 0))
+    body = PATTERN * 4
+    # The kernel sums those of IPv6 up itself.
+    end.send(icmp(request, body))
+    while True:
+        packet = end.recv(1 << 16)
+        message = packet[20:] if end.family == socket.AF_INET else packet
+        if message[0] == reply:
+            break
+    strange = sum(1 for got, sent in zip(message[8:], body) if got not in (0, sent))
+    print(json.dumps({"bytes": len(message) - 8, "strange": strange}), flush=True)
+
+
+def timestamp(host):
+    end = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+    end.connect((host, 0))
+    end.send(icmp(ICMP_TIMESTAMP, PATTERN[:12]))
+
+
+def unsummed_icmp(host):
+    """An ICMP message with a wrong checksum."""
+    end = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+    end.connect((host, 0))
+    end.send(struct.pack("!BBHHH", 8, 0, 0x5555, 1, 1) + PATTERN)
+
+
+def segment():
+    """The start of a connection, with as many options as there can be, and payload."""
+    options = b"\1" * 40
+    return struct.pack("!HHIIBBHHH", PORT, PORT, 1, 0, 15 << 4, 2, 1024, 0, 0) + options
+
+
+def ipv4_fragment(end, host, data, offset, more):
+    addresses = [socket.inet_aton(each) for each in (end.getsockname()[0], host)]
+    place = offset // 8 | (0x2000 if more else 0)
+    # The kernel fills in the length and the checksum.
+    fields = (0x45, 0, 0, 7, place, HOPS, socket.IPPROTO_TCP, 0)
+    end.send(struct.pack("!BBHHHBBH", *fields) + b"".join(addresses) + data)
+
+
+def ipv6_fragment(end, host, data, offset, more):
+    addresses = [socket.inet_pton(socket.AF_INET6, each) for each in (end.getsockname()[0], host)]
+    header = struct.pack("!IHBB", 6 << 28, 8 + len(data), FRAGMENT_HEADER, HOPS)
+    fragment = struct.pack("!BBHI", socket.IPPROTO_TCP, 0, offset | more, 7)
+    end.send(header + b"".join(addresses) + fragment + data)
+
+
+def fragments(host, swap=False):
+    """A segment in two fragments, of which the first ends in the middle of TCP's header."""
+    end = socket.socket(family_of(host), socket.SOCK_RAW, socket.IPPROTO_RAW)
+    end.connect((host, 0))
+    ipv4 = end.family == socket.AF_INET
+    # IPv6 wants what is fixed of it in the first one.
+    cut = 8 if ipv4 else 24
+    data = segment() + PATTERN * 4
+    parts = [(data[:cut], 0, True), (data[cut:], cut, False)]
+    for part in reversed(parts) if swap else parts:
+        (ipv4_fragment if ipv4 else ipv6_fragment)(end, host, *part)
+
+
+def fragments_swapped(host):
+    fragments(host, swap=True)
+
+
+KINDS = {
+    each.__name__: each
+    for each in (
+        *(datagrams, echo, timestamp, unsummed_icmp),
+        *(fragments, fragments_swapped),
+    )
+}
+
+KINDS[sys.argv[1]](sys.argv[2])
