@@ -4,11 +4,11 @@
  * off, and tells which warnings of `make W=1` and sparse were not there before.
  *
  *   node kernel/lab/series.mjs RECIPE [SYMBOL]      such as: patched-6.1 NET_DEVMEM
- *   node kernel/lab/series.mjs --touched RECIPE     what each patch touches, alone
+ *   node kernel/lab/series.mjs --touched RECIPE [SYMBOL]
  *
  * Takes an hour: whoever changes a header changes half of the kernel. What comes by that
  * is a kernel of the lab goes into its cache; nothing else is kept. With --touched, minutes:
- * of each patch the objects of the C files that it changes are compiled.
+ * of each patch the objects of the C files that it changes are compiled, with the symbol on.
  */
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -86,11 +86,7 @@ class Series {
       await applyPatches([patch], this.tree);
       this.#applied.push(patch);
     }
-    const configuration = configurationOf(this.recipe);
-    if (this.symbol !== undefined) {
-      configuration.set(this.symbol, this.hasSymbol ? this.setting : 'n');
-    }
-    await configure(configuration, this.tree);
+    const configuration = await this.configure();
     const found = await this.#make(['vmlinux', 'modules']);
     this.#tell(patch, startedAt);
     if (patch === undefined) {
@@ -101,6 +97,16 @@ class Series {
       for (const warning of fresh) reporter.alert(`  new: ${warning}`);
     }
     await adoptBuild(this.source, this.#applied, configuration, this.tree, this.log, reporter);
+  }
+
+  /** Configures the tree for the recipe; a symbol that there is not yet is off. */
+  async configure() {
+    const configuration = configurationOf(this.recipe);
+    if (this.symbol !== undefined) {
+      configuration.set(this.symbol, this.hasSymbol ? this.setting : 'n');
+    }
+    await configure(configuration, this.tree);
+    return configuration;
   }
 
   /**
@@ -143,7 +149,7 @@ class Series {
     const without = await this.#compile(before, known, true);
     await applyPatches([patch], this.tree);
     this.#applied.push(patch);
-    await configure(configurationOf(this.recipe), this.tree);
+    await this.configure();
     /** @type {Set<string>} */
     const found = new Set();
     const compiled = objects.filter((object) => !without.includes(object));
@@ -226,11 +232,14 @@ async function withTree(name, use) {
   }
 }
 
-/** @param {string} name of a recipe */
-async function compileTouched(name) {
+/**
+ * @param {string} name of a recipe
+ * @param {string | undefined} symbol that the series adds, without CONFIG_; on once there is one
+ */
+async function compileTouched(name, symbol) {
   await withTree(name, async (recipe, source, _work, tree) => {
-    await configure(configurationOf(recipe), tree);
-    const series = new Series(recipe, source, tree, undefined, 'y');
+    const series = new Series(recipe, source, tree, symbol, 'y');
+    await series.configure();
     for (const patch of series.left) await series.touch(patch);
   });
 }
@@ -271,12 +280,7 @@ try {
   const { values, positionals } = commandLine();
   const [name, symbol, ...rest] = positionals;
   if (name === undefined || rest.length > 0) throw new LabError(USAGE);
-  if (values.touched && symbol !== undefined) {
-    throw new LabError(
-      `--touched compiles with the recipe's own symbols, and takes no '${symbol}'`,
-    );
-  }
-  await (values.touched ? compileTouched(name) : buildSeries(name, symbol));
+  await (values.touched ? compileTouched : buildSeries)(name, symbol);
 } catch (error) {
   if (!(error instanceof LabError)) throw error;
   reporter.alert(error.message);
