@@ -29,6 +29,8 @@ describe('--allow', () => {
     'eth1:65536',
     'eth1:0-99999',
     'eth0:1:4',
+    'a/b',
+    'eth1 :2',
   ])('%j is a usage error', (text) => {
     const error = thrownBy(() => parseAllowance(text));
     expect(error).toBeInstanceOf(UsageError);
@@ -59,8 +61,10 @@ function outcome(text: string): readonly number[] | 'all' | 'refused' {
 /** The same by counting: a range at a time, by what its ends are. */
 function expected(text: string): readonly number[] | 'all' | 'refused' {
   const colon = text.indexOf(':');
-  if (colon < 0) return text === '' ? 'refused' : 'all';
-  if (colon === 0) return 'refused';
+  const name = colon < 0 ? text : text.slice(0, colon);
+  // Of the pieces, what no interface has in its name.
+  if (name === '' || name.includes(' ') || name.includes('\n')) return 'refused';
+  if (colon < 0) return 'all';
   const queues: number[] = [];
   for (const part of text.slice(colon + 1).split(',')) {
     const ends = part.trim().split('-');

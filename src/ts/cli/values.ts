@@ -1,5 +1,6 @@
 /** What users write for sizes, counts and addresses. */
 import { isRelease } from '../kernel-version.js';
+import { expectedInterfaceName } from '../nic/interface-name.js';
 import { UsageError } from './command.js';
 import { parseBytes } from './format.js';
 import { type Pattern, parsePattern } from './transfer/pattern.js';
@@ -52,6 +53,13 @@ export function parseRemote(option: string, text: string): RemoteEndpoint {
   const { host, port } = parseEndpoint(option, text);
   if (host === undefined) throw new UsageError(`${option} '${text}' names no host`);
   return { host, port };
+}
+
+/** @throws UsageError unless an interface can have that name */
+export function parseInterface(option: string, text: string): string {
+  const expected = expectedInterfaceName(text);
+  if (expected !== undefined) throw new UsageError(`${option} must be ${expected}, not '${text}'`);
+  return text;
 }
 
 // A pebibyte: far from where counting loses bytes.

@@ -8,13 +8,11 @@ import {
   invalidArgValue,
   systemError,
 } from '../errors.js';
+import { expectedInterfaceName } from './interface-name.js';
 import { findLink, type Link, listLinks } from './netlink/link.js';
 import { printable, shellWord } from './quoting.js';
 
 const MAX_QUEUE = 0xffff;
-
-// include/uapi/linux/if.h ALTIFNAMSIZ, without its terminating zero.
-const MAX_NAME = 127;
 
 /**
  * @param argument - what it is called
@@ -22,18 +20,8 @@ const MAX_NAME = 127;
  */
 export function checkInterface(name: unknown, argument = 'options.interface'): string {
   if (typeof name !== 'string') throw invalidArgType(argument, 'a string', name);
-  if (name.includes(':')) {
-    throw invalidArgValue(
-      argument,
-      "an interface's name, without a colon: what eth0:1 names is an address of eth0",
-      name,
-    );
-  }
-  const length = Buffer.byteLength(name);
-  // net/core/dev.c dev_valid_name
-  if (length < 1 || length > MAX_NAME || /^\.{1,2}$|[\s/\0]/.test(name)) {
-    throw invalidArgValue(argument, `an interface's name of 1 to ${MAX_NAME} bytes`, name);
-  }
+  const expected = expectedInterfaceName(name);
+  if (expected !== undefined) throw invalidArgValue(argument, expected, name);
   return name;
 }
 

@@ -10,7 +10,7 @@ import { printable } from '../../nic/quoting.js';
 import { type Command, parseOptions, STATUS, UsageError } from '../command.js';
 import { Interrupted, Interruption } from '../interruption.js';
 import { stdout } from '../output.js';
-import { parseCount, parseQueues } from '../values.js';
+import { parseCount, parseInterface, parseQueues } from '../values.js';
 
 const HELP = `Binds receive queues for processes that lack the privilege to do so themselves.
 
@@ -143,8 +143,9 @@ function log(what: string): void {
 
 /** `eth1`, `eth1:2,3`, `eth1:2-5,8`. A colon is never an interface's: queues follow. */
 export function parseAllowance(text: string): Allowance {
-  const [name = '', list] = text.split(/:(.*)/s, 2);
-  if (name === '') throw new UsageError(`--allow '${text}' names no interface`);
+  const [first = '', list] = text.split(/:(.*)/s, 2);
+  if (first === '') throw new UsageError(`--allow '${text}' names no interface`);
+  const name = parseInterface(`what --allow '${text}' names`, first);
   if (list === undefined) return { interface: name };
   return { interface: name, queues: parseQueues(`the list of --allow '${text}'`, list) };
 }

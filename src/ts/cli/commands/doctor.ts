@@ -3,6 +3,7 @@ import { diagnose } from '../../doctor/diagnose.js';
 import { type Command, parseOptions, STATUS, UsageError } from '../command.js';
 import { renderReport } from '../doctor/render.js';
 import { stdout } from '../output.js';
+import { given, parseInterface } from '../values.js';
 import { painter, terminalWidth } from '../wrap.js';
 
 export const command: Command = {
@@ -28,8 +29,9 @@ or unknown.
       json: { type: 'boolean', default: false },
     });
     if (positionals.length > 0) throw new UsageError(`unexpected argument '${positionals[0]!}'`);
+    const name = given(values.interface, (text) => parseInterface('--interface', text));
     const report = await diagnose({
-      ...(values.interface !== undefined && { interface: values.interface }),
+      ...(name !== undefined && { interface: name }),
       ...(values.broker !== undefined && { broker: values.broker }),
     });
     stdout.write(

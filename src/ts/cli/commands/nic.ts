@@ -11,7 +11,7 @@ import { type Restoration, restoreInterfaces } from '../../nic/restore.js';
 import { type Command, parseOptions, STATUS, UsageError } from '../command.js';
 import { Interruption } from '../interruption.js';
 import { stdout } from '../output.js';
-import { parseQueues } from '../values.js';
+import { given, parseInterface, parseQueues } from '../values.js';
 import { FLOW_HELP, FLOW_OPTIONS, parseFlows } from '../flow-options.js';
 
 const HELP = `Set an interface up for devmem TCP, and put it back.
@@ -53,7 +53,7 @@ async function prepareOptions(values: Values): Promise<PrepareOptions> {
   if (values.interface === undefined) throw new UsageError('--interface is missing');
   if (values.queues === undefined) throw new UsageError('--queues is missing, e.g. --queues 2,3');
   return {
-    interface: values.interface,
+    interface: parseInterface('--interface', values.interface),
     queues: parseQueues('--queues', values.queues),
     flows: await parseFlows(values),
     ...directoryOption(values),
@@ -97,9 +97,10 @@ async function restore(values: Values): Promise<number> {
   if (values.queues !== undefined || values.listen || values.connect || values.flow) {
     throw new UsageError('restore takes no queues and no flows: it restores what was done');
   }
+  const name = given(values.interface, (text) => parseInterface('--interface', text));
   using interruption = new Interruption();
   const restorations = await restoreInterfaces({
-    ...(values.interface !== undefined && { interface: values.interface }),
+    ...(name !== undefined && { interface: name }),
     ...directoryOption(values),
   });
   const document = restorations.map(({ error, ...rest }) => ({

@@ -14,6 +14,7 @@ import {
   MAX_DEVICE,
   parseCount,
   parseEndpoint,
+  parseInterface,
   parsePatternOption,
   parseQueues,
   parseRemote,
@@ -98,7 +99,7 @@ export function readReceiveOptions(values: Values): Receive {
     bytes: given(values.bytes, (text) => parseSize('--bytes', text)),
     seconds: given(values.seconds, (text) => parseSeconds('--seconds', text)),
     pattern: given(values.verify, (text) => parsePatternOption('--verify', text)),
-    interface: values.interface,
+    interface: given(values.interface, (text) => parseInterface('--interface', text)),
     queues: given(values.queues, (text) => parseQueues('--queues', text)),
     // Nothing to bind: what 'auto' would come to.
     mode: values.interface === undefined ? 'copy' : mode,
