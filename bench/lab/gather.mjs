@@ -3,7 +3,7 @@
 // by itself, against memcpy of the same runs from the same memory in C. Prints ns a byte of
 // each, and runs in a sample, as JSON.
 //
-//   node bench/lab/gather.mjs SOURCE MEMCPY ROUNDS
+//   node bench/lab/gather.mjs SOURCE MEMCPY MIB ROUNDS
 import { performance } from 'node:perf_hooks';
 import { setImmediate as immediate } from 'node:timers/promises';
 
@@ -15,12 +15,12 @@ import { INTERFACE, PEER_ADDRESS, rxQueues } from './interface.mjs';
 
 const MiB = 2 ** 20;
 const SIZE = 128 * MiB;
-// Of each sample: what a few batches hold.
-const BYTES = 2 * MiB;
-// Until all of it is compiled.
-const WARM_UPS = 300;
 
-const [program = '', memcpy = '', rounds = ''] = process.argv.slice(2);
+const [program = '', memcpy = '', size = '', rounds = ''] = process.argv.slice(2);
+const BYTES = Number(size) * MiB;
+// Until all of it is compiled.
+const WARM_UPS = Math.ceil((600 * MiB) / BYTES);
+
 const memory = await DmaBuf.allocate({ type: 'udmabuf', size: SIZE });
 memory.map().fill(1);
 const copying = startMemcpy(memcpy, memory, BYTES);

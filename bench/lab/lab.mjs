@@ -24,6 +24,9 @@ import { runInGuest } from './guest.mjs';
 /** @typedef {{ ncdevmem: number[], batches: number[] }} Interop MiB/s */
 
 const MiB = 2 ** 20;
+// What is gathered at a time: what a few batches hold, and a tensor.
+const LITTLE_MIB = 2;
+const LARGE_MIB = 16;
 
 /**
  * @param {{ quick: boolean, note: (text: string) => void }} options
@@ -73,9 +76,8 @@ export async function lab({ quick, note }) {
     await runInGuest('cold.mjs', [programs.source, quick ? '3' : '7'])
   );
   note('to contiguous memory');
-  const gathering = /** @type {Gathering} */ (
-    await runInGuest('gather.mjs', [programs.source, compileMemcpy(), quick ? '20' : '200'])
-  );
+  const gathering = await runGather(LITTLE_MIB, quick ? 20 : 200);
+  const gatheringLarge = await runGather(LARGE_MIB, quick ? 5 : 60);
   note("the kernel's own ncdevmem");
   const program = await ensureNcdevmem(createReporter());
   const ncdevmem = /** @type {Interop} */ (
@@ -109,10 +111,11 @@ export async function lab({ quick, note }) {
       ncdevmemMiBps: median(ncdevmem.ncdevmem),
       ...settingFigures(streams),
       ...gatherFigures(gathering),
+      ...largeFigures(gatheringLarge),
       coldStartMs: median(cold.devmem),
       coldStartMsNetSocket: median(cold.netSocket),
     },
-    samples: { streams, counted, cold, gathering, ncdevmem, zcrx },
+    samples: { streams, counted, cold, gathering, gatheringLarge, ncdevmem, zcrx },
   };
 }
 
@@ -134,6 +137,27 @@ const fragsPerReturnCall = ({ frags, returnCalls }) => frags / returnCalls;
 /** @param {Sample} sample */
 const callsPerMiB = ({ bytes, receiveCalls, returnCalls, waitCalls }) =>
   ((receiveCalls + returnCalls + waitCalls) * MiB) / bytes;
+
+/**
+ * @param {number} size MiB
+ * @param {number} rounds
+ */
+async function runGather(size, rounds) {
+  const args = [compileSource(), compileMemcpy(), String(size), String(rounds)];
+  return /** @type {Gathering} */ (await runInGuest('gather.mjs', args));
+}
+
+/** @param {Gathering} samples */
+function largeFigures(samples) {
+  const { gatherVsMemcpy, takeNsPerByte, gatherNsPerByte, memcpyNsPerByte } =
+    gatherFigures(samples);
+  return {
+    gatherLargeVsMemcpy: gatherVsMemcpy,
+    takeLargeNsPerByte: takeNsPerByte,
+    gatherLargeNsPerByte: gatherNsPerByte,
+    memcpyLargeNsPerByte: memcpyNsPerByte,
+  };
+}
 
 /** @param {Gathering} samples */
 function gatherFigures({ take, gather, sync, release, memcpy, readInto, runs }) {
