@@ -76,8 +76,8 @@ export async function lab({ quick, note }) {
     await runInGuest('cold.mjs', [programs.source, quick ? '3' : '7'])
   );
   note('to contiguous memory');
-  const gathering = await runGather(LITTLE_MIB, quick ? 20 : 200);
-  const gatheringLarge = await runGather(LARGE_MIB, quick ? 5 : 60);
+  const gathering = await runGather(programs.source, LITTLE_MIB, quick ? 20 : 200);
+  const gatheringLarge = await runGather(programs.source, LARGE_MIB, quick ? 5 : 60);
   note("the kernel's own ncdevmem");
   const program = await ensureNcdevmem(createReporter());
   const ncdevmem = /** @type {Interop} */ (
@@ -139,11 +139,12 @@ const callsPerMiB = ({ bytes, receiveCalls, returnCalls, waitCalls }) =>
   ((receiveCalls + returnCalls + waitCalls) * MiB) / bytes;
 
 /**
+ * @param {string} source program
  * @param {number} size MiB
  * @param {number} rounds
  */
-async function runGather(size, rounds) {
-  const args = [compileSource(), compileMemcpy(), String(size), String(rounds)];
+async function runGather(source, size, rounds) {
+  const args = [source, compileMemcpy(), String(size), String(rounds)];
   return /** @type {Gathering} */ (await runInGuest('gather.mjs', args));
 }
 

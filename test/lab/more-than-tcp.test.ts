@@ -112,7 +112,9 @@ describe('payload of others in device memory', () => {
   it.each(FAMILIES)('an echo has nothing in it that was not sent, over %s', (family) => {
     // Nobody has verified it, so it is summed up.
     undo.push(setParameter('csum_complete', 1));
+    const before = statistic('rx_device_frags');
     expect(JSON.parse(send('echo', family))).toEqual({ bytes: ECHOED, strange: 0 });
+    expect(statistic('rx_device_frags')).toBeGreaterThan(before);
   });
 });
 

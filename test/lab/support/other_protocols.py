@@ -12,7 +12,6 @@ from peers import checksum, family_of
 
 PORT = 4321
 PATTERN = bytes(range(1, 251))
-IPV6_HDRINCL = 36
 ICMP_TIMESTAMP = 13
 ECHO = {socket.AF_INET: (8, 0, socket.IPPROTO_ICMP), socket.AF_INET6: (128, 129, 58)}
 FRAGMENT_HEADER = 44
@@ -68,7 +67,7 @@ def unsummed_icmp(host):
 
 
 def segment():
-    """The start of a connection, with as many options as there can be, and payload."""
+    """The start of a connection, with as many options as there can be."""
     options = b"\1" * 40
     return struct.pack("!HHIIBBHHH", PORT, PORT, 1, 0, 15 << 4, 2, 1024, 0, 0) + options
 
