@@ -1,5 +1,10 @@
 // @ts-check
-// Runs test/lab in the guest: node scripts/test-lab.mjs [--kernel NAME] [VITEST OPTIONS]
+// Runs test/lab in the guest:
+//
+//   node scripts/test-lab.mjs [--kernel NAME] [--reproduce] [VITEST OPTIONS]
+//
+// --reproduce: what is skipped on a kernel that lacks kernel/patches, because it would panic or
+// leak, is tried there all the same. One test at a time (FILE -t NAME) tells what it does.
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
@@ -11,6 +16,9 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const args = process.argv.slice(2);
 const at = args.indexOf('--kernel');
 const [, kernel = DEFAULT_KERNEL] = at < 0 ? [] : args.splice(at, 2);
+const reproduceAt = args.indexOf('--reproduce');
+if (reproduceAt >= 0) args.splice(reproduceAt, 1);
+const reproduce = reproduceAt >= 0 ? { DEVMEM_REPRODUCE: '1' } : {};
 
 /** All of test/lab takes longer than what one command is expected to. */
 const timeoutSeconds = Math.max(2700, 3 * guestNeeds(kernel).timeoutSeconds);
@@ -59,7 +67,7 @@ async function run() {
     const result = spawnSync(process.execPath, command, {
       cwd: root,
       stdio: ['ignore', 'inherit', 'inherit'],
-      env: { ...process.env, ...(await ncdevmem()) },
+      env: { ...process.env, ...(await ncdevmem()), ...reproduce },
     });
     return result.status ?? 1;
   } catch (error) {

@@ -4,7 +4,6 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
@@ -20,10 +19,11 @@ import {
   setParameter,
   steerToQueues,
 } from './support/guest.js';
+import { has, reproduce } from './support/mended.js';
 
 const SENDER = fileURLToPath(new URL('support/urgent.py', import.meta.url));
 
-const mended = readFileSync('/proc/kallsyms', 'latin1').includes(' tcp_urg_unreadable\n');
+const mended = reproduce || has('tcp_urg_unreadable');
 
 let memory: DmaBuf;
 let binding: Binding;

@@ -3,11 +3,14 @@ import { readFileSync } from 'node:fs';
 
 const symbols = readFileSync('/proc/kallsyms', 'latin1');
 
+/** `npm run test:lab -- --reproduce`: any kernel is taken for a mended one. */
+export const reproduce = process.env.DEVMEM_REPRODUCE === '1';
+
 /**
  * A kernel with all patches, by a function that each series adds for sockmap. Without
  * the later ones it leaves readers asleep, or makes tokens without end.
  */
-export const mendedForReaders = has('sk_psock_unreadable_waits');
+export const mendedForReaders = reproduce || has('sk_psock_unreadable_waits');
 
 /**
  * The same, or one with the earlier patches, by functions of linux-6.12's 0005 and of
@@ -30,7 +33,7 @@ export function has(...names: string[]): boolean {
 export function sayIfUnmended(what: string): void {
   if (mended) return;
   console.warn(
-    `skipped: ${what}, which panics this kernel, or makes it leak. ` +
-      "'--kernel patched-7', patched-6.12 and patched-6.1 are mended",
+    `skipped: ${what}, which panics this kernel, or makes it leak. '--kernel patched-7', ` +
+      "patched-6.12 and patched-6.1 are mended; '--reproduce' tries it all the same",
   );
 }
