@@ -13,6 +13,9 @@ const inside = {
 // Vitest's own choice leaves a core to itself, of two the half: these mostly wait.
 const maxWorkers = Math.max(2, availableParallelism() - 1);
 
+// Kernels that check all they do take several times as long for it.
+const labPatience = process.env.DEVMEM_LAB_KERNEL?.startsWith('debug-') ? 3 : 1;
+
 /**
  * @param {string} name
  * @param {import('vitest/config').ViteUserConfig['test']} more
@@ -41,8 +44,8 @@ export default defineConfig({
       // process would load and compile everything anew, a third of all: one process for all.
       project('lab', {
         isolate: false,
-        testTimeout: 300_000,
-        hookTimeout: 120_000,
+        testTimeout: 300_000 * labPatience,
+        hookTimeout: 120_000 * labPatience,
         fileParallelism: false,
         // Node.js loads it by itself, and in less time.
         server: { deps: { external: [/\/dist\//] } },
