@@ -18,11 +18,7 @@ export function gatherTo(memory, target) {
 
   /** @param {Span} span */
   function once({ batches }) {
-    let at = 0;
-    for (const batch of batches) {
-      void gather(batch, target, at, engines);
-      at += batch.byteLength;
-    }
+    void gather(batches, target, 0, engines);
     engines.endGo();
   }
 

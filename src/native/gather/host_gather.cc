@@ -71,11 +71,14 @@ uint8_t* CopyRun(const Run& run, const MappedRegion& source, uint8_t* to) {
 }
 
 Destination TakeTarget(const Napi::Value& value) {
+  // Arrays first: to ask an object what it is costs as much as to copy a packet.
+  std::span<uint8_t> array = Elements<uint8_t>(value, napi_uint8_array);
+  if (!array.empty()) return {array, nullptr};
   if (Mapping* mapping = Mapping::From(value)) {
     const std::shared_ptr<MappedRegion>& region = mapping->region();
     return {{region->data(), region->size()}, region};
   }
-  return {Elements<uint8_t>(value, napi_uint8_array), nullptr};
+  return {};
 }
 
 // (offsets, sizes, first, count, source mapping, target, at); nothing where one is not

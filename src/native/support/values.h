@@ -41,22 +41,23 @@ inline bool ToBool(const Napi::Value& value) {
   return napi_get_value_bool(value.Env(), value, &truth) == napi_ok && truth;
 }
 
-inline bool IsTypedArray(const Napi::Value& value, napi_typedarray_type type) {
-  return value.IsTypedArray() && value.As<Napi::TypedArray>().TypedArrayType() == type;
+// Whether it is a typed array of that type; then also, each unless null, its length and data.
+inline bool IsTypedArray(const Napi::Value& value, napi_typedarray_type wanted,
+                         size_t* length = nullptr, void** data = nullptr) {
+  // Types that Node-API has no number for leave it as it is.
+  auto type = static_cast<napi_typedarray_type>(-1);
+  return napi_get_typedarray_info(value.Env(), value, &type, length, data, nullptr, nullptr) ==
+             napi_ok &&
+         type == wanted;
 }
 
 // The elements of a typed array of that type, whatever buffer it has; null data for
 // anything else.
 template <typename T>
 std::span<T> Elements(const Napi::Value& value, napi_typedarray_type wanted) {
-  if (!IsTypedArray(value, wanted)) return {};
-  napi_typedarray_type type;
   size_t length = 0;
   void* data = nullptr;
-  if (napi_get_typedarray_info(value.Env(), value, &type, &length, &data, nullptr, nullptr) !=
-      napi_ok) {
-    return {};
-  }
+  if (!IsTypedArray(value, wanted, &length, &data)) return {};
   return {static_cast<T*>(data), length};
 }
 

@@ -17,8 +17,10 @@ export class CpuAccesses {
    * @throws as `DmaBuf.cpuAccess()` does
    */
   begin(memory: DmaBuf, access: CpuAccess): void {
-    const begun = this.#begun.some((each) => each.memory === memory && each.access === access);
-    if (!begun) this.#begun.push({ memory, access, end: memory.beginCpuAccess(access) });
+    for (const each of this.#begun) {
+      if (each.memory === memory && each.access === access) return;
+    }
+    this.#begun.push({ memory, access, end: memory.beginCpuAccess(access) });
   }
 
   /** Keeps all that has begun until one more call of end(). */

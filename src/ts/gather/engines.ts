@@ -44,8 +44,8 @@ export class Engines {
 
   /** @param source - undefined for bytes of JavaScript's own */
   for(source: DmaBuf | undefined, target: Target): GatherEngine {
-    const gpu = [source, target].find(isOnGpu);
-    if (gpu === undefined) return this.#host;
+    const gpu = isOnGpu(source) ? source : target;
+    if (!isOnGpu(gpu)) return this.#host;
     // Memory that was bound meanwhile is known here for the first time.
     const entry = this.#kept.get(gpu) ?? kept.get(gpu) ?? keep(gpu);
     return {

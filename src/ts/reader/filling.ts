@@ -81,13 +81,26 @@ export class Filling {
   }
 
   #takeReady(): void {
-    const { cursor } = this.#stream;
     while (this.#left > 0) {
       this.#check();
-      const batch = cursor.takeUpTo(Math.min(this.#left, MOST_AT_ONCE));
-      if (batch === undefined) return;
-      this.#copy(batch);
+      const batches = this.#nextBatches();
+      if (batches.length === 0) return;
+      this.#copy(batches);
     }
+  }
+
+  // What is there, as far as it is copied in one go.
+  #nextBatches(): Batch[] {
+    const { cursor } = this.#stream;
+    const batches: Batch[] = [];
+    let room = Math.min(this.#left, MOST_AT_ONCE);
+    while (room > 0) {
+      const batch = cursor.takeUpTo(room);
+      if (batch === undefined) break;
+      batches.push(batch);
+      room -= batch.total;
+    }
+    return batches;
   }
 
   // Before anything is taken for it.
@@ -128,11 +141,13 @@ export class Filling {
     });
   }
 
-  #copy(batch: Batch): void {
-    const done = gather(batch, this.#place.target, this.#end, this.#engines);
-    this.#count(batch.total);
-    if (done === undefined) batch.releaseSoon();
-    else this.#watch(batch, done);
+  #copy(batches: readonly Batch[]): void {
+    const done = gather(batches, this.#place.target, this.#end, this.#engines);
+    let bytes = 0;
+    for (const batch of batches) bytes += batch.total;
+    this.#count(bytes);
+    if (done === undefined) releaseAll(batches);
+    else this.#watch(batches, done);
   }
 
   #fail(error: Error): void {
@@ -140,15 +155,19 @@ export class Filling {
     this.#stream.cursor.cancel(this.take, this.#error);
   }
 
-  #watch(batch: Batch, done: Promise<void>): void {
+  #watch(batches: readonly Batch[], done: Promise<void>): void {
     const copy = done
       .catch((error: unknown) => {
         this.#fail(error as Error);
       })
       .finally(() => {
-        batch.releaseSoon();
+        releaseAll(batches);
         this.#copies.delete(copy);
       });
     this.#copies.add(copy);
   }
+}
+
+function releaseAll(batches: readonly Batch[]): void {
+  for (const batch of batches) batch.releaseSoon();
 }
