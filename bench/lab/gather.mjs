@@ -31,12 +31,27 @@ const binding = await bindRx({
   mode: 'devmem',
 });
 const source = await startSource(program, PEER_ADDRESS, ['peer']);
-const socket = await connect({ binding, host: source.host, port: source.port });
-const reader = socket.reader();
 const target = new Uint8Array(BYTES).fill(1);
 const gather = gatherTo(memory, target);
 const all = WARM_UPS + Number(rounds);
-socket.writable.write(request(2 * all * BYTES));
+
+/**
+ * Has a reader of so many bytes that have all arrived: what is timed waits for nothing, and
+ * nothing else goes on meanwhile.
+ *
+ * @template T
+ * @param {(reader: import('../../dist/index.js').SocketReader) => Promise<T>} use
+ * @returns {Promise<T>}
+ */
+async function withArrived(use) {
+  const socket = await connect({ binding, host: source.host, port: source.port });
+  const reader = socket.reader();
+  socket.writable.write(request(BYTES));
+  await reader.peek(BYTES);
+  const value = await use(reader);
+  await socket.close();
+  return value;
+}
 
 /**
  * @template T
@@ -48,10 +63,11 @@ async function timed(step) {
   return { value, ns: (performance.now() - before) * 1e6 };
 }
 
-/** @param {number} round */
-async function bySteps(round) {
-  // Until all of it is there: what is timed waits for nothing.
-  await reader.peek(BYTES);
+/**
+ * @param {import('../../dist/index.js').SocketReader} reader
+ * @param {number} round
+ */
+async function bySteps(reader, round) {
   const { value: span, ns: take } = await timed(() => reader.take(BYTES));
   const runs = span.runs().filter(({ offset }) => offset !== undefined);
   const sync = await timed(() => memory.cpuAccess(() => {}));
@@ -65,8 +81,8 @@ async function bySteps(round) {
   return { take, gather: gatherNs, sync: sync.ns, release: release.ns, memcpy: memcpyNs, runs };
 }
 
-async function atOnce() {
-  await reader.peek(BYTES);
+/** @param {import('../../dist/index.js').SocketReader} reader */
+async function atOnce(reader) {
   const { ns } = await timed(() => reader.readInto(target));
   return ns;
 }
@@ -76,15 +92,14 @@ const samples = { take: [], gather: [], sync: [], release: [], memcpy: [], readI
 /** @type {number[]} */
 const runs = [];
 for (let round = 0; round < all; round++) {
-  const { runs: those, ...steps } = await bySteps(round);
-  const times = { ...steps, readInto: await atOnce() };
+  const { runs: those, ...steps } = await withArrived((reader) => bySteps(reader, round));
+  const times = { ...steps, readInto: await withArrived(atOnce) };
   if (round < WARM_UPS) continue;
   for (const [name, ns] of Object.entries(times)) {
     samples[/** @type {keyof typeof times} */ (name)].push(ns / BYTES);
   }
   runs.push(those.length);
 }
-await socket.close();
 await binding.close();
 await memory.close();
 await source.close();

@@ -78,6 +78,9 @@ export async function lab({ quick, note }) {
   note('to contiguous memory');
   const gathering = await runGather(programs.source, LITTLE_MIB, quick ? 20 : 200);
   const gatheringLarge = await runGather(programs.source, LARGE_MIB, quick ? 5 : 60);
+  const gatheringCounted = await runGather(programs.source, LITTLE_MIB, quick ? 5 : 40, {
+    icount: true,
+  });
   note("the kernel's own ncdevmem");
   const program = await ensureNcdevmem(createReporter());
   const ncdevmem = /** @type {Interop} */ (
@@ -112,10 +115,20 @@ export async function lab({ quick, note }) {
       ...settingFigures(streams),
       ...gatherFigures(gathering),
       ...largeFigures(gatheringLarge),
+      ...countedFigures(gatheringCounted),
       coldStartMs: median(cold.devmem),
       coldStartMsNetSocket: median(cold.netSocket),
     },
-    samples: { streams, counted, cold, gathering, gatheringLarge, ncdevmem, zcrx },
+    samples: {
+      streams,
+      counted,
+      cold,
+      gathering,
+      gatheringLarge,
+      gatheringCounted,
+      ncdevmem,
+      zcrx,
+    },
   };
 }
 
@@ -142,10 +155,23 @@ const callsPerMiB = ({ bytes, receiveCalls, returnCalls, waitCalls }) =>
  * @param {string} source program
  * @param {number} size MiB
  * @param {number} rounds
+ * @param {Partial<import('../../kernel/lab/run.mjs').RunOptions>} [options]
  */
-async function runGather(source, size, rounds) {
+async function runGather(source, size, rounds, options) {
   const args = [source, compileMemcpy(), String(size), String(rounds)];
-  return /** @type {Gathering} */ (await runInGuest('gather.mjs', args));
+  return /** @type {Gathering} */ (await runInGuest('gather.mjs', args, options));
+}
+
+/** @param {Gathering} samples where a nanosecond is an instruction */
+function countedFigures(samples) {
+  const { gatherVsMemcpy, takeNsPerByte, gatherNsPerByte, memcpyNsPerByte } =
+    gatherFigures(samples);
+  return {
+    gatherCountedVsMemcpy: gatherVsMemcpy,
+    takeInstructionsPerByte: takeNsPerByte,
+    gatherInstructionsPerByte: gatherNsPerByte,
+    memcpyInstructionsPerByte: memcpyNsPerByte,
+  };
 }
 
 /** @param {Gathering} samples */
