@@ -10,7 +10,7 @@ import { basename } from 'node:path';
 import { Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 
-import { createReporter, STATUS } from '../kernel/lab/report.mjs';
+import { createReporter, LabError, STATUS } from '../kernel/lab/report.mjs';
 import { runInLab } from '../kernel/lab/run.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -58,7 +58,7 @@ async function testsOf(kernel, files, reproduce) {
   const args = ['list', '--project', 'lab', `--json=${list}`, ...files];
   const { status } = await runVitest(kernel, args, { reproduce, timeoutSeconds: LIST_SECONDS });
   if (status !== 0 || !existsSync(list)) {
-    throw new Error(`vitest could not list the tests on ${kernel}: exit status ${status}`);
+    throw new LabError(`vitest could not list the tests on ${kernel}: exit status ${status}`);
   }
   const tests = /** @type {Test[]} */ (JSON.parse(readFileSync(list, 'utf8')));
   return tests;
@@ -130,8 +130,8 @@ const asCell = (text) => text.replaceAll('|', '\\|');
 const args = process.argv.slice(2);
 const at = args.indexOf('-t');
 const [, words = ''] = at < 0 ? [] : args.splice(at, 2);
-const [kernel, ...named] = args;
-if (kernel === undefined) {
+const [kernel = '', ...named] = args;
+if (kernel === '') {
   process.stderr.write('usage: npm run test:reproduce -- KERNEL [FILE…] [-t WORDS]\n');
   process.exit(STATUS.usage);
 }
@@ -144,14 +144,30 @@ const files =
         .map((file) => `test/lab/${file}`)
         .filter((file) => readFileSync(`${root}${file}`, 'utf8').includes('support/mended.js'));
 
+/** @param {string} text */
+const note = (text) => process.stderr.write(`reproduce: ${text}\n`);
+
+async function reproduce() {
+  note(`asks which tests ${kernel} would not survive…`);
+  const survived = new Set((await testsOf(kernel, files, false)).map(keyOf));
+  const tests = (await testsOf(kernel, files, true)).filter(
+    (test) => !survived.has(keyOf(test)) && test.name.includes(words),
+  );
+  note(`${tests.length} of these, each in a guest of its own`);
+  if (tests.length === 0) return;
+  process.stdout.write(`| test/lab | test | on ${kernel} |\n| --- | --- | --- |\n`);
+  for (const test of tests) {
+    const what = await outcome(kernel, test);
+    const row = [basename(test.file, '.test.ts'), test.name, what].map(asCell);
+    process.stdout.write(`| ${row.join(' | ')} |\n`);
+  }
+}
+
 mkdirSync(results, { recursive: true });
-const survived = new Set((await testsOf(kernel, files, false)).map(keyOf));
-const tests = (await testsOf(kernel, files, true)).filter(
-  (test) => !survived.has(keyOf(test)) && test.name.includes(words),
-);
-process.stdout.write(`| test/lab | test | on ${kernel} |\n| --- | --- | --- |\n`);
-for (const test of tests) {
-  const what = await outcome(kernel, test);
-  const row = [basename(test.file, '.test.ts'), test.name, what].map(asCell);
-  process.stdout.write(`| ${row.join(' | ')} |\n`);
+try {
+  await reproduce();
+} catch (error) {
+  if (!(error instanceof LabError)) throw error;
+  note(error.message);
+  process.exitCode = error.status;
 }
