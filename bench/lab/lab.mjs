@@ -24,9 +24,9 @@ import { runInGuest } from './guest.mjs';
 /** @typedef {{ ncdevmem: number[], batches: number[] }} Interop MiB/s */
 
 const MiB = 2 ** 20;
-// What is gathered at a time: what a few batches hold, and a tensor.
-const LITTLE_MIB = 2;
-const LARGE_MIB = 16;
+// What is gathered at a time. Where more is held, the kernel's list of the memory's pieces is
+// what takes the time (docs/memory.md).
+const GATHERED_MIB = 2;
 
 /**
  * @param {{ quick: boolean, note: (text: string) => void }} options
@@ -76,9 +76,8 @@ export async function lab({ quick, note }) {
     await runInGuest('cold.mjs', [programs.source, quick ? '3' : '7'])
   );
   note('to contiguous memory');
-  const gathering = await runGather(programs.source, LITTLE_MIB, quick ? 20 : 200);
-  const gatheringLarge = await runGather(programs.source, LARGE_MIB, quick ? 5 : 60);
-  const gatheringCounted = await runGather(programs.source, LITTLE_MIB, quick ? 5 : 40, {
+  const gathering = await runGather(programs.source, quick ? 20 : 200);
+  const gatheringCounted = await runGather(programs.source, quick ? 5 : 40, {
     icount: true,
   });
   note("the kernel's own ncdevmem");
@@ -114,7 +113,6 @@ export async function lab({ quick, note }) {
       ncdevmemMiBps: median(ncdevmem.ncdevmem),
       ...settingFigures(streams),
       ...gatherFigures(gathering),
-      ...largeFigures(gatheringLarge),
       ...countedFigures(gatheringCounted),
       coldStartMs: median(cold.devmem),
       coldStartMsNetSocket: median(cold.netSocket),
@@ -124,7 +122,6 @@ export async function lab({ quick, note }) {
       counted,
       cold,
       gathering,
-      gatheringLarge,
       gatheringCounted,
       ncdevmem,
       zcrx,
@@ -153,12 +150,11 @@ const callsPerMiB = ({ bytes, receiveCalls, returnCalls, waitCalls }) =>
 
 /**
  * @param {string} source program
- * @param {number} size MiB
  * @param {number} rounds
  * @param {Partial<import('../../kernel/lab/run.mjs').RunOptions>} [options]
  */
-async function runGather(source, size, rounds, options) {
-  const args = [source, compileMemcpy(), String(size), String(rounds)];
+async function runGather(source, rounds, options) {
+  const args = [source, compileMemcpy(), String(GATHERED_MIB), String(rounds)];
   return /** @type {Gathering} */ (await runInGuest('gather.mjs', args, options));
 }
 
@@ -171,18 +167,6 @@ function countedFigures(samples) {
     takeInstructionsPerByte: takeNsPerByte,
     gatherInstructionsPerByte: gatherNsPerByte,
     memcpyInstructionsPerByte: memcpyNsPerByte,
-  };
-}
-
-/** @param {Gathering} samples */
-function largeFigures(samples) {
-  const { gatherVsMemcpy, takeNsPerByte, gatherNsPerByte, memcpyNsPerByte } =
-    gatherFigures(samples);
-  return {
-    gatherLargeVsMemcpy: gatherVsMemcpy,
-    takeLargeNsPerByte: takeNsPerByte,
-    gatherLargeNsPerByte: gatherNsPerByte,
-    memcpyLargeNsPerByte: memcpyNsPerByte,
   };
 }
 
