@@ -39,10 +39,7 @@ export async function micro({ quick, note }) {
   note('C++');
   const native = /** @type {NativeSamples} */ (await run(compileNative(), [rounds]));
   const paths = await measurePaths(quick, note);
-  note('to one place');
-  const gathering = /** @type {Samples} */ (
-    await node([script('gather.mjs'), compileMemcpy(), quick ? 100 : 1000])
-  );
+  const [warm, cold] = await measureGathering(quick, note);
   return {
     figures: {
       ...javascriptFigures(javascript),
@@ -52,13 +49,14 @@ export async function micro({ quick, note }) {
       returnTokensNs: median(native.returnInOrder ?? []),
       returnTokensShuffledNs: median(native.returnShuffled ?? []),
       ...pathFigures(paths),
-      ...gatherFigures(gathering),
+      ...gatherFigures('', warm),
+      ...gatherFigures('Cold', cold),
       allocationsPerFragment: native.allocations / native.allocationFragments,
       heapBytesPerFragment: heap.near.perFragment,
       heapBytesPerBatch: heap.near.small,
       heapBytesPerFragmentFar: heap.far.perFragment,
     },
-    samples: { javascript, native, heap, paths, gathering },
+    samples: { javascript, native, heap, paths, gathering: { warm, cold } },
   };
 }
 
@@ -75,14 +73,17 @@ function javascriptFigures(samples) {
   return figures;
 }
 
-/** @param {Samples} samples */
-function gatherFigures({ take = [], gather = [], memcpy = [] }) {
+/**
+ * @param {string} which in the figures' names
+ * @param {Samples} samples
+ */
+function gatherFigures(which, { take = [], gather = [], memcpy = [] }) {
   const both = take.map((ns, index) => ns + (gather[index] ?? NaN));
   return {
-    gatherVsMemcpy: pairedRatio(both, memcpy),
-    takeNsPerByte: median(take),
-    gatherNsPerByte: median(gather),
-    memcpyNsPerByte: median(memcpy),
+    [`gather${which}VsMemcpy`]: pairedRatio(both, memcpy),
+    [`take${which}NsPerByte`]: median(take),
+    [`gather${which}NsPerByte`]: median(gather),
+    [`memcpy${which}NsPerByte`]: median(memcpy),
   };
 }
 
@@ -97,6 +98,24 @@ function pathFigures(paths) {
   figures.releaseNs = median(paths[64]?.release ?? []);
   figures.releaseShuffledNs = median(paths[64]?.releaseShuffled ?? []);
   return figures;
+}
+
+/**
+ * @param {boolean} quick
+ * @param {(text: string) => void} note
+ * @returns {Promise<[warm: Samples, cold: Samples]>}
+ */
+async function measureGathering(quick, note) {
+  const memcpy = compileMemcpy();
+  /** @param {string[]} options */
+  const measured = async (...options) =>
+    /** @type {Samples} */ (
+      await node([script('gather.mjs'), memcpy, quick ? 100 : 1000, ...options])
+    );
+  note('to one place');
+  const warm = await measured();
+  note('to one place, from no cache');
+  return [warm, await measured('cold')];
 }
 
 /**

@@ -2,12 +2,13 @@
  * What copying scattered pieces to one place costs at the least: memcpy of the same runs,
  * from the same memory.
  *
- *   memcpy SIZE BYTES [sync] < QUESTIONS
+ *   memcpy SIZE BYTES [sync] [cold] < QUESTIONS
  *
  * The memory, of SIZE bytes, is descriptor 3. A question is how many runs there are, and
  * then where each begins and its bytes, as 64-bit numbers; at most BYTES in all. The answer
  * is a line: the nanoseconds that copying them took, between DMA_BUF_IOCTL_SYNC's start and
- * end with `sync`.
+ * end with `sync`. They are copied once before it counts, so that they are in the caches, but
+ * not with `cold`.
  */
 #define _GNU_SOURCE
 #include <linux/dma-buf.h>
@@ -68,12 +69,16 @@ static void copy(char *target, const char *memory, const struct run *runs, uint6
 int main(int argc, char **argv)
 {
 	static struct run runs[MOST_RUNS];
-	int sync = argc > 3;
+	int sync = 0, cold = 0;
 	char *memory, *target;
 	uint64_t count;
 
 	if (argc < 3)
 		return 64;
+	for (int i = 3; i < argc; i++) {
+		sync |= !strcmp(argv[i], "sync");
+		cold |= !strcmp(argv[i], "cold");
+	}
 	memory = map_memory(strtoull(argv[1], NULL, 10));
 	target = make_target(strtoull(argv[2], NULL, 10));
 	while (fread(&count, sizeof(count), 1, stdin) == 1) {
@@ -81,8 +86,8 @@ int main(int argc, char **argv)
 
 		if (count > MOST_RUNS || fread(runs, sizeof(*runs), count, stdin) != count)
 			return 65;
-		/* Once before it counts, for the caches. */
-		copy(target, memory, runs, count);
+		if (!cold)
+			copy(target, memory, runs, count);
 		start = now();
 		if (sync)
 			sync_memory(DMA_BUF_SYNC_START);

@@ -16,9 +16,11 @@ export const compileMemcpy = () => compile('memcpy', ['bench/peer/memcpy.c']);
  * @param {string} program
  * @param {DmaBuf} memory
  * @param {number} bytes of all runs at most
+ * @param {{ cold?: boolean }} [options] `cold`: runs are not copied before it counts
  */
-export function startMemcpy(program, memory, bytes) {
-  const args = [memory.size, bytes, ...(memory.isDmaBuf ? ['sync'] : [])];
+export function startMemcpy(program, memory, bytes, { cold = false } = {}) {
+  const options = [...(memory.isDmaBuf ? ['sync'] : []), ...(cold ? ['cold'] : [])];
+  const args = [memory.size, bytes, ...options];
   const child = spawn(program, args.map(String), {
     stdio: ['pipe', 'pipe', 'inherit', memory.fd],
   });

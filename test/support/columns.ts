@@ -25,6 +25,11 @@ export class RecordingLessor implements Lessor {
   readonly ones: { number: number; last: boolean }[] = [];
 
   readonly memories = new Map<number, DmaBuf>();
+  readonly onlySource: number | undefined;
+
+  constructor({ onlySource }: { onlySource?: number } = {}) {
+    this.onlySource = onlySource;
+  }
 
   memoryOf(dmabufId: number): DmaBuf | undefined {
     return this.memories.get(dmabufId);

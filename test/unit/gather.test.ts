@@ -33,10 +33,10 @@ const MEMORIES = new Map<number, DmaBuf>(
   [...CONTENTS].map(([id, bytes]) => [id, { bytes } as unknown as DmaBuf]),
 );
 
-/** Batches of one or two sockets, some of them neighbours in the columns, and what they hold. */
+/** Batches of up to three sockets, some of them neighbours in the columns, and what they hold. */
 function randomBatches(seed: number): { batches: Batch[]; expected: Expected[] } {
   const random = generator(seed);
-  const lessors = [new RecordingLessor(), new RecordingLessor()];
+  const lessors = [{}, {}, { onlySource: 1 }].map((each) => new RecordingLessor(each));
   for (const { memories } of lessors) for (const each of MEMORIES) memories.set(...each);
   const slots: Columns[] = Array.from({ length: 2 }, () => ({
     offsets: new Float64Array(100),
@@ -50,26 +50,29 @@ function randomBatches(seed: number): { batches: Batch[]; expected: Expected[] }
   for (let left = random(6); left > 0; left--) {
     if (random(4) === 0) base += random(3);
     if (random(5) === 0) slot = random(2);
-    if (random(5) === 0) lessor = random(2);
+    if (random(5) === 0) lessor = random(lessors.length);
+    const { onlySource } = lessors[lessor]!;
+    const readable = random(2) === 0;
     const { offsets, sizes, sources } = slots[slot]!;
     const length = random(6);
-    const linear: number[] = [];
+    let linear: number[] | undefined;
     for (let at = base; at < base + length; at++) {
-      const source = random(8) === 0 ? 0 : random(6) === 0 ? 2 : 1;
+      const source = readable && random(4) === 0 ? 0 : (onlySource ?? (random(6) === 0 ? 2 : 1));
       const size = random(10) === 0 ? 0 : random(20);
-      const offset = source === 0 ? linear.length : random(MEMORY_BYTES - size);
+      if (source === 0) linear ??= [];
+      const offset = source === 0 ? linear!.length : random(MEMORY_BYTES - size);
       [offsets[at], sizes[at], sources[at]] = [offset, size, source];
       const bytes =
         source === 0
           ? Array.from({ length: size }, () => random(251))
           : CONTENTS.get(source)!.slice(offset, offset + size);
-      if (source === 0) linear.push(...bytes);
+      if (source === 0) linear!.push(...bytes);
       const place = (index: number) => `${slot} ${lessor} ${index}`;
       const follows = source !== 0 && before?.source === source && before.place === place(at - 1);
       expected.push({ bytes, follows });
       before = { place: place(at), source };
     }
-    const bytes = Uint8Array.from(linear);
+    const bytes = linear && Uint8Array.from(linear);
     batches.push(makeBatch(lessors[lessor]!, slots[slot]!, base, 1000 + base, length, bytes));
     base += length;
   }

@@ -48,13 +48,11 @@ class Gathering {
   }
 
   add(batch: Batch): void {
-    const { base, length } = batch;
-    const { sources } = batch.columns;
+    const { base, length, onlySource } = batch;
     const end = base + length;
     for (let first = base; first < end;) {
-      const source = sources[first]!;
-      let next = first + 1;
-      while (source !== LINEAR_SOURCE && next < end && sources[next] === source) next++;
+      const source = onlySource ?? batch.columns.sources[first]!;
+      const next = onlySource === undefined ? endOfStretch(batch, first) : end;
       if (!this.#follows(batch, first, source)) this.#begin(batch, first, source);
       this.#count += next - first;
       this.#bytes +=
@@ -121,6 +119,15 @@ class Gathering {
     };
     return engine.copy(memory, pieces, this.#target, this.#to);
   }
+}
+
+// Linear fragments are copied one by one.
+function endOfStretch({ base, length, columns: { sources } }: Batch, first: number): number {
+  const source = sources[first]!;
+  const end = base + length;
+  let next = first + 1;
+  while (source !== LINEAR_SOURCE && next < end && sources[next] === source) next++;
+  return next;
 }
 
 /** Waits for all, also where one fails: until then the memory is in use. */

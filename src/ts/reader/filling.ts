@@ -5,8 +5,10 @@ import type { Batch } from '../receive/batch.js';
 import type { FragmentStream } from '../receive/stream.js';
 import { checkPlace, closedTarget, type Place } from './target.js';
 
-// What is copied in one go, in bytes: other sockets, and timers, have their turn between.
+// What is copied in one go, in bytes, and so much of the memory: it is given back together,
+// and meanwhile more is to come.
 const MOST_AT_ONCE = 4 * 2 ** 20;
+const SHARE_AT_ONCE = 1 / 4;
 
 /**
  * One readInto(): takes what comes, up to so many bytes, and has it copied; or, while
@@ -89,16 +91,18 @@ export class Filling {
     }
   }
 
-  // What is there, as far as it is copied in one go.
+  // What is there, as far as it is copied in one go. None is cut but at the place's end.
   #nextBatches(): Batch[] {
-    const { cursor } = this.#stream;
+    const { cursor, bindings } = this.#stream;
+    const limits = bindings.map(({ heldLimit }) => heldLimit * SHARE_AT_ONCE);
+    const most = Math.min(MOST_AT_ONCE, ...limits);
     const batches: Batch[] = [];
-    let room = Math.min(this.#left, MOST_AT_ONCE);
-    while (room > 0) {
-      const batch = cursor.takeUpTo(room);
+    let bytes = 0;
+    while (bytes < most && bytes < this.#left) {
+      const batch = cursor.takeUpTo(this.#left - bytes);
       if (batch === undefined) break;
       batches.push(batch);
-      room -= batch.total;
+      bytes += batch.total;
     }
     return batches;
   }

@@ -225,6 +225,11 @@ export class Batch implements Payload {
     return this.#linear !== undefined;
   }
 
+  /** @internal The source of each of its fragments, where that is known without a look at them. */
+  get onlySource(): number | undefined {
+    return this.mayBeLinear ? undefined : this.lease.lessor.onlySource;
+  }
+
   /** @internal Bytes of all its fragments, counted once. Not checked for a release. */
   get total(): number {
     if (this.#bytes === UNCOUNTED) this.#bytes = this.bytesFrom(0);

@@ -17,6 +17,8 @@ export interface Lessor {
    * given back like that, and the descriptor at last. Undefined where only whole ones can be.
    */
   readonly releasePart?: ((number: number, at: number, bytes: number) => void) | undefined;
+  /** The id of all its device fragments, where there is only one: nobody need look at each. */
+  readonly onlySource?: number | undefined;
   /** The memory that device fragments with this id lie in. */
   memoryOf(dmabufId: number): DmaBuf | undefined;
 }

@@ -232,6 +232,12 @@ export class FragmentStream implements Lessor, Supply, Waiter {
   }
 
   /** Lessor */
+  get onlySource(): number | undefined {
+    const [first, ...others] = this.#bindings;
+    return others.length === 0 ? first!.id : undefined;
+  }
+
+  /** Lessor */
   memoryOf(dmabufId: number): DmaBuf | undefined {
     return this.#bindings.find(({ id }) => id === dmabufId)?.memory;
   }
