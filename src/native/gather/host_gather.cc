@@ -1,5 +1,6 @@
 #include "gather/host_gather.h"
 
+#include <array>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -37,36 +38,64 @@ struct Order {
   Destination target;  // from where it begins on
 };
 
-// Calls back with each run, neighbours merged, and where the next one begins, up to the first
-// that is not inside source and target. Returns whether all were. Each number is read once:
-// another thread may write to the columns.
-template <typename Visit>
-bool EachRun(const Order& order, Visit visit) {
-  const uint64_t end = order.source->size();
-  uint64_t room = order.target.bytes.size();
-  Run run = {0, 0};
-  for (size_t i = 0; i < order.offsets.size(); i++) {
-    double offset = order.offsets[i];
-    uint64_t size = order.sizes[i];
-    if (!(offset >= 0 && offset <= static_cast<double>(end))) return false;
-    // Signed, which is one instruction.
-    uint64_t at = static_cast<uint64_t>(static_cast<int64_t>(offset));
-    if (static_cast<double>(at) != offset || size > end - at || size > room) return false;
-    room -= size;
-    if (run.offset + run.size == at) {
-      run.size += size;
-      continue;
+// No memory is as large, and every integer below it is a double.
+inline constexpr double kNoOffset = 0x1p53;
+
+// Finds the runs of an order, neighbours merged, up to the first descriptor that is not inside
+// source and target. What it finds is what it checked: another thread may write to the columns.
+class RunFinder {
+ public:
+  explicit RunFinder(const Order& order)
+      : order_(&order), end_(order.source->size()), room_(order.target.bytes.size()) {}
+
+  // Puts the next ones there. Returns how many: as many as there is room for, but at the end.
+  size_t Next(std::span<Run> runs) {
+    const std::span<const double> offsets = order_->offsets;
+    const std::span<const uint32_t> sizes = order_->sizes;
+    size_t found = 0;
+    for (; next_ < offsets.size(); next_++) {
+      double offset = offsets[next_];
+      uint64_t size = sizes[next_];
+      if (!(offset >= 0 && offset < kNoOffset)) return End(found);
+      // Signed, which is one instruction.
+      int64_t whole = static_cast<int64_t>(offset);
+      uint64_t at = static_cast<uint64_t>(whole);
+      bool lies = static_cast<double>(whole) == offset && at <= end_ && size <= end_ - at;
+      if (!lies || size > room_) return End(found);
+      if (found > 0 && runs[found - 1].offset + runs[found - 1].size == at) {
+        runs[found - 1].size += size;
+      } else if (found < runs.size()) {
+        runs[found++] = {at, size};
+      } else {
+        break;
+      }
+      room_ -= size;
     }
-    if (run.size > 0) visit(run, at);
-    run = {at, size};
+    return found;
   }
-  if (run.size > 0) visit(run, run.offset);
-  return true;
-}
+
+  // Whether all that it came to was.
+  bool inside() const { return inside_; }
+
+ private:
+  size_t End(size_t found) {
+    inside_ = false;
+    next_ = order_->offsets.size();
+    return found;
+  }
+
+  const Order* order_;
+  uint64_t end_;
+  uint64_t room_;
+  size_t next_ = 0;
+  bool inside_ = true;
+};
 
 // The CPU fetches ahead by itself where reading goes on, and not from one page to another.
 inline constexpr size_t kCacheLine = 64;
 inline constexpr size_t kLinesAhead = 4;
+// Found before they are copied, on the stack.
+inline constexpr size_t kRunsAtOnce = 64;
 
 // Has what is copied next fetched meanwhile. Numbers, since some may be beyond the memory's
 // end, where it does nothing.
@@ -78,10 +107,14 @@ void FetchAhead(const MappedRegion& source, uint64_t offset) {
 }
 
 // Returns where it ends.
-uint8_t* CopyRun(const Run& run, const MappedRegion& source, uint8_t* to) {
-  // They may overlap where both are the same memory.
-  std::memmove(to, source.data() + run.offset, run.size);
-  return to + run.size;
+uint8_t* CopyRuns(std::span<const Run> runs, const MappedRegion& source, uint8_t* to) {
+  for (size_t i = 0; i < runs.size(); i++) {
+    if (i + 1 < runs.size()) FetchAhead(source, runs[i + 1].offset);
+    // They may overlap where both are the same memory.
+    std::memmove(to, source.data() + runs[i].offset, runs[i].size);
+    to += runs[i].size;
+  }
+  return to;
 }
 
 Destination TakeTarget(const Napi::Value& value) {
@@ -119,13 +152,13 @@ std::optional<Order> TakeOrder(const Napi::CallbackInfo& info) {
 Napi::Value Gather(const Napi::CallbackInfo& info) {
   std::optional<Order> order = TakeOrder(info);
   if (!order) return Napi::Boolean::New(info.Env(), false);
+  RunFinder finder(*order);
   uint8_t* to = order->target.bytes.data();
-  const MappedRegion& source = *order->source;
-  bool inside = EachRun(*order, [&](const Run& run, uint64_t next) {
-    FetchAhead(source, next);
-    to = CopyRun(run, source, to);
-  });
-  return Napi::Boolean::New(info.Env(), inside);
+  std::array<Run, kRunsAtOnce> runs;
+  while (size_t found = finder.Next(runs)) {
+    to = CopyRuns(std::span(runs).first(found), *order->source, to);
+  }
+  return Napi::Boolean::New(info.Env(), finder.inside());
 }
 
 // What another thread copies, which has nothing of JavaScript's.
@@ -136,14 +169,6 @@ struct Job {
   std::vector<Run> runs;
 };
 
-void Copy(const Job& job) {
-  uint8_t* to = job.to;
-  for (size_t i = 0; i < job.runs.size(); i++) {
-    if (i + 1 < job.runs.size()) FetchAhead(*job.source, job.runs[i + 1].offset);
-    to = CopyRun(job.runs[i], *job.source, to);
-  }
-}
-
 // gatherHostAsync(…) -> Promise<true>, or false where not all was inside, and nothing is
 // copied; into a mapping, on another thread
 Napi::Value GatherAsync(const Napi::CallbackInfo& info) {
@@ -151,13 +176,14 @@ Napi::Value GatherAsync(const Napi::CallbackInfo& info) {
   if (!order || order->target.region == nullptr) return Napi::Boolean::New(info.Env(), false);
   auto job = std::make_shared<Job>(
       Job{order->source, order->target.region, order->target.bytes.data(), {}});
-  job->runs.reserve(order->offsets.size());
-  bool inside = EachRun(*order, [&](const Run& run, uint64_t) { job->runs.push_back(run); });
-  if (!inside) return Napi::Boolean::New(info.Env(), false);
+  job->runs.resize(order->offsets.size());
+  RunFinder finder(*order);
+  job->runs.resize(finder.Next(job->runs));
+  if (!finder.inside()) return Napi::Boolean::New(info.Env(), false);
   return CallAsync(
       info.Env(), "devmem-tcp:gather",
       [job]() {
-        Copy(*job);
+        CopyRuns(job->runs, *job->source, job->to);
         return true;
       },
       [](Napi::Env env, bool done) { return Napi::Boolean::New(env, done); });

@@ -233,8 +233,7 @@ export class FragmentStream implements Lessor, Supply, Waiter {
 
   /** Lessor */
   get onlySource(): number | undefined {
-    const [first, ...others] = this.#bindings;
-    return others.length === 0 ? first!.id : undefined;
+    return this.#bindings.length === 1 ? this.#bindings[0]!.id : undefined;
   }
 
   /** Lessor */
