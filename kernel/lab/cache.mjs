@@ -47,17 +47,22 @@ export async function publishFolder(target, fill) {
 
 /**
  * Removes all but the newest folders. Not only the newest is kept, because a lab that
- * started a while ago may still use the one before.
+ * started a while ago may still use the one before. Drafts go, too: the caller holds the
+ * lock on all that lies there, and they are of makers who were killed.
  *
  * @param {string} parent
  * @param {number} count
  */
 export function keepNewest(parent, count) {
   const folders = readdirSync(parent, { withFileTypes: true })
-    .filter((entry) => entry.isDirectory() && !entry.name.startsWith('.'))
-    .map(({ name }) => ({ path: join(parent, name), made: statSync(join(parent, name)).mtimeMs }))
-    .sort((a, b) => b.made - a.made);
-  for (const { path } of folders.slice(count)) rmSync(path, { recursive: true });
+    .filter((entry) => entry.isDirectory())
+    .map(({ name }) => ({ name, path: join(parent, name) }));
+  const isDraft = (/** @type {{ name: string }} */ { name }) => name.startsWith('.');
+  const made = (/** @type {{ path: string }} */ { path }) => statSync(path).mtimeMs;
+  const whole = folders.filter((folder) => !isDraft(folder)).sort((a, b) => made(b) - made(a));
+  for (const { path } of [...folders.filter(isDraft), ...whole.slice(count)]) {
+    rmSync(path, { recursive: true });
+  }
 }
 
 /**
