@@ -1,7 +1,8 @@
 /** What a NIC, a program and a crowd of packets do to receiving by io_uring that they should not. */
-import { fork, spawn } from 'node:child_process';
+import { type ChildProcess, fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { release } from 'node:os';
+import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
 import { type Binding, bindRx, createServer, DmaBuf } from 'devmem-tcp';
@@ -12,6 +13,7 @@ import { poolsLeft } from './support/page-pools.js';
 import { patternReader, type Received, receiveStreams, startSender } from './support/transfer.js';
 
 const MiB = 2 ** 20;
+const PEERS = fileURLToPath(new URL('support/peers.py', import.meta.url));
 const LEAVING = fileURLToPath(new URL('support/leaving.mjs', import.meta.url));
 
 describe.skipIf(Number(release().split('.')[0]) < 7)('io_uring zero-copy receive', () => {
@@ -119,6 +121,37 @@ describe.skipIf(Number(release().split('.')[0]) < 7)('io_uring zero-copy receive
     }
     steerToQueues(1, 1);
     await Promise.all([binding.close(), second.close()]);
+    await expectNothingLeft();
+  });
+
+  // What goes back meanwhile is made ready for the NIC again by whoever returns it. DMA_API_DEBUG
+  // of the debug kernels would tell if that were done to what is unmapped by then.
+  it('is given up in mid-receive, and taken, again and again', async () => {
+    const peers: ChildProcess[] = [];
+    let port = 0;
+    try {
+      for (let round = 0; round < 10; round++) {
+        await using binding = await bind();
+        let received = 0;
+        let connections = 0;
+        await using server = createServer({ binding }, async (socket) => {
+          connections++;
+          for await (using batch of socket.batches()) received += batch.byteLength;
+        });
+        server.on('socketError', () => {});
+        ({ port } = await server.listen({ host: ADDRESS.IPv4, port }));
+        while (peers.length < 3) {
+          const args = ['python3', PEERS, 'again', ADDRESS.IPv4, String(port)];
+          peers.push(spawn('peer', args, { stdio: ['ignore', 'ignore', 'inherit'] }));
+        }
+        while (connections < peers.length || received < MiB) await setTimeout(5);
+        await Promise.all([binding.close(), server.close()]);
+      }
+    } finally {
+      const gone = Promise.all(peers.map((peer) => once(peer, 'exit')));
+      for (const peer of peers) peer.kill('SIGKILL');
+      await gone;
+    }
     await expectNothingLeft();
   });
 

@@ -85,13 +85,15 @@ def pieces_when_asked(host, port):
 
 
 def again(host, port):
-    """Streams by one connection after the other."""
+    """Streams by one connection after the other, as long as it takes for somebody to listen."""
     while True:
-        with socket.create_connection((host, port)) as end:
-            try:
+        try:
+            with socket.create_connection((host, port)) as end:
                 stream(end)
-            except ConnectionError:
-                pass
+        except ConnectionRefusedError:
+            time.sleep(0.01)
+        except ConnectionError:
+            pass
 
 
 def message(host, port):
