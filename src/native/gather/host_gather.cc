@@ -62,6 +62,8 @@ class RunFinder {
       uint64_t at = static_cast<uint64_t>(whole);
       bool lies = static_cast<double>(whole) == offset && at <= end_ && size <= end_ - at;
       if (!lies || size > room_) return End(found);
+      // There may be no target to copy nothing to.
+      if (size == 0) continue;
       if (found > 0 && runs[found - 1].offset + runs[found - 1].size == at) {
         runs[found - 1].size += size;
       } else if (found < runs.size()) {
