@@ -149,14 +149,17 @@ describe.each([0, 100])('with %i linear bytes in front of each payload', (linear
       while (position + size <= bytes) {
         const first = position;
         const spans: Payload[] = [];
-        while (position + size <= bytes && position - first < LOOKED_AT_TOGETHER) {
-          const span = await reader.take(size);
-          expect(span.byteLength).toBe(size);
-          spans.push(span);
-          position += size;
+        try {
+          while (position + size <= bytes && position - first < LOOKED_AT_TOGETHER) {
+            const span = await reader.take(size);
+            spans.push(span);
+            expect(span.byteLength).toBe(size);
+            position += size;
+          }
+          verifyLeases(spans, first);
+        } finally {
+          for (const span of spans) span.release();
         }
-        verifyLeases(spans, first);
-        for (const span of spans) span.release();
       }
       verify(await reader.read(bytes - position), position);
     }),

@@ -128,6 +128,7 @@ describe.skipIf(Number(release().split('.')[0]) < 7)('io_uring zero-copy receive
   // of the debug kernels would tell if that were done to what is unmapped by then.
   it('is given up in mid-receive, and taken, again and again', async () => {
     const peers: ChildProcess[] = [];
+    const gone: Promise<unknown>[] = [];
     let port = 0;
     try {
       for (let round = 0; round < 10; round++) {
@@ -142,15 +143,16 @@ describe.skipIf(Number(release().split('.')[0]) < 7)('io_uring zero-copy receive
         ({ port } = await server.listen({ host: ADDRESS.IPv4, port }));
         while (peers.length < 3) {
           const args = ['python3', PEERS, 'again', ADDRESS.IPv4, String(port)];
-          peers.push(spawn('peer', args, { stdio: ['ignore', 'ignore', 'inherit'] }));
+          const peer = spawn('peer', args, { stdio: ['ignore', 'ignore', 'inherit'] });
+          peers.push(peer);
+          gone.push(once(peer, 'exit'));
         }
         while (connections < peers.length || received < MiB) await setTimeout(5);
         await Promise.all([binding.close(), server.close()]);
       }
     } finally {
-      const gone = Promise.all(peers.map((peer) => once(peer, 'exit')));
       for (const peer of peers) peer.kill('SIGKILL');
-      await gone;
+      await Promise.all(gone);
     }
     await expectNothingLeft();
   });

@@ -1,13 +1,5 @@
 /** What the lab keeps outside the tree, and what it leaves behind there. */
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  utimesSync,
-  writeFileSync,
-} from 'node:fs';
-import { rmSync } from 'node:fs';
+import * as fs from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -18,14 +10,14 @@ import { keepNewest, publishFolder } from '../../kernel/lab/cache.mjs';
 let home: string;
 
 beforeEach(() => {
-  home = mkdtempSync(join(tmpdir(), 'lab-cache-'));
+  home = fs.mkdtempSync(join(tmpdir(), 'lab-cache-'));
   return () => {
-    rmSync(home, { recursive: true });
+    fs.rmSync(home, { recursive: true });
   };
 });
 
 const filled = (folder: string): Promise<void> => {
-  writeFileSync(join(folder, 'vmlinuz'), 'a kernel');
+  fs.writeFileSync(join(folder, 'vmlinuz'), 'a kernel');
   return Promise.resolve();
 };
 
@@ -34,12 +26,12 @@ describe('a folder of the cache', () => {
     let draft = '';
     await publishFolder(join(home, '7.3'), (folder) => {
       draft = folder;
-      expect(existsSync(join(home, '7.3'))).toBe(false);
+      expect(fs.existsSync(join(home, '7.3'))).toBe(false);
       return filled(folder);
     });
-    expect(existsSync(draft)).toBe(false);
-    expect(readdirSync(home)).toEqual(['7.3']);
-    expect(readdirSync(join(home, '7.3'))).toEqual(['vmlinuz']);
+    expect(fs.existsSync(draft)).toBe(false);
+    expect(fs.readdirSync(home)).toEqual(['7.3']);
+    expect(fs.readdirSync(join(home, '7.3'))).toEqual(['vmlinuz']);
   });
 
   it('is not there where making it fails', async () => {
@@ -48,7 +40,7 @@ describe('a folder of the cache', () => {
       throw new Error('out of space');
     });
     await expect(made).rejects.toThrow('out of space');
-    expect(readdirSync(home)).toEqual([]);
+    expect(fs.readdirSync(home)).toEqual([]);
   });
 });
 
@@ -57,12 +49,12 @@ describe('the newest folders', () => {
     for (const [age, version] of ['7.3', '6.12', '6.1'].entries()) {
       await publishFolder(join(home, version), filled);
       const made = new Date(Date.now() - age * 1000);
-      utimesSync(join(home, version), made, made);
+      fs.utimesSync(join(home, version), made, made);
     }
-    mkdirSync(join(home, '.7.4.Xyz123'));
+    fs.mkdirSync(join(home, '.7.4.Xyz123'));
     await filled(join(home, '.7.4.Xyz123'));
-    writeFileSync(join(home, 'lock'), '');
+    fs.writeFileSync(join(home, 'lock'), '');
     keepNewest(home, 2);
-    expect(readdirSync(home).sort()).toEqual(['6.12', '7.3', 'lock']);
+    expect(fs.readdirSync(home).sort()).toEqual(['6.12', '7.3', 'lock']);
   });
 });
