@@ -2,7 +2,6 @@
  * The one place that touches `socket._handle`, which is Node's own business: what
  * is relied on here is pinned by tests on every supported Node version.
  */
-import { ClientRequest } from 'node:http';
 import type net from 'node:net';
 import { Readable } from 'node:stream';
 
@@ -28,7 +27,13 @@ export function descriptorOf(socket: net.Socket, kind: HandleKind): number | und
 export function isUsedByHttp(socket: net.Socket): boolean {
   const { parser, _httpMessage: message } = socket as { parser?: unknown; _httpMessage?: unknown };
   const isParsed = parser !== undefined && parser !== null;
-  return isParsed || message instanceof ClientRequest || socket.listenerCount('agentRemove') > 0;
+  return isParsed || isRequest(message) || socket.listenerCount('agentRemove') > 0;
+}
+
+/** Where there is a message, HTTP is loaded; where there is none, it need not be. */
+function isRequest(message: unknown): boolean {
+  if (message === undefined || message === null) return false;
+  return message instanceof process.getBuiltinModule('node:http').ClientRequest;
 }
 
 /**

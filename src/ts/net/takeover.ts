@@ -1,6 +1,5 @@
 /** Taking a connected net.Socket's receiving side from Node. */
 import net from 'node:net';
-import tls from 'node:tls';
 
 import { DevmemError, invalidArgType } from '../errors.js';
 import { descriptorOf, isUsedByHttp, takeReading } from '../ipc/handle.js';
@@ -26,7 +25,7 @@ export interface TakenOver {
  */
 export function checkTakeOver(socket: net.Socket): number {
   if (!(socket instanceof net.Socket)) throw invalidArgType('socket', 'a net.Socket', socket);
-  if (socket instanceof tls.TLSSocket) {
+  if (isTls(socket)) {
     throw wrongState(
       'is a TLS socket: its payload is encrypted and cannot be used where the NIC puts it. Use plain TCP',
     );
@@ -64,6 +63,11 @@ export function takeOver(socket: net.Socket): TakenOver {
   // Node may have read the peer's end, and be about to end the writing side for that.
   socket.allowHalfOpen = true;
   return { head, allowHalfOpen };
+}
+
+/** By its documented mark: to ask for its class would load all of TLS. */
+function isTls(socket: net.Socket): boolean {
+  return (socket as { encrypted?: unknown }).encrypted === true;
 }
 
 function wrongState(what: string): DevmemError {

@@ -1,6 +1,4 @@
 /** Setting an interface up for devmem TCP, and putting everything back. */
-import { randomUUID } from 'node:crypto';
-
 import { DevmemError } from '../errors.js';
 import { checkPrepare, type CheckedPrepare } from './prepare/arguments.js';
 import { applyWork } from './prepare/apply.js';
@@ -160,7 +158,7 @@ function refuseBlocked(plan: InterfacePlan): void {
 
 function newPreparation({ queues }: CheckedPrepare, stays: boolean): Preparation {
   const owner = stays ? null : thisProcess();
-  return { id: randomUUID(), queues: [...queues], owner, contexts: [], rules: [] };
+  return { id: crypto.randomUUID(), queues: [...queues], owner, contexts: [], rules: [] };
 }
 
 // What ended processes left set up, but for queues that somebody bound since.

@@ -1,5 +1,3 @@
-import { gunzipSync } from 'node:zlib';
-
 import { MARKS } from '../../kernel/series.js';
 import type { Unsupported } from '../../load-addon.js';
 import type { Files } from '../files.js';
@@ -93,6 +91,7 @@ function readConfig(files: Files, release: string): KernelConfig | undefined {
 
 function unpack(packed: Buffer): string | undefined {
   try {
+    const { gunzipSync } = process.getBuiltinModule('node:zlib');
     return gunzipSync(packed, { maxOutputLength: CONFIG_LIMIT }).toString('utf8');
   } catch {
     return undefined;
