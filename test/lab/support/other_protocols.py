@@ -4,6 +4,7 @@ Prints a line of JSON about answers, where it waits for any.
 """
 
 import json
+import os
 import socket
 import struct
 import sys
@@ -18,6 +19,13 @@ FRAGMENT_HEADER = 44
 HOPS = 64
 # Of each burst, so many that a NIC may join them.
 DATAGRAMS = 8
+# What each run sends from, for connection tracking to take it for something new.
+OWN_PORT = 20000 + os.getpid() % 20000
+ICMP_UNREACHABLE = 3
+PORT_UNREACHABLE = 3
+SCTP_INIT = 1
+SCTP_UNKNOWN_PARAMETER = 0xC0FF
+CRC32C = 0x82F63B78
 
 
 def datagrams(host):
@@ -66,6 +74,54 @@ def unsummed_icmp(host):
     end.send(struct.pack("!BBHHH", 8, 0, 0x5555, 1, 1) + PATTERN)
 
 
+def crc32c(data):
+    """The checksum of SCTP (RFC 9260), as it goes into a packet."""
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (CRC32C if crc & 1 else 0)
+    return struct.pack("<I", crc ^ 0xFFFFFFFF)
+
+
+def sctp(host):
+    """The start of an association, with a long parameter."""
+    body = PATTERN[:248] * 4
+    parameter = struct.pack("!HH", SCTP_UNKNOWN_PARAMETER, 4 + len(body)) + body
+    init = struct.pack("!BBHIIHHI", SCTP_INIT, 0, 20 + len(parameter), 1, 65536, 1, 1, 1)
+    ports = struct.pack("!HHI", OWN_PORT, PORT, 0)
+    check = crc32c(ports + bytes(4) + init + parameter)
+    end = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_SCTP)
+    end.connect((host, 0))
+    end.send(ports + check + init + parameter)
+
+
+def icmp_error(host):
+    """A datagram, and that its answer finds nobody, with more quoted than one needs."""
+    end = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    end.bind(("", OWN_PORT))
+    end.connect((host, PORT))
+    end.send(b"short")
+    own = end.getsockname()[0]
+    udp = struct.pack("!HHHH", PORT, OWN_PORT, 8 + len(PATTERN), 0) + PATTERN
+    addresses = socket.inet_aton(host) + socket.inet_aton(own)
+    fields = (0x45, 0, 20 + len(udp), 7, 0, HOPS, socket.IPPROTO_UDP)
+    ip = struct.pack("!BBHHHBB", *fields)
+    quoted = ip + struct.pack("!H", checksum(ip + bytes(2) + addresses)) + addresses + udp
+    head = struct.pack("!BBHI", ICMP_UNREACHABLE, PORT_UNREACHABLE, 0, 0)
+    check = struct.pack("!H", checksum(head + quoted))
+    end = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+    end.connect((host, 0))
+    end.send(head[:2] + check + head[4:] + quoted)
+
+
+def knock(host):
+    """The start of a connection, to a port that nobody listens at."""
+    end = socket.socket(family_of(host), socket.SOCK_STREAM)
+    end.setblocking(False)
+    end.connect_ex((host, PORT))
+
+
 def segment():
     """The start of a connection, with as many options as there can be."""
     options = b"\1" * 40
@@ -109,6 +165,7 @@ KINDS = {
     for each in (
         *(datagrams, echo, timestamp, unsummed_icmp),
         *(fragments, fragments_swapped),
+        *(sctp, icmp_error, knock),
     )
 }
 
