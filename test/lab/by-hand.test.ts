@@ -13,6 +13,7 @@ import { bindRx, DmaBuf } from 'devmem-tcp';
 import { afterEach, beforeAll, expect, it } from 'vitest';
 
 import {
+  ACTION_TIMEOUT,
   ADDRESS,
   type Family,
   INTERFACE,
@@ -29,8 +30,6 @@ import { receiveStreams } from './support/transfer.js';
 const MiB = 2 ** 20;
 const BYTES = 4 * MiB;
 const QUEUE = 1;
-/** Milliseconds that an action may take. */
-const PATIENCE = 180_000;
 const BY_HAND = fileURLToPath(new URL('support/by_hand.py', import.meta.url));
 const PEERS = fileURLToPath(new URL('support/peers.py', import.meta.url));
 
@@ -58,7 +57,7 @@ async function byHand(
   const program = spawn('python3', [BY_HAND, action, host, INTERFACE, String(QUEUE)], {
     stdio: ['pipe', 'pipe', 'inherit'],
     // Left alone, it would keep the queue bound for those that come after.
-    timeout: PATIENCE,
+    timeout: ACTION_TIMEOUT,
     killSignal: 'SIGKILL',
   });
   let started: ChildProcess[] = [];

@@ -11,6 +11,7 @@ import { describe, expect, it } from 'vitest';
 
 import { bindForEachTest } from './support/bound.js';
 import {
+  ACTION_TIMEOUT,
   ADDRESS,
   type Family,
   INTERFACE,
@@ -38,8 +39,6 @@ const PEER_KINDS: Readonly<Record<string, string>> = {
 /** Tokens that peeks may give out, and bytes of the kernel's memory that these may take. */
 const PEEKED_TOKENS = 65535;
 const PEEKED_TOKENS_BYTES = 4 * MiB;
-/** Milliseconds that an action may take. */
-const PATIENCE = 180_000;
 
 sayIfUnmended('packet sockets, sockmap, TCP-MD5, MPTCP, tokens that a thread guesses');
 
@@ -59,7 +58,7 @@ async function outcomeOf(action: string, host: string): Promise<unknown> {
   const program = spawn('python3', [HOSTILE, host, action], {
     stdio: ['ignore', 'pipe', 'inherit'],
     // Left alone, it would keep the interface busy for those that come after.
-    timeout: PATIENCE,
+    timeout: ACTION_TIMEOUT,
     killSignal: 'SIGKILL',
   });
   let sender: ChildProcess | undefined;

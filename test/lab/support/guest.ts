@@ -20,6 +20,9 @@ if (process.env.DEVMEM_LAB !== '1') {
 // CONFIG_LOCALVERSION of kernel/lab/config/debug.config.
 const debugKernel = release().endsWith('-lab-debug');
 
+/** Milliseconds that a program of the tests may take for what it is asked to do. */
+export const ACTION_TIMEOUT = debugKernel ? 540_000 : 180_000;
+
 /**
  * How long a stream has to be that is long for the sake of chance: on a kernel with all
  * checks on, which takes many times as long for each byte, a `share`-th of it.
