@@ -40,8 +40,8 @@ const OF_PROCESSES = Object.freeze([
 const OF_PROGRAMS = Object.freeze([
   ...['bench', 'check-gpu', 'cuda', 'cuda-gather', 'cuda-ptx', 'demo', 'docs-commands'],
   ...['docs-mentions', 'docs-programs', 'doctor', 'endings', 'error-queue', 'examples'],
-  ...['hand-off-examples', 'interface-names', 'kernel', 'native-misuse', 'reader-cuda'],
-  ...['recv-into', 'tampered', 'token-queue', 'top', 'zcrx-ring'],
+  ...['hand-off-examples', 'importing', 'interface-names', 'kernel', 'native-misuse'],
+  ...['reader-cuda', 'recv-into', 'tampered', 'token-queue', 'top', 'zcrx-ring'],
 ]);
 
 /**

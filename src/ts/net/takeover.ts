@@ -65,9 +65,10 @@ export function takeOver(socket: net.Socket): TakenOver {
   return { head, allowHalfOpen };
 }
 
-/** By its documented mark: to ask for its class would load all of TLS. */
+/** By its documented mark first: to ask for its class loads all of TLS. */
 function isTls(socket: net.Socket): boolean {
-  return (socket as { encrypted?: unknown }).encrypted === true;
+  const { encrypted } = socket as { encrypted?: unknown };
+  return encrypted === true && socket instanceof process.getBuiltinModule('node:tls').TLSSocket;
 }
 
 function wrongState(what: string): DevmemError {

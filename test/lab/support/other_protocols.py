@@ -16,6 +16,7 @@ PATTERN = bytes(range(1, 251))
 ICMP_TIMESTAMP = 13
 ECHO = {socket.AF_INET: (8, 0, socket.IPPROTO_ICMP), socket.AF_INET6: (128, 129, 58)}
 FRAGMENT_HEADER = 44
+DESTINATION_OPTIONS = 60
 HOPS = 64
 # Of each burst, so many that a NIC may join them.
 DATAGRAMS = 8
@@ -128,6 +129,25 @@ def segment():
     return struct.pack("!HHIIBBHHH", PORT, PORT, 1, 0, 15 << 4, 2, 1024, 0, 0) + options
 
 
+def summed_segment(addresses):
+    """The same with payload and its checksum, for IPv6."""
+    data = segment() + PATTERN * 4
+    pseudo_header = addresses + struct.pack("!II", len(data), socket.IPPROTO_TCP)
+    check = struct.pack("!H", checksum(pseudo_header + data))
+    return data[:16] + check + data[18:]
+
+
+def options(host):
+    """A segment behind 64 bytes of destination options."""
+    end = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_RAW)
+    end.connect((host, 0))
+    own = end.getsockname()[0]
+    addresses = b"".join(socket.inet_pton(socket.AF_INET6, each) for each in (own, host))
+    padding = struct.pack("!BBBB60x", socket.IPPROTO_TCP, 7, 1, 60)
+    data = padding + summed_segment(addresses)
+    end.send(struct.pack("!IHBB", 6 << 28, len(data), DESTINATION_OPTIONS, HOPS) + addresses + data)
+
+
 def ipv4_fragment(end, host, data, offset, more):
     addresses = [socket.inet_aton(each) for each in (end.getsockname()[0], host)]
     place = offset // 8 | (0x2000 if more else 0)
@@ -165,7 +185,7 @@ KINDS = {
     for each in (
         *(datagrams, echo, timestamp, unsummed_icmp),
         *(fragments, fragments_swapped),
-        *(sctp, icmp_error, knock),
+        *(sctp, icmp_error, knock, options),
     )
 }
 
