@@ -75,8 +75,9 @@ function firewall(chain: string): void {
 /** Has IPVS send on what comes for PORT. */
 function balance(protocol: 'sctp' | 'udp'): void {
   run('sh', '-c', 'modprobe -q ip_vs || true');
-  run('python3', BALANCER, protocol, ADDRESS.IPv4, String(PORT), String(OTHER_PORT));
+  // It takes two steps, of which the second may fail.
   undo.push(() => run('python3', BALANCER, 'flush'));
+  run('python3', BALANCER, protocol, ADDRESS.IPv4, String(PORT), String(OTHER_PORT));
 }
 
 interface Passed {
