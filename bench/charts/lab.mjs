@@ -60,8 +60,9 @@ export function drawLab(result) {
       ratios(result, 'lab', 'Ratios of neighbouring samples, batches', [
         ["throughput, of C's", 'batchVsC'],
         ["instructions, of C's", 'cpuVsC'],
-        ["instructions at marks, of C's there", 'cpuVsCMarked'],
-        ["throughput, of ncdevmem's", 'vsNcdevmem'],
+        ['instructions, both at marks', 'cpuVsCMarked'],
+        ["take and copy, of memcpy's", 'gatherVsMemcpy'],
+        ['the copy alone', 'gatherAloneVsMemcpy'],
       ]),
     ],
     note: `Emulated on ${environment.cpu}: guest Linux ${streams.kernel}, Node.js ${environment.node}, ${environment.commit}, ${environment.date.slice(0, 10)}. Lines: quartiles; red: target.`,
