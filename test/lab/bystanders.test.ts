@@ -19,6 +19,7 @@ import {
   ADDRESS,
   type Family,
   INTERFACE,
+  fixNeighbour,
   meetNeighbour,
   PEER_ADDRESS,
   PEER_INTERFACE,
@@ -28,6 +29,7 @@ import {
 import { has, mended, mendedForReaders, sayIfUnmended } from './support/mended.js';
 import { poolsLeftAfterClose } from './support/page-pools.js';
 import { type Received, patternReader, receiveStreams, startSender } from './support/transfer.js';
+import { watch } from './support/watch.js';
 
 const KiB = 2 ** 10;
 const MiB = 2 ** 20;
@@ -59,27 +61,6 @@ function addRule(verdict: string): void {
   const chain = `chain input { type filter hook input priority 0; ${rule}; };`;
   run('nft', `table inet bystander { ${chain} }`);
   undo.push(() => run('nft', 'delete', 'table', 'inet', 'bystander'));
-}
-
-/** Runs a program that watches, here or at the peer, while `action` runs; what it saw. */
-async function watch(
-  watcher: readonly string[],
-  action: () => Promise<void>,
-  command: readonly string[] = ['python3'],
-): Promise<{ seen: number; longest: number; lost?: number }> {
-  const [first, ...args] = [...command, ...watcher];
-  const program = spawn(first!, args, { stdio: ['pipe', 'pipe', 'inherit'] });
-  try {
-    const lines = createInterface({ input: program.stdout });
-    await once(lines, 'line');
-    await action();
-    const last = once(lines, 'line');
-    program.stdin.end();
-    const [line] = (await last) as [string];
-    return JSON.parse(line) as { seen: number; longest: number; lost?: number };
-  } finally {
-    program.kill('SIGKILL');
-  }
 }
 
 async function expectWholeStream(family: Family, bytes: number): Promise<void> {
@@ -302,18 +283,10 @@ it.runIf(mendedForReaders)('a router of IPv6 redirects by the headers alone', as
   await expectWholeStream('IPv6', 512 * KiB);
 });
 
-/** Has the peer know where an address is though nobody answers for it, for this test. */
-function fixNeighbour(address: string): void {
-  const mac = readFileSync(`/sys/class/net/${INTERFACE}/address`, 'utf8').trim();
-  const entry = [address, 'dev', PEER_INTERFACE];
-  run('peer', 'ip', 'neigh', 'replace', ...entry, 'lladdr', mac);
-  undo.push(() => run('peer', 'ip', 'neigh', 'del', ...entry));
-}
-
 it.runIf(mended && has('ovs_dp_process_packet'))(
   'Open vSwitch asks nobody about what nobody can read',
   async () => {
-    fixNeighbour(ADDRESS.IPv4);
+    undo.push(fixNeighbour('IPv4'));
     const before = statistic('rx_split_packets');
     const { seen, longest, lost } = await watch([OVS, INTERFACE], async () => {
       run('peer', 'python3', PEERS, 'segments', ADDRESS.IPv4, '4321');

@@ -3,6 +3,8 @@
  * connection tracking, NAT, rules of nftables, IPVS. Of payload in device memory nobody can:
  * what would need it is left as it is, or dropped.
  */
+import { spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
@@ -13,6 +15,8 @@ import { peerCounter } from './support/counters.js';
 import {
   ADDRESS,
   type Family,
+  fixNeighbour,
+  INTERFACE,
   meetNeighbour,
   run,
   setParameter,
@@ -21,9 +25,11 @@ import {
 import { has, mendedForReaders, sayIfUnmended } from './support/mended.js';
 import { poolsLeftAfterClose } from './support/page-pools.js';
 import { receiveStreams } from './support/transfer.js';
+import { watch } from './support/watch.js';
 
 const KiB = 2 ** 10;
 const PEERS = fileURLToPath(new URL('support/other_protocols.py', import.meta.url));
+const OVS = fileURLToPath(new URL('support/ovs.py', import.meta.url));
 const BALANCER = fileURLToPath(new URL('support/load_balancer.py', import.meta.url));
 /** Where other_protocols.py sends, and where what it sent is sent on. */
 const PORT = 4321;
@@ -101,11 +107,15 @@ interface Sent {
   rewritten?: string;
 }
 
-/** Packets that chains count: one before all others, one behind them. */
-function counts(): [seen: number, through: number, rewritten: number] {
-  const told = run('nft', 'list', 'table', 'inet', 'watcher').matchAll(/packets (\d+)/g);
-  const [seen, through, rewritten = 0] = [...told].map(([, packets]) => Number(packets));
-  return [seen!, through!, rewritten];
+/** Packets that the rules of a table have counted. */
+function packetsCounted(family: string, table: string): number[] {
+  const told = run('nft', 'list', 'table', family, table).matchAll(/packets (\d+)/g);
+  return [...told].map(([, packets]) => Number(packets));
+}
+
+/** What the rules behind all others have counted. */
+function passed([through, rewritten = 0]: number[]): Passed {
+  return { through: Math.min(through!, TIMES), rewritten: Math.min(rewritten, TIMES) };
 }
 
 /** What gets through of TIMES packets. */
@@ -121,16 +131,33 @@ async function send({ kind, family = 'IPv4', match, rewritten }: Sent): Promise<
   try {
     // The last one may be on its way when it is seen; those before it are through, or gone.
     for (let i = 0; i <= TIMES; i++) run('peer', 'python3', PEERS, kind, ADDRESS[family]);
-    while (counts()[0] <= TIMES) await delay(50);
-    const [, ...passed] = counts();
-    const [through, changed] = passed.map((packets) => Math.min(packets, TIMES));
-    return { through: through!, rewritten: changed! };
+    while (packetsCounted('inet', 'watcher')[0]! <= TIMES) await delay(50);
+    return passed(packetsCounted('inet', 'watcher').slice(1));
   } finally {
     run('nft', 'delete', 'table', 'inet', 'watcher');
   }
 }
 
-/** The same of packets that the NIC leaves whole, and of those that it splits. */
+/** What of SCTP comes to the device of an Open vSwitch. */
+async function switched(): Promise<Passed> {
+  run(
+    'nft',
+    `table netdev before { chain all {
+      type filter hook ingress device "${INTERFACE}" priority 0; ${SCTP} counter; }; }
+    table netdev behind { chain all {
+      type filter hook ingress device "switch" priority 0;
+      ${SCTP} counter; ${SCTP_SENT_ON} counter; }; }`,
+  );
+  try {
+    for (let i = 0; i <= TIMES; i++) run('peer', 'python3', PEERS, 'sctp', ADDRESS.IPv4);
+    while (packetsCounted('netdev', 'before')[0]! <= TIMES) await delay(50);
+    return passed(packetsCounted('netdev', 'behind'));
+  } finally {
+    for (const table of ['before', 'behind']) run('nft', 'delete', 'table', 'netdev', table);
+  }
+}
+
+/** What gets through of packets that the NIC leaves whole, and of those that it splits. */
 async function readableAndNot(sent: Sent): Promise<{ readable: Passed; unreadable: Passed }> {
   const before = statistic('rx_device_frags');
   undo.push(setParameter('copybreak', LONG));
@@ -220,6 +247,37 @@ describe.runIf(mendedForReaders)('what cannot be summed up', () => {
     undo.push(setParameter('copybreak', SHORT));
     expect(await send(packets)).toEqual(NONE);
     expect(peerCounter('Icmp6InDestUnreachs')).toBe(toldOfReadable);
+  });
+
+  it('a trace shows all the same', async () => {
+    const rule = `udp dport ${PORT} udp length > ${LONG / 4} meta nftrace set 1`;
+    firewall(`chain early { type filter hook prerouting priority -300; ${rule}; }`);
+    undo.push(setParameter('copybreak', SHORT), setParameter('linear_bytes', 0));
+    const monitor = spawn('nft', ['monitor', 'trace'], { stdio: ['ignore', 'pipe', 'inherit'] });
+    try {
+      const lines: string[] = [];
+      createInterface({ input: monitor.stdout }).on('line', (line) => lines.push(line));
+      // Nobody tells when it has begun to watch.
+      while (!lines.some((line) => / packet: .* udp dport \d+ /.test(line))) {
+        run('peer', 'python3', PEERS, 'datagrams', ADDRESS.IPv4);
+        await delay(500);
+      }
+    } finally {
+      monitor.kill('SIGKILL');
+    }
+  });
+
+  it.runIf(has('ovs_dp_process_packet'))('Open vSwitch drops, of SCTP', async () => {
+    undo.push(fixNeighbour('IPv4'));
+    await watch([OVS, INTERFACE, String(OTHER_PORT)], async () => {
+      run('ip', 'link', 'set', 'switch', 'up');
+      undo.push(setParameter('copybreak', LONG));
+      expect(await switched()).toEqual(ALL);
+      const before = statistic('rx_device_frags');
+      undo.push(setParameter('copybreak', SHORT));
+      expect(await switched()).toEqual(drops ? NONE : ALL);
+      expect(statistic('rx_device_frags')).toBeGreaterThan(before + TIMES);
+    });
   });
 
   it.each([

@@ -21,7 +21,7 @@ import {
   setParameter,
   statistic,
 } from './support/guest.js';
-import { mendedForReaders, sayIfUnmended } from './support/mended.js';
+import { has, mendedForReaders, sayIfUnmended } from './support/mended.js';
 import { poolsLeftAfterClose } from './support/page-pools.js';
 import { receiveStreams } from './support/transfer.js';
 
@@ -29,13 +29,20 @@ const KiB = 2 ** 10;
 const FAMILIES: Family[] = ['IPv4', 'IPv6'];
 const PEERS = fileURLToPath(new URL('support/other_protocols.py', import.meta.url));
 const READER = fileURLToPath(new URL('support/datagram_reader.py', import.meta.url));
+const EXTRAS = fileURLToPath(new URL('support/extras.py', import.meta.url));
 /** Long ones, and bytes that are echoed, of other_protocols.py. */
 const DATAGRAMS = 8;
 const ECHOED = 1000;
 /** Bytes up to which the NIC leaves a payload whole: a short datagram, or a piece of a header. */
 const SHORT = 64;
+const LONG = 2048;
+/** What an error of ICMP says of the extension whose checksum is wrong: SO_EE_RFC4884_FLAG_INVALID. */
+const INVALID = 1;
 
 sayIfUnmended('a NIC that splits more than TCP');
+
+/** linux-6.1 subtracts nothing, and tells the sum of all. */
+const subtracts = has('net_devmem_page_offset');
 
 const bound = bindForEachTest([1]);
 
@@ -66,23 +73,33 @@ afterEach(async () => {
   expect(await poolsLeftAfterClose(bound.binding)).toBe(0);
 });
 
+/** What a program here says in the end, to which the peer sends something. */
+async function ask(
+  program: string,
+  how: readonly string[],
+  family: Family,
+  kind: string,
+): Promise<unknown> {
+  const asker = spawn('python3', [program, ADDRESS[family], ...how], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  try {
+    const lines = createInterface({ input: asker.stdout });
+    await once(lines, 'line');
+    const told = once(lines, 'line');
+    send(kind, family);
+    return JSON.parse(((await told) as [string])[0]);
+  } finally {
+    asker.kill('SIGKILL');
+  }
+}
+
 /** Reads datagrams here while the peer sends some; how many came, and how many were refused. */
 async function readDatagrams(
   family: Family,
   ...how: string[]
 ): Promise<{ refused: number; got: number }> {
-  const reader = spawn('python3', [READER, ADDRESS[family], ...how], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  try {
-    const lines = createInterface({ input: reader.stdout });
-    await once(lines, 'line');
-    const told = once(lines, 'line');
-    send('datagrams', family);
-    return JSON.parse(((await told) as [string])[0]) as { refused: number; got: number };
-  } finally {
-    reader.kill('SIGKILL');
-  }
+  return (await ask(READER, how, family, 'datagrams')) as { refused: number; got: number };
 }
 
 /** Turns offloads of an interface on, for this test. */
@@ -139,6 +156,42 @@ describe.runIf(mendedForReaders)('what asks for some of it', () => {
     const before = counter(failures);
     await sendUnreadable(kind, family, 1);
     while (counter(failures) === before) await delay(50);
+  });
+
+  it.runIf(has('pim_rcv')).each(FAMILIES)(
+    'a register of PIM is dropped that nobody can sum up, over %s',
+    async (family) => {
+      // What is inside begins beside the headers, else it is dropped before.
+      undo.push(setParameter('linear_bytes', SHORT));
+      await sendUnreadable('pim', family, 1);
+    },
+  );
+
+  it.runIf(has('dccp_invalid_packet'))('so is a packet of DCCP', async () => {
+    undo.push(setParameter('linear_bytes', SHORT));
+    await sendUnreadable('dccp', 'IPv4', 1);
+  });
+
+  it('the extension of an error is not taken for right', async () => {
+    undo.push(setParameter('csum_complete', 1), setParameter('linear_bytes', 4 * SHORT));
+    const read = (): Promise<unknown> => ask(EXTRAS, ['errors'], 'IPv4', 'extended_error');
+    undo.push(setParameter('copybreak', LONG));
+    expect(await read()).toEqual([0]);
+    const before = statistic('rx_device_frags');
+    undo.push(setParameter('copybreak', SHORT));
+    expect(await read()).toEqual([INVALID]);
+    expect(statistic('rx_device_frags')).toBeGreaterThan(before);
+  });
+
+  it('no sum is told of what was peeked at before', async () => {
+    undo.push(setParameter('csum_complete', 1));
+    const read = (): Promise<unknown> => ask(EXTRAS, ['sums'], 'IPv4', 'datagrams');
+    undo.push(setParameter('copybreak', LONG));
+    expect(await read()).toEqual([expect.any(Number)]);
+    const before = statistic('rx_device_frags');
+    undo.push(setParameter('copybreak', SHORT));
+    expect(await read()).toHaveLength(subtracts ? 1 : 0);
+    expect(statistic('rx_device_frags')).toBeGreaterThan(before);
   });
 
   it('conntrack takes nothing for right that it cannot sum up', async () => {

@@ -44,6 +44,17 @@ export async function meetNeighbour(family: Family): Promise<void> {
   while (!isKnown()) await delay(50);
 }
 
+/**
+ * Has the peer know where this end is though nobody answers for it, until the returned
+ * function is called.
+ */
+export function fixNeighbour(family: Family): () => void {
+  const mac = readFileSync(`/sys/class/net/${INTERFACE}/address`, 'utf8').trim();
+  const entry = [ADDRESS[family], 'dev', PEER_INTERFACE];
+  run('peer', 'ip', 'neigh', 'replace', ...entry, 'lladdr', mac);
+  return () => run('peer', 'ip', 'neigh', 'del', ...entry);
+}
+
 /** Sets the MTU of both ends, in bytes. */
 export function setMtu(bytes: number): void {
   run('ip', 'link', 'set', INTERFACE, 'mtu', String(bytes));

@@ -27,6 +27,13 @@ PORT_UNREACHABLE = 3
 SCTP_INIT = 1
 SCTP_UNKNOWN_PARAMETER = 0xC0FF
 CRC32C = 0x82F63B78
+PIM = 103
+PIM_REGISTER = 0x21
+DCCP = 33
+WRONG = 0x5555
+# What is quoted before an extension, and the version that this begins with.
+QUOTED_BYTES = 128
+EXTENSION = 0x20
 
 
 def datagrams(host):
@@ -72,7 +79,7 @@ def unsummed_icmp(host):
     """An ICMP message with a wrong checksum."""
     end = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
     end.connect((host, 0))
-    end.send(struct.pack("!BBHHH", 8, 0, 0x5555, 1, 1) + PATTERN)
+    end.send(struct.pack("!BBHHH", 8, 0, WRONG, 1, 1) + PATTERN)
 
 
 def crc32c(data):
@@ -97,23 +104,56 @@ def sctp(host):
     end.send(ports + check + init + parameter)
 
 
+def pim(host):
+    """A register with a wrong checksum, whichever of both ways it is summed up."""
+    end = socket.socket(family_of(host), socket.SOCK_RAW, PIM)
+    end.connect((host, 0))
+    end.send(struct.pack("!BBHI", PIM_REGISTER, 0, WRONG, 0) + PATTERN * 4)
+
+
+def dccp(host):
+    """A request with a wrong checksum."""
+    end = socket.socket(family_of(host), socket.SOCK_RAW, DCCP)
+    end.connect((host, 0))
+    head = struct.pack("!HHBBHBBHII", OWN_PORT, PORT, 5, 0, WRONG, 1, 0, 0, 1, 0)
+    end.send(head + PATTERN * 4)
+
+
+def quoted_answer(host, own):
+    """A datagram from there, as errors of ICMP quote it."""
+    udp = struct.pack("!HHHH", PORT, OWN_PORT, 8 + len(PATTERN), 0) + PATTERN
+    addresses = socket.inet_aton(host) + socket.inet_aton(own)
+    fields = (0x45, 0, 20 + len(udp), 7, 0, HOPS, socket.IPPROTO_UDP)
+    ip = struct.pack("!BBHHHBB", *fields)
+    return ip + struct.pack("!H", checksum(ip + bytes(2) + addresses)) + addresses + udp
+
+
+def refuse(host, quoted, words=0):
+    """Tells that nobody is at a port; `words` of what is quoted come before an extension."""
+    head = struct.pack("!BBHBBH", ICMP_UNREACHABLE, PORT_UNREACHABLE, 0, 0, words, 0)
+    check = struct.pack("!H", checksum(head + quoted))
+    end = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+    end.connect((host, 0))
+    end.send(head[:2] + check + head[4:] + quoted)
+
+
 def icmp_error(host):
     """A datagram, and that its answer finds nobody, with more quoted than one needs."""
     end = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     end.bind(("", OWN_PORT))
     end.connect((host, PORT))
     end.send(b"short")
-    own = end.getsockname()[0]
-    udp = struct.pack("!HHHH", PORT, OWN_PORT, 8 + len(PATTERN), 0) + PATTERN
-    addresses = socket.inet_aton(host) + socket.inet_aton(own)
-    fields = (0x45, 0, 20 + len(udp), 7, 0, HOPS, socket.IPPROTO_UDP)
-    ip = struct.pack("!BBHHHBB", *fields)
-    quoted = ip + struct.pack("!H", checksum(ip + bytes(2) + addresses)) + addresses + udp
-    head = struct.pack("!BBHI", ICMP_UNREACHABLE, PORT_UNREACHABLE, 0, 0)
-    check = struct.pack("!H", checksum(head + quoted))
-    end = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
-    end.connect((host, 0))
-    end.send(head[:2] + check + head[4:] + quoted)
+    refuse(host, quoted_answer(host, end.getsockname()[0]))
+
+
+def extended_error(host):
+    """That a datagram from there finds nobody, with an extension (RFC 4884)."""
+    end = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    end.connect((host, PORT))
+    data = struct.pack("!HBB", 4 + 2 * len(PATTERN), 1, 1) + PATTERN * 2
+    check = checksum(struct.pack("!BBH", EXTENSION, 0, 0) + data)
+    quoted = quoted_answer(host, end.getsockname()[0])[:QUOTED_BYTES]
+    refuse(host, quoted + struct.pack("!BBH", EXTENSION, 0, check) + data, QUOTED_BYTES // 4)
 
 
 def knock(host):
@@ -185,7 +225,8 @@ KINDS = {
     for each in (
         *(datagrams, echo, timestamp, unsummed_icmp),
         *(fragments, fragments_swapped),
-        *(sctp, icmp_error, knock, options),
+        *(sctp, icmp_error, extended_error, knock, options),
+        *(pim, dccp),
     )
 }
 

@@ -1,8 +1,10 @@
-"""`ovs.py INTERFACE`: makes an interface a port of an Open vSwitch that knows no flow.
+"""`ovs.py INTERFACE [PORT]`: makes an interface a port of an Open vSwitch that knows no flow.
 
 Every packet is an upcall then. Prints a line of JSON once it is ready. At the end of
 stdin, when the switch is gone again, it prints another: the upcalls that came, the bytes
 of the longest packet among them, and how many the kernel could not send.
+
+With PORT it knows one flow: SCTP goes to the switch's own device, and to that port.
 """
 
 import json
@@ -21,6 +23,13 @@ MISS = 1
 DP_NAME, DP_UPCALL_PID, DP_STATS, DP_USER_FEATURES = 1, 2, 3, 5
 VPORT_TYPE, VPORT_NAME, VPORT_UPCALL_PID = 2, 3, 5
 PACKET = 1
+FLOW_KEY, FLOW_ACTIONS, FLOW_MASK = 1, 2, 7
+KEY_IN_PORT, KEY_ETHERNET, KEY_ETHERTYPE, KEY_IPV4, KEY_SCTP = 3, 4, 6, 7, 17
+OUTPUT, SET_MASKED = 1, 11
+ALL = 0xFFFFFFFF
+ETHERTYPE_IPV4 = 0x0800
+# The switch's own device, and the port that is made first.
+OWN, FIRST = 0, 1
 # Messages share the fragments of packets; their last attribute is not padded.
 UNALIGNED = 1
 NETDEV = 1
@@ -63,6 +72,17 @@ class Switch:
         content = number(VPORT_TYPE, NETDEV) + attribute(VPORT_NAME, interface.encode() + b"\0")
         Family("ovs_vport").ask(NEW, self.index, content, number(VPORT_UPCALL_PID, port))
 
+    def send_on(self, port):
+        """Has SCTP sent on to a port."""
+        masked = attribute(KEY_SCTP, struct.pack("!HHHH", 0, port, 0, 0xFFFF))
+        actions = attribute(SET_MASKED, masked)
+        Family("ovs_flow").ask(
+            *(NEW, self.index),
+            attribute(FLOW_KEY, flow(FIRST, ETHERTYPE_IPV4, socket.IPPROTO_SCTP)),
+            attribute(FLOW_MASK, flow(ALL, 0xFFFF, 0xFF)),
+            attribute(FLOW_ACTIONS, actions + number(OUTPUT, OWN)),
+        )
+
     def packet(self):
         """The packet of the next upcall."""
         return dict(attributes(self.upcalls.recv(1 << 18)[24:]))[PACKET]
@@ -75,9 +95,23 @@ class Switch:
         self.switches.ask(DELETE, self.index)
 
 
-def main(interface):
+def flow(port, ethertype, protocol):
+    """Packets, or which parts of them matter, beside the addresses, which do not."""
+    ipv4 = struct.pack("8xB3x", protocol)
+    return (
+        number(KEY_IN_PORT, port)
+        + attribute(KEY_ETHERNET, bytes(12))
+        + attribute(KEY_ETHERTYPE, struct.pack("!H", ethertype))
+        + attribute(KEY_IPV4, ipv4)
+        + attribute(KEY_SCTP, bytes(4))
+    )
+
+
+def main(interface, *port):
     switch = Switch(interface)
     try:
+        if port:
+            switch.send_on(*map(int, port))
         print(json.dumps("ready"), flush=True)
         seen = longest = 0
         while True:

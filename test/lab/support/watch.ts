@@ -1,0 +1,34 @@
+/** Programs that watch what comes, and tell of it in the end. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+
+export interface Watched {
+  /** Packets. */
+  seen: number;
+  /** Bytes of the longest one. */
+  longest: number;
+  /** Packets that could not be told of, of those who know. */
+  lost?: number;
+}
+
+/** Runs a program that watches, here or at the peer, while `action` runs; what it saw. */
+export async function watch(
+  watcher: readonly string[],
+  action: () => Promise<void>,
+  command: readonly string[] = ['python3'],
+): Promise<Watched> {
+  const [first, ...args] = [...command, ...watcher];
+  const program = spawn(first!, args, { stdio: ['pipe', 'pipe', 'inherit'] });
+  try {
+    const lines = createInterface({ input: program.stdout });
+    await once(lines, 'line');
+    await action();
+    const last = once(lines, 'line');
+    program.stdin.end();
+    const [line] = (await last) as [string];
+    return JSON.parse(line) as Watched;
+  } finally {
+    program.kill('SIGKILL');
+  }
+}
