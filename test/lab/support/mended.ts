@@ -24,9 +24,9 @@ export const sharesNetIovs = mended || has('get_netmem', '__get_netmem');
 /** Whether user space can share queues of tokens with it. */
 export const hasTokenQueue = has('devmem_queue_attach');
 
-/** Whether the running kernel has one of these functions. */
+/** Whether the running kernel, or a module that is loaded, has one of these functions. */
 export function has(...names: string[]): boolean {
-  return names.some((name) => symbols.includes(` ${name}\n`));
+  return names.some((name) => [` ${name}\n`, ` ${name}\t[`].some((each) => symbols.includes(each)));
 }
 
 /** Tells why `what` is not tested here. */

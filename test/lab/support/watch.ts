@@ -3,6 +3,9 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 
+/** Milliseconds that a program has to end in. */
+const PATIENCE = 20_000;
+
 export interface Watched {
   /** Packets. */
   seen: number;
@@ -29,6 +32,10 @@ export async function watch(
     const [line] = (await last) as [string];
     return JSON.parse(line) as Watched;
   } finally {
-    program.kill('SIGKILL');
+    // What it has set up it takes down by itself.
+    program.stdin.end();
+    const killer = setTimeout(() => program.kill('SIGKILL'), PATIENCE);
+    if (program.exitCode === null && program.signalCode === null) await once(program, 'exit');
+    clearTimeout(killer);
   }
 }
