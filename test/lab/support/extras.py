@@ -7,6 +7,7 @@ which some was peeked at before.
 
 import json
 import select
+import signal
 import socket
 import struct
 import sys
@@ -49,6 +50,8 @@ def main(host, kind):
     end.bind((host, PORT))
     for line in {"errors": errors, "sums": sums}[kind](end):
         print(json.dumps(line), flush=True)
+    # Who is still sending would be refused.
+    signal.pause()
 
 
 main(*sys.argv[1:])
