@@ -25,6 +25,7 @@ import {
 } from './support/guest.js';
 import { mended, sayIfUnmended } from './support/mended.js';
 import { poolsLeft, poolsLeftAfterClose } from './support/page-pools.js';
+import { ending } from './support/programs.js';
 import { receiveStreams } from './support/transfer.js';
 
 const MiB = 2 ** 20;
@@ -71,7 +72,7 @@ async function byHand(
       const args = ['python3', PEERS, kind, host, String(said.port)];
       started = Array.from({ length: peers }, () => spawn('peer', args, { stdio: 'ignore' }));
     }
-    throw new Error(`by_hand.py ${action} said nothing`);
+    throw new Error(`by_hand.py ${action} said nothing: ${await ending(program)}`);
   } finally {
     for (const each of [program, ...started]) each.kill('SIGKILL');
   }

@@ -28,8 +28,8 @@ import {
 } from './support/guest.js';
 import { has, mended, mendedForReaders, sayIfUnmended } from './support/mended.js';
 import { poolsLeftAfterClose } from './support/page-pools.js';
+import { watch } from './support/programs.js';
 import { type Received, patternReader, receiveStreams, startSender } from './support/transfer.js';
-import { watch } from './support/watch.js';
 
 const KiB = 2 ** 10;
 const MiB = 2 ** 20;

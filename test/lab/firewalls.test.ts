@@ -25,8 +25,8 @@ import {
 } from './support/guest.js';
 import { has, mendedForReaders, sayIfUnmended } from './support/mended.js';
 import { poolsLeftAfterClose } from './support/page-pools.js';
+import { watch } from './support/programs.js';
 import { receiveStreams } from './support/transfer.js';
-import { watch } from './support/watch.js';
 
 const KiB = 2 ** 10;
 const PEERS = fileURLToPath(new URL('support/other_protocols.py', import.meta.url));

@@ -3,7 +3,6 @@
  * None may get at the payload, or disturb others; the lab fails where the kernel complains.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { createInterface } from 'node:readline/promises';
 import { fileURLToPath } from 'node:url';
 
@@ -21,6 +20,7 @@ import {
 } from './support/guest.js';
 import { has, mended, mendedForReaders, sayIfUnmended, sharesNetIovs } from './support/mended.js';
 import { poolsLeftAfterClose } from './support/page-pools.js';
+import { ending } from './support/programs.js';
 import { receiveStreams, startSender } from './support/transfer.js';
 
 const MiB = 2 ** 20;
@@ -68,9 +68,9 @@ async function outcomeOf(action: string, host: string): Promise<unknown> {
       if (said.port === undefined) return said.outcome;
       sender = startPeer(action, host, said.port);
     }
-    throw new Error(`hostile.py ${action} said nothing`);
+    throw new Error(`hostile.py ${action} said nothing: ${await ending(program)}`);
   } finally {
-    if (program.exitCode === null) await once(program, 'exit');
+    await ending(program);
     sender?.kill('SIGKILL');
   }
 }

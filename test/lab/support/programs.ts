@@ -1,5 +1,5 @@
-/** Programs that watch what comes, and tell of it in the end. */
-import { spawn } from 'node:child_process';
+/** Programs of the tests: those that watch what comes and tell of it in the end, and how one ended. */
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 
@@ -13,6 +13,12 @@ export interface Watched {
   longest: number;
   /** Packets that could not be told of, of those who know. */
   lost?: number;
+}
+
+/** Waits until a program has ended; how, in words. */
+export async function ending(program: ChildProcess): Promise<string> {
+  if (program.exitCode === null && program.signalCode === null) await once(program, 'exit');
+  return program.signalCode ?? `exit status ${String(program.exitCode)}`;
 }
 
 /** Runs a program that watches, here or at the peer, while `action` runs; what it saw. */
@@ -35,7 +41,7 @@ export async function watch(
     // What it has set up it takes down by itself.
     program.stdin.end();
     const killer = setTimeout(() => program.kill('SIGKILL'), PATIENCE);
-    if (program.exitCode === null && program.signalCode === null) await once(program, 'exit');
+    await ending(program);
     clearTimeout(killer);
   }
 }
