@@ -4,6 +4,7 @@
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { basename } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -23,6 +24,7 @@ import {
 } from './support/guest.js';
 import { has, mendedForReaders, sayIfUnmended } from './support/mended.js';
 import { poolsLeftAfterClose } from './support/page-pools.js';
+import { ending } from './support/programs.js';
 import { receiveStreams } from './support/transfer.js';
 
 const KiB = 2 ** 10;
@@ -85,10 +87,14 @@ async function ask(
   });
   try {
     const lines = createInterface({ input: asker.stdout });
-    await once(lines, 'line');
-    const told = once(lines, 'line');
+    const end = once(lines, 'close').then(async () => {
+      throw new Error(`${basename(program)} said too little: ${await ending(asker)}`);
+    });
+    const line = (): Promise<[string]> =>
+      Promise.race([once(lines, 'line') as Promise<[string]>, end]);
+    await line();
     send(kind, family);
-    return JSON.parse(((await told) as [string])[0]);
+    return JSON.parse((await line())[0]);
   } finally {
     asker.kill('SIGKILL');
   }
