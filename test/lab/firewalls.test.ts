@@ -108,9 +108,9 @@ interface Sent {
   rewritten?: string;
 }
 
-/** Packets that the rules of a table have counted. */
-function packetsCounted(family: string, table: string): number[] {
-  const told = run('nft', 'list', 'table', family, table).matchAll(/packets (\d+)/g);
+/** Packets that the rules of the table `watcher` have counted. */
+function packetsCounted(): number[] {
+  const told = run('nft', 'list', 'table', 'inet', 'watcher').matchAll(/packets (\d+)/g);
   return [...told].map(([, packets]) => Number(packets));
 }
 
@@ -132,8 +132,8 @@ async function send({ kind, family = 'IPv4', match, rewritten }: Sent): Promise<
   try {
     // The last one may be on its way when it is seen; those before it are through, or gone.
     for (let i = 0; i <= TIMES; i++) run('peer', 'python3', PEERS, kind, ADDRESS[family]);
-    while (packetsCounted('inet', 'watcher')[0]! <= TIMES) await delay(50);
-    return passed(packetsCounted('inet', 'watcher').slice(1));
+    while (packetsCounted()[0]! <= TIMES) await delay(50);
+    return passed(packetsCounted().slice(1));
   } finally {
     run('nft', 'delete', 'table', 'inet', 'watcher');
   }
@@ -149,7 +149,7 @@ async function switched(arrived: () => boolean): Promise<Passed> {
   try {
     for (let i = 0; i <= TIMES; i++) run('peer', 'python3', PEERS, 'sctp', ADDRESS.IPv4);
     while (!arrived()) await delay(50);
-    return passed(packetsCounted('inet', 'watcher'));
+    return passed(packetsCounted());
   } finally {
     run('nft', 'delete', 'table', 'inet', 'watcher');
   }
@@ -272,7 +272,7 @@ describe.runIf(mendedForReaders)('what cannot be summed up', () => {
       const address = readFileSync(`/sys/class/net/${INTERFACE}/address`, 'utf8').trim();
       run('ip', 'link', 'set', 'switch', 'address', address, 'up');
       undo.push(setParameter('copybreak', LONG));
-      const isThrough = (): boolean => packetsCounted('inet', 'watcher')[0]! > TIMES;
+      const isThrough = (): boolean => packetsCounted()[0]! > TIMES;
       expect(await switched(isThrough)).toEqual(ALL);
       const before = statistic('rx_device_frags');
       undo.push(setParameter('copybreak', SHORT));
