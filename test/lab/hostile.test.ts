@@ -31,6 +31,8 @@ const PEERS = fileURLToPath(new URL('support/peers.py', import.meta.url));
 const PEER_KINDS: Readonly<Record<string, string>> = {
   md5: 'md5',
   ao: 'ao',
+  wrong_md5: 'wrong_md5',
+  wrong_ao: 'wrong_ao',
   mptcp: 'mptcp',
   ktls_records: 'tls_records',
   sockmap_blocked: 'when_asked',
@@ -125,8 +127,11 @@ describe.each<Family>(['IPv4', 'IPv6'])('over %s', (family) => {
   });
 
   it.runIf(mendedForReaders)('who peeks on and on gets no more tokens some day', async () => {
-    const [tokens, error, well, taken] = (await outcomeOf('peek_on', ADDRESS[family])) as unknown[];
+    const outcome = (await outcomeOf('peek_on', ADDRESS[family])) as unknown[];
+    const [tokens, error, well, taken, otherwise] = outcome;
     expect({ tokens, error, well }).toEqual({ tokens: PEEKED_TOKENS, error: 'EBUSY', well: true });
+    // However often: DEVMEM_PEEKS of them.
+    expect(otherwise).toBe(0);
     expect(taken).toBeLessThan(PEEKED_TOKENS_BYTES);
     await expectUndisturbed(family);
   });
@@ -149,6 +154,16 @@ describe.each<Family>(['IPv4', 'IPv6'])('over %s', (family) => {
 
   it.runIf(mended && hasTcpAo)('nor of which a TCP-AO hash is required', async () => {
     expect(await outcomeOf('ao', ADDRESS[family])).toBe('EAGAIN');
+    await expectUndisturbed(family);
+  });
+
+  it.runIf(mended)('nor whose TCP-MD5 hash a peer makes up who has no key', async () => {
+    expect(await outcomeOf('wrong_md5', ADDRESS[family])).toBe('refused');
+    await expectUndisturbed(family);
+  });
+
+  it.runIf(mended && hasTcpAo)('nor whose TCP-AO hash such a peer makes up', async () => {
+    expect(await outcomeOf('wrong_ao', ADDRESS[family])).toBe('refused');
     await expectUndisturbed(family);
   });
 

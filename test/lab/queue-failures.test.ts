@@ -9,7 +9,7 @@ import { getRings } from '../../dist/nic/netlink/ethtool.js';
 import { NetdevNetlink } from '../../dist/nic/netlink/netdev.js';
 import { findNic } from '../../dist/nic/devices.js';
 import { INTERFACE, run, setParameter, steerToQueues } from './support/guest.js';
-import { poolsLeftAfterClose } from './support/page-pools.js';
+import { poolsLeft, poolsLeftAfterClose } from './support/page-pools.js';
 import { receiveStreams } from './support/transfer.js';
 
 const MiB = 2 ** 20;
@@ -84,6 +84,7 @@ describe.each(FAILURES)('where %s a queue fails', (_what, parameter, code, words
     expect(error).toMatchObject({ code, syscall: 'netdev bind-rx' });
     expect(error.message).toContain(words);
     expect(await boundQueues()).toEqual([]);
+    expect(await poolsLeft()).toBe(0);
     await expectReadableStream();
 
     const binding = await bind();

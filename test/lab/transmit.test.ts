@@ -6,12 +6,14 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline/promises';
 import { text } from 'node:stream/consumers';
+import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
 import { afterEach, describe, expect, it } from 'vitest';
 
-import { counter } from './support/counters.js';
+import { counter, peerCounter } from './support/counters.js';
 import {
+  ADDRESS,
   type Family,
   INTERFACE,
   PEER_ADDRESS,
@@ -21,6 +23,7 @@ import {
   streamBytes,
 } from './support/guest.js';
 import { has, mendedForReaders, sayIfUnmended } from './support/mended.js';
+import { ending } from './support/programs.js';
 
 const BYTES = streamBytes(16 * 2 ** 20, 4);
 /** Where pieces begin and how long they are is random; DEVMEM_TRANSMIT_SEED has it again. */
@@ -42,7 +45,7 @@ interface Came {
 }
 
 function start(command: string, ...args: string[]) {
-  return spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'], timeout: PATIENCE });
+  return spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'], timeout: PATIENCE });
 }
 
 /** Sends BYTES from device memory, and others between; what was sent, and what came. */
@@ -62,6 +65,23 @@ async function transmit(family: Family) {
     return { sent, came, calls, completed };
   } finally {
     for (const each of started) each.kill('SIGKILL');
+  }
+}
+
+/** Sends a piece from device memory by a connection with hashes, until the peer has refused it. */
+async function transmitKeyed(family: Family, hash: string, refusals: string): Promise<void> {
+  const host = PEER_ADDRESS[family];
+  const sink = ['python3', TRANSMIT, 'keyed_sink', host, hash, ADDRESS[family]];
+  const started = [start('peer', ...sink)];
+  try {
+    const lines = createInterface({ input: started[0]!.stdout })[Symbol.asyncIterator]();
+    const port = (await lines.next()).value as string;
+    const before = peerCounter(refusals);
+    started.push(start('python3', TRANSMIT, 'keyed_send', host, port, INTERFACE, hash));
+    while (peerCounter(refusals) === before) await delay(50);
+  } finally {
+    for (const each of started) each.kill('SIGKILL');
+    await Promise.all(started.map(ending));
   }
 }
 
@@ -93,6 +113,14 @@ describe.runIf(has('netdev_nl_bind_tx_doit')).each(['IPv4', 'IPv6'] as const)('%
 
   it.runIf(mendedForReaders)('so it does where TCP probes for the MTU', async () => {
     undo.push(setSysctl('net.ipv4.tcp_mtu_probing', 2), setSysctl('net.ipv4.tcp_base_mss', 536));
+    await expectWhole(family);
+  });
+
+  it.runIf(mendedForReaders).each([
+    ['TCP-MD5', 'md5', 'TcpExtTCPMD5Failure'],
+    ['TCP-AO', 'ao', 'TcpExtTCPAOBad'],
+  ])('nobody takes what %s has no hash of', async (_, hash, refusals) => {
+    await transmitKeyed(family, hash, refusals);
     await expectWhole(family);
   });
 });

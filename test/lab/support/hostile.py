@@ -36,6 +36,8 @@ SYS_RECVMSG = 47
 PEEK_DEVMEM = MSG_SOCK_DEVMEM | socket.MSG_PEEK
 # As many as nobody is to get by peeking.
 ENOUGH_TOKENS = 200_000
+# Peeks after the last that was answered.
+MORE_PEEKS = int(os.environ.get("DEVMEM_PEEKS", 20_000))
 # For what was asked for to come, however slow the machine is.
 ENOUGH_SECONDS = 40
 
@@ -106,7 +108,8 @@ def ktls_records(connection):
 def peek_on(connection):
     """How many tokens peeks gave out before they failed, how, and whether all is well after.
 
-    What the kernel's own bookkeeping took of memory is the fourth, in bytes.
+    What the kernel's own bookkeeping took of memory is the fourth, in bytes; of the peeks that
+    came then, the fifth is how many failed otherwise.
     """
     tokens = []
     before = slab_bytes()
@@ -115,10 +118,14 @@ def peek_on(connection):
         outcome = attempt(lambda: connection.recvmsg(1 << 16, 1 << 14, PEEK_DEVMEM))
         if not isinstance(outcome, str):
             tokens += [token for _, _, token in parse(outcome)[1]]
+    otherwise = sum(
+        attempt(lambda: connection.recvmsg(1 << 16, 1 << 14, PEEK_DEVMEM)) != outcome
+        for _ in range(MORE_PEEKS)
+    )
     taken = slab_bytes() - before
     returned = sum(give_back(connection, first, 1024) for first in range(1, 1 << 16, 1024))
     count, _ = receive(connection)
-    return [len(tokens), outcome, returned == len(tokens) and count > 0, taken]
+    return [len(tokens), outcome, returned == len(tokens) and count > 0, taken, otherwise]
 
 
 def slab_bytes():
@@ -293,16 +300,20 @@ def counter(table, name):
     return int(values[names.index(name)])
 
 
-def md5(connection, failures="TCPMD5Failure"):
-    """Whether segments with payload were refused, and what could be read of them."""
-    while counter("TcpExt", failures) == 0:
+def wait_for_refusals(name, before):
+    """Until TCP has refused more segments for their hashes than before."""
+    while counter("TcpExt", name) == before:
         time.sleep(0.05)
+
+
+def md5(connection):
+    """What could be read of segments with payload, of which some were refused."""
     connection.setblocking(False)
     return attempt(lambda: len(connection.recv(4096)))
 
 
 def ao(connection):
-    return md5(connection, failures="TCPAOBad")
+    return md5(connection)
 
 
 def mptcp(connection):
@@ -336,9 +347,17 @@ ACTIONS = {
 
 PEER = {socket.AF_INET: "192.0.2.2", socket.AF_INET6: "2001:db8::2"}
 
-REQUIREMENTS = {"md5": require_md5, "ao": require_ao}
-# Of which nothing gets as far as the socket, or nothing before they ask for it.
-WITHOUT_DATA = {"md5", "ao", "sockmap_blocked", "sockmap_parser"}
+# Of which TCP refuses all that comes to a bound queue: what requires that, and how it is counted.
+HASHES = {
+    "md5": (require_md5, "TCPMD5Failure"),
+    "ao": (require_ao, "TCPAOBad"),
+    "wrong_md5": (require_md5, "TCPMD5Failure"),
+    "wrong_ao": (require_ao, "TCPAOBad"),
+}
+# Segments that belong to no connection.
+WITHOUT_CONNECTION = {"wrong_md5", "wrong_ao"}
+# Nothing comes before they ask for it.
+WITHOUT_DATA = {"sockmap_blocked", "sockmap_parser"}
 
 CAPTURES = {each.__name__: each for each in (packet_socket, packet_ring)}
 
@@ -353,8 +372,10 @@ def main(host, action):
         return
     protocol = IPPROTO_MPTCP if action == "mptcp" else 0
     server = socket.socket(family_of(host), socket.SOCK_STREAM, protocol)
-    if action in REQUIREMENTS:
-        REQUIREMENTS[action](server, PEER[server.family])
+    if action in HASHES:
+        require, refusals = HASHES[action]
+        require(server, PEER[server.family])
+        before = counter("TcpExt", refusals)
     if action == "ktls_records":
         server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     server.bind((host, 0))
@@ -365,8 +386,14 @@ def main(host, action):
         capture = CAPTURES[action](end)
         end.bind(("dms0", ETH_P_ALL))
     say({"port": port})
+    if action in WITHOUT_CONNECTION:
+        wait_for_refusals(refusals, before)
+        say({"outcome": "refused"})
+        return
     connection, _ = server.accept()
-    if action not in WITHOUT_DATA:
+    if action in HASHES:
+        wait_for_refusals(refusals, before)
+    elif action not in WITHOUT_DATA:
         wait_for(connection)
     if action in CAPTURES:
         say({"outcome": headers_alone(capture, port)})

@@ -14,6 +14,8 @@ import time
 IPPROTO_MPTCP = 262
 TCP_MD5SIG = 14
 TCP_AO_ADD_KEY = 38
+NOP, TCPOPT_MD5SIG, TCPOPT_AO = 1, 19, 29
+AO_KEY_ID = 1
 KEY = b"known to both"
 # Bytes that are in no page what they are in another.
 MESSAGE = bytes(range(251)) * 1000
@@ -45,7 +47,7 @@ def require_ao(end, peer):
     key = struct.pack(
         "=128s64siIHBBBBBB80s",
         *(socket_address(peer), b"hmac(sha1)", 0, 0, 0),
-        *(prefix, 1, 1, 12, 0, len(KEY), KEY),
+        *(prefix, AO_KEY_ID, AO_KEY_ID, 12, 0, len(KEY), KEY),
     )
     end.setsockopt(socket.IPPROTO_TCP, TCP_AO_ADD_KEY, key + bytes(-len(key) % 8))
 
@@ -159,21 +161,22 @@ def checksum(data):
     return ~total & 0xFFFF
 
 
-def segments(host, port, damage=0):
+def segments(host, port, damage=0, options=b""):
     """Sixteen TCP segments that belong to no connection, and over IPv4 may be fragmented."""
     end = socket.socket(family_of(host), socket.SOCK_RAW, socket.IPPROTO_TCP)
     if end.family == socket.AF_INET:
         # IP_MTU_DISCOVER, IP_PMTUDISC_DONT
         end.setsockopt(socket.IPPROTO_IP, 10, 0)
     end.connect((host, 0))
-    payload = bytes(1300)
+    payload = options + bytes(1300)
+    words = 5 + len(options) // 4
     addresses = [socket.inet_pton(end.family, each) for each in (end.getsockname()[0], host)]
     # IPv6 has wider fields there, of which the rest are zeroes.
     lengths = struct.pack("!HH", socket.IPPROTO_TCP, 20 + len(payload))
     pseudo = b"".join(addresses) + lengths
 
     def header(check):
-        return struct.pack("!HHIIBBHHH", 4321, port, 1, 1, 5 << 4, 0x10, 1024, check, 0)
+        return struct.pack("!HHIIBBHHH", 4321, port, 1, 1, words << 4, 0x10, 1024, check, 0)
 
     segment = header(checksum(pseudo + header(0) + payload) ^ damage) + payload
     for _ in range(16):
@@ -185,11 +188,22 @@ def damaged(host, port):
     segments(host, port, damage=0x5555)
 
 
+def wrong_md5(host, port):
+    """The same, with a hash that whoever has no key makes up."""
+    segments(host, port, options=struct.pack("BBBB16x", NOP, NOP, TCPOPT_MD5SIG, 18))
+
+
+def wrong_ao(host, port):
+    """The same by TCP-AO, with the number of require_ao's key."""
+    segments(host, port, options=struct.pack("BBBB12x", TCPOPT_AO, 16, AO_KEY_ID, AO_KEY_ID))
+
+
 KINDS = {
     each.__name__: each
     for each in (
         *(md5, ao, mptcp, again, when_asked, pieces_when_asked, message, messages),
         *(single_bytes, single_bytes_by_turns, tls_records, segments, damaged),
+        *(wrong_md5, wrong_ao),
     )
 }
 

@@ -3,6 +3,9 @@
 `transmit.py sink HOST` prints its port, then the number of bytes that came and their hash.
 `transmit.py send HOST PORT INTERFACE BYTES SEED` prints the same of what it has sent, and
 for how many of the calls the kernel has said that their memory is no longer read.
+
+`transmit.py keyed_sink HOST HASH SENDER` and `transmit.py keyed_send HOST PORT INTERFACE HASH`
+have all segments carry hashes, `md5` or `ao`; the latter sends a piece until it is killed.
 """
 
 import ctypes
@@ -17,7 +20,7 @@ import sys
 
 from devmem import DMABUF_FD, DMABUF_IFINDEX, SCM_DEVMEM_DMABUF, Memory, Netdev, libc
 from netlink import attributes, number
-from peers import family_of
+from peers import family_of, require_ao, require_md5
 
 NETDEV_CMD_BIND_TX = 15
 DMABUF_ID = 4
@@ -31,6 +34,7 @@ PAGE = 4096
 # More than 17 pages, which is what a packet has places for; and of which it takes many.
 LONG, SHORT = 100_000, 600
 ROOM = 1 << 16
+HASHES = {"md5": require_md5, "ao": require_ao}
 
 
 class Iovec(ctypes.Structure):
@@ -147,4 +151,27 @@ def send(host, port, interface, total, seed):
     report(count, digest, calls=calls, completed=done)
 
 
-{"sink": sink, "send": send}[sys.argv[1]](*sys.argv[2:])
+def keyed_sink(host, kind, sender):
+    with socket.socket(family_of(host)) as server:
+        HASHES[kind](server, sender)
+        server.bind((host, 0))
+        server.listen()
+        print(server.getsockname()[1], flush=True)
+        connection, _ = server.accept()
+        while connection.recv(ROOM):
+            pass
+
+
+def keyed_send(host, port, interface, kind):
+    netdev, memory = Netdev(), Memory(MEMORY_BYTES)
+    bound = bind(netdev, interface, memory)
+    connection = socket.socket(family_of(host))
+    connection.setsockopt(socket.SOL_SOCKET, SO_ZEROCOPY, 1)
+    HASHES[kind](connection, host)
+    connection.connect((host, int(port)))
+    send_piece(connection, bound, 0, SHORT)
+    # Which TCP sends again and again.
+    sys.stdin.read()
+
+
+{each.__name__: each for each in (sink, send, keyed_sink, keyed_send)}[sys.argv[1]](*sys.argv[2:])
