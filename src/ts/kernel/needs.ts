@@ -7,7 +7,10 @@ import { type BundledSeries, bundledSeries, DEVMEMSIM } from './bundled.js';
 import { hasReceivePath, type Series, SERIES, seriesFor } from './series.js';
 import { type Fix, LEAST_STABLE, missingFixes } from './stable-fixes.js';
 
-/** How much of a series a running kernel has; `unknown`: nobody can tell. */
+/**
+ * How much of a series a running kernel has; `unknown`: nobody can tell. `all`: as of this release
+ * or an earlier one.
+ */
 export type Applied = 'all' | 'some' | 'none' | 'unknown';
 
 /** The series for a kernel. */
@@ -74,9 +77,13 @@ function appliedOf(running: RunningKernel | undefined): Applied {
 const UNTIL_THEN =
   "Until then let only peers that you trust reach bound queues, or drop urgent data ('devmem-tcp doctor' has the command), and run no packet socket (tcpdump, a DHCP client) beside them.";
 
+/** Of a series' later patches none adds a function, by which its mark could be told from its end. */
+const AS_OF_WHEN =
+  'If it was built from those of this release, nothing is to be done; if from those of an earlier one, build it anew: no running kernel tells which of the later ones it has.';
+
 function withSeries(release: string, series: NeededSeries): string[] {
   const { name, against, brings, applied, patches } = series;
-  if (applied === 'all') return [`This kernel has the patches of ${name}: nothing is to be done.`];
+  if (applied === 'all') return [`This kernel has the patches of ${name}. ${AS_OF_WHEN}`];
   const what =
     brings === 'fixes'
       ? `The kernel receives into device memory by itself. ${name} has ${patches.length} fixes that no release of it has yet, the first of them for a panic that any peer can cause.`
