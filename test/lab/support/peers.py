@@ -23,6 +23,8 @@ MESSAGE = bytes(range(251)) * 1000
 SINGLE_BYTES = 4096
 # Bytes that are sent at a time to who asks for them.
 PIECE = 32768
+# Bytes behind the header of a record that TLS 1.2 has there for AES-GCM.
+TLS_NONCE = 8
 # What comes between: with a byte it fills a page of sixteen pieces.
 FILLING = bytes(15 * 256)
 
@@ -140,11 +142,15 @@ def single_bytes_by_turns(host, port):
 
 
 def tls_records(host, port):
-    """Records of application data, as long as they may be, that decrypt to nothing."""
-    end = socket.create_connection((host, port))
-    record = struct.pack("!BHH", 23, 0x0303, 16384) + bytes(16384)
+    """Records of application data, as long as they may be, that decrypt to nothing.
+
+    The header of each, and as much as is encrypted apart, is in a segment of its own.
+    """
+    end = undelayed(host, port)
+    header = struct.pack("!BHH", 23, 0x0303, 16384) + bytes(TLS_NONCE)
     while True:
-        end.sendall(record)
+        end.send(header, socket.MSG_EOR)
+        end.sendall(bytes(16384 - TLS_NONCE))
 
 
 def mptcp(host, port):
