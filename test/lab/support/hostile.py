@@ -123,10 +123,11 @@ def peek_on(connection):
         outcome = attempt(lambda: connection.recvmsg(1 << 16, 1 << 14, PEEK_DEVMEM))
         if not isinstance(outcome, str):
             tokens += [token for _, _, token in parse(outcome)[1]]
-    more = MORE_PEEKS if isinstance(outcome, str) else 0
+    if not isinstance(outcome, str):
+        return [len(tokens), "none", False, 0, 0]
     otherwise = sum(
         attempt(lambda: connection.recvmsg(1 << 16, 1 << 14, PEEK_DEVMEM)) != outcome
-        for _ in range(more)
+        for _ in range(MORE_PEEKS)
     )
     taken = slab_bytes() - before
     returned = sum(give_back(connection, first, 1024) for first in range(1, 1 << 16, 1024))
@@ -246,9 +247,13 @@ def sockmap(connection):
     return attempt(lambda: len(connection.recv(4096)))
 
 
-def waits_in(thread, call):
-    with open(f"/proc/self/task/{thread.native_id}/syscall") as file:
-        return file.read().startswith(f"{call} ")
+def has_come_to_wait(thread, call):
+    """Whether a thread is in a system call, or has had an answer at once."""
+    try:
+        with open(f"/proc/self/task/{thread.native_id}/syscall") as file:
+            return file.read().startswith(f"{call} ")
+    except FileNotFoundError:
+        return True
 
 
 def ask_while_waiting(connection, read_it):
@@ -256,7 +261,7 @@ def ask_while_waiting(connection, read_it):
     outcome = []
     reader = threading.Thread(target=lambda: outcome.append(read_it()))
     reader.start()
-    while not waits_in(reader, SYS_RECVMSG):
+    while not has_come_to_wait(reader, SYS_RECVMSG):
         time.sleep(0.05)
     # A parser that has given up has told the socket so, which sending may tell first.
     while attempt(lambda: connection.send(b".")) != 1:

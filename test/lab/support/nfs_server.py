@@ -5,6 +5,7 @@ does nothing has done that. Prints a line of JSON once it listens, and one whene
 has ended a connection: how many have so far.
 """
 
+import contextlib
 import json
 import socket
 import struct
@@ -23,7 +24,7 @@ DONE = (0, 0, 0, 0)
 def read(connection, length):
     piece = connection.recv(length, socket.MSG_WAITALL)
     if len(piece) < length:
-        raise EOFError
+        raise ConnectionError("the client is gone")
     return piece
 
 
@@ -39,7 +40,7 @@ def serve(server):
     ended = 0
     while True:
         connection, _ = server.accept()
-        with connection:
+        with connection, contextlib.suppress(ConnectionError):
             answer(connection)
             while connection.recv(1 << 16):
                 pass
