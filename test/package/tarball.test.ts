@@ -59,7 +59,7 @@ describe('the tarball', () => {
       spawnSync('git', list, { cwd: ROOT, encoding: 'utf8' }).stdout.split('\n'),
     );
     const kept =
-      /^(package\.json|LICENSE|(README|CHANGELOG)\.md|docs\/.*\.(md|svg)|bench\/results\/[\w-]+\.svg|kernel\/(LICENSE|README\.md|(devmemsim|patches)\/.*)|src\/native\/.*\.(cc|h))$/;
+      /^(package\.json|LICENSE|(README|CHANGELOG)\.md|docs\/.*\.(md|svg)|bench\/results\/[\w-]+\.svg|kernel\/(LICENSE|(README|reproduced)\.md|(devmemsim|patches)\/.*)|src\/native\/.*\.(cc|h))$/;
     const belongs = (file: string): boolean => {
       if (kept.test(file)) return tracked.has(file);
       if (/^dist\/bundle\/[\w-]+\.js$/.test(file)) return true;
