@@ -24,7 +24,7 @@ import {
   steerToQueues,
 } from './support/guest.js';
 import { mended, sayIfUnmended } from './support/mended.js';
-import { heldPools, poolsLeft, poolsLeftAfterClose } from './support/page-pools.js';
+import { poolsLeft, poolsLeftAfterClose } from './support/page-pools.js';
 import { ending } from './support/programs.js';
 import { receiveStreams } from './support/transfer.js';
 
@@ -155,7 +155,7 @@ it.runIf(mended).each<Family>(['IPv4', 'IPv6'])(
 it('a packet that a socket keeps outlives the binding, and ends with the socket', async () => {
   await byHand('kept_packet', 'IPv6', 'message', 1, async (outcome) => {
     expect(outcome).toEqual({ whole: true, keeps: true });
-    expect(await heldPools()).toBeGreaterThan(0);
+    expect(await poolsLeft()).toBeGreaterThan(0);
     await expectWholeStream('IPv6');
   });
   expect(await poolsLeft()).toBe(0);

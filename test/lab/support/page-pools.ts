@@ -33,11 +33,6 @@ function flushDeferredFrees(): void {
   }
 }
 
-/** How many page pools the kernel keeps, of memory that no queue has any more. */
-export async function heldPools(): Promise<number> {
-  return (await poolsOf()).filter(({ detached }) => detached).length;
-}
-
 /**
  * How many page pools of a closed binding, or of all where none is named, the kernel
  * cannot free: a pool stays in the dump for as long as a single fragment of it is held
