@@ -18,6 +18,7 @@ import time
 
 from bpf import add_to_sockmap, pass_by_xdp
 from devmem import MSG_SOCK_DEVMEM, attempt, give_back, libc, parse, receive
+from memory_group import memory_group
 from peers import IPPROTO_MPTCP, PIECE, family_of, require_ao, require_md5
 
 TCP_ULP = 31
@@ -36,8 +37,8 @@ SYS_RECVMSG = 47
 PEEK_DEVMEM = MSG_SOCK_DEVMEM | socket.MSG_PEEK
 # As many as nobody is to get by peeking.
 ENOUGH_TOKENS = 200_000
-# Peeks after the last that was answered.
-MORE_PEEKS = int(os.environ.get("DEVMEM_PEEKS", 20_000))
+# What a token takes at least: a pointer.
+TOKEN_BYTES = 8
 # For what was asked for to come, however slow the machine is.
 ENOUGH_SECONDS = 40
 
@@ -113,26 +114,31 @@ def ktls_long_records(connection):
 def peek_on(connection):
     """How many tokens peeks gave out before they failed, how, and whether all is well after.
 
-    What the kernel's own bookkeeping took of memory is the fourth, in bytes; of the peeks that
-    came then, the fifth is how many failed otherwise.
+    What the kernel's own bookkeeping took of memory is the fourth, in bytes, and the sixth what
+    of it the program's cgroup was charged for; of the peeks that came then, the fifth is how many
+    failed otherwise.
     """
     tokens = []
-    before = slab_bytes()
     outcome = 0
-    while len(tokens) < ENOUGH_TOKENS and not isinstance(outcome, str):
-        outcome = attempt(lambda: connection.recvmsg(1 << 16, 1 << 14, PEEK_DEVMEM))
+    with memory_group() as group:
+        before = slab_bytes()
+        charged_before = group.slab_bytes()
+        while len(tokens) < ENOUGH_TOKENS and not isinstance(outcome, str):
+            outcome = attempt(lambda: connection.recvmsg(1 << 16, 1 << 14, PEEK_DEVMEM))
+            if not isinstance(outcome, str):
+                tokens += [token for _, _, token in parse(outcome)[1]]
         if not isinstance(outcome, str):
-            tokens += [token for _, _, token in parse(outcome)[1]]
-    if not isinstance(outcome, str):
-        return [len(tokens), "none", False, 0, 0]
-    otherwise = sum(
-        attempt(lambda: connection.recvmsg(1 << 16, 1 << 14, PEEK_DEVMEM)) != outcome
-        for _ in range(MORE_PEEKS)
-    )
-    taken = slab_bytes() - before
-    returned = sum(give_back(connection, first, 1024) for first in range(1, 1 << 16, 1024))
-    count, _ = receive(connection)
-    return [len(tokens), outcome, returned == len(tokens) and count > 0, taken, otherwise]
+            return [len(tokens), "none", False, 0, 0, 0]
+        otherwise = sum(
+            attempt(lambda: connection.recvmsg(1 << 16, 1 << 14, PEEK_DEVMEM)) != outcome
+            for _ in range(int(os.environ["DEVMEM_PEEKS"]))
+        )
+        taken = slab_bytes() - before
+        charged = group.slab_bytes_above(charged_before, len(tokens) * TOKEN_BYTES)
+        returned = sum(give_back(connection, first, 1024) for first in range(1, 1 << 16, 1024))
+        count, _ = receive(connection)
+        well = returned == len(tokens) and count > 0
+        return [len(tokens), outcome, well, taken, otherwise, charged]
 
 
 def slab_bytes():
