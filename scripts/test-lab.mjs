@@ -24,14 +24,12 @@ const reproduce = reproduceAt >= 0 ? { DEVMEM_REPRODUCE: '1' } : {};
 const timeoutSeconds = Math.max(2700, 3 * guestNeeds(kernel).timeoutSeconds);
 
 // Of allocations that test/lab/shortage.test.ts has fail: those of vmalloc and of the kernel's
-// own checks say so, and unbinding warns. Elsewhere none fails on demand, and whoever says so
-// has a reason.
+// own checks say so. Elsewhere none fails on demand, and whoever says so has a reason.
 const failedOnDemand = kernel.startsWith('debug-')
   ? [
       /\bwarn_alloc(?:\.cold)?\+0x/,
       /^.*DMA-API: cacheline tracking ENOMEM/,
       /^.*ref_tracker: memory allocation failure/,
-      /\bWARNING: .*\b(?:__netif_mp_close_rxq|net_devmem_unbind_dmabuf)\+0x/,
     ]
   : [];
 

@@ -4,11 +4,13 @@
  * off, and tells which warnings of `make W=1` and sparse were not there before.
  *
  *   node kernel/lab/series.mjs RECIPE [SYMBOL]      such as: patched-6.1 NET_DEVMEM
+ *   node kernel/lab/series.mjs --from 0038 RECIPE [SYMBOL]
  *   node kernel/lab/series.mjs --touched RECIPE [SYMBOL]
  *
- * Takes an hour: whoever changes a header changes half of the kernel. What comes by that
- * is a kernel of the lab goes into its cache; nothing else is kept. With --touched, minutes:
- * of each patch the objects of the C files that it changes are compiled, with the symbol on.
+ * Takes half an hour or more: whoever changes a header changes half of the kernel. What comes
+ * by that is a kernel of the lab goes into its cache; nothing else is kept. With --from, what
+ * stands before a patch is applied at once. With --touched, minutes: of each patch the objects
+ * of the C files that it changes are compiled, with the symbol on.
  */
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -97,6 +99,21 @@ class Series {
       for (const warning of fresh) reporter.alert(`  new: ${warning}`);
     }
     await adoptBuild(this.source, this.#applied, configuration, this.tree, this.log, reporter);
+  }
+
+  /**
+   * Applies at once what stands before a patch.
+   *
+   * @param {string} from first letters of its file's name
+   * @returns {Promise<void>}
+   * @throws {LabError} where there is none
+   */
+  async skipTo(from) {
+    const at = this.left.findIndex((patch) => basename(patch).startsWith(from));
+    if (at < 0) throw new LabError(`--from: no patch of the series begins with '${from}'`);
+    const before = this.left.slice(0, at);
+    await applyPatches(before, this.tree);
+    this.#applied.push(...before);
   }
 
   /** Configures the tree for the recipe; a symbol that there is not yet is off. */
@@ -207,7 +224,9 @@ class Series {
  * @returns {string[]} objects of the C files that it changes
  */
 function objectsOf(patch) {
-  const changed = readFileSync(patch, 'utf8').matchAll(/^\+\+\+ b\/((?:net|drivers)\/\S+)\.c$/gm);
+  const changed = readFileSync(patch, 'utf8').matchAll(
+    /^\+\+\+ b\/((?:net|drivers|io_uring)\/\S+)\.c$/gm,
+  );
   return [...changed].map(([, file]) => `${file}.o`);
 }
 
@@ -247,14 +266,16 @@ async function compileTouched(name, symbol) {
 /**
  * @param {string} name of a recipe
  * @param {string | undefined} symbol that the series adds, without CONFIG_
+ * @param {string} from first letters of the name of the first patch that is applied by itself
  */
-async function buildSeries(name, symbol) {
+async function buildSeries(name, symbol, from) {
   await withTree(name, async (recipe, source, work, tree) => {
     const on = new Series(recipe, source, tree, symbol, 'y');
+    await on.step(undefined);
+    await on.skipTo(from);
     // What is built before there is the symbol serves both settings.
     const [first] = on.left;
-    await on.step(undefined);
-    if (symbol !== undefined && first !== undefined) await on.step(first);
+    if (symbol !== undefined && !on.hasSymbol && first !== undefined) await on.step(first);
     const off = symbol === undefined ? undefined : await on.copy(join(work, 'n'), 'n');
     for (const series of off === undefined ? [on] : [off, on]) {
       for (const patch of series.left) await series.step(patch);
@@ -263,12 +284,15 @@ async function buildSeries(name, symbol) {
   });
 }
 
-const USAGE = 'usage: node kernel/lab/series.mjs [--touched] RECIPE [SYMBOL]';
+const USAGE = 'usage: node kernel/lab/series.mjs [--touched | --from PATCH] RECIPE [SYMBOL]';
 
 function commandLine() {
   try {
     return parseArgs({
-      options: { touched: { type: 'boolean', default: false } },
+      options: {
+        touched: { type: 'boolean', default: false },
+        from: { type: 'string', default: '' },
+      },
       allowPositionals: true,
     });
   } catch (error) {
@@ -280,7 +304,7 @@ try {
   const { values, positionals } = commandLine();
   const [name, symbol, ...rest] = positionals;
   if (name === undefined || rest.length > 0) throw new LabError(USAGE);
-  await (values.touched ? compileTouched : buildSeries)(name, symbol);
+  await (values.touched ? compileTouched(name, symbol) : buildSeries(name, symbol, values.from));
 } catch (error) {
   if (!(error instanceof LabError)) throw error;
   reporter.alert(error.message);

@@ -17,7 +17,7 @@ import { letGo, type StillFilled } from '../../dist/nic/unbinding.js';
 import { Recorder } from '../support/diagnostics.js';
 import { bindUnbound } from '../support/internals.js';
 import { becomes } from './support/bound.js';
-import { ADDRESS, INTERFACE, run, steerToQueues } from './support/guest.js';
+import { ADDRESS, INTERFACE, run, setInterfaceUp, steerToQueues } from './support/guest.js';
 import { startSender } from './support/transfer.js';
 
 const MiB = 2 ** 20;
@@ -37,12 +37,6 @@ beforeEach(async () => {
 });
 
 afterAll(() => memory.close());
-
-function setUp(): void {
-  run('ip', 'link', 'set', INTERFACE, 'up');
-  run('ip', 'address', 'replace', `${ADDRESS.IPv4}/24`, 'dev', INTERFACE);
-  run('ip', 'address', 'replace', `${ADDRESS.IPv6}/64`, 'dev', INTERFACE, 'nodad');
-}
 
 describe('a binding', () => {
   it('lists its rx queues and page pools, and none but its own', async () => {
@@ -82,7 +76,7 @@ describe('a binding', () => {
     };
     expect(await down).toEqual({ ...expected, state: 'down', carrier: false });
     const up = becomes(binding, 'up');
-    setUp();
+    setInterfaceUp();
     expect(await up).toMatchObject({ ...expected, state: 'up' });
     expect(channel.messages.map((message) => message.state).slice(0, 2)).toEqual(['down', 'up']);
     expect((await binding.rxQueues()).map((queue) => queue.id)).toEqual([1, 2]);
@@ -97,7 +91,7 @@ describe('a binding', () => {
       expect(await binding.rxQueues()).toEqual([]);
       const up = becomes(binding, 'up');
       run('ip', '-n', ELSEWHERE, 'link', 'set', INTERFACE, 'netns', String(process.pid));
-      setUp();
+      setInterfaceUp();
       await up;
       expect((await binding.rxQueues()).map((queue) => queue.id)).toEqual([1, 2]);
     } finally {
@@ -118,7 +112,7 @@ describe('a binding', () => {
     await down;
     expect(messages.map((message) => message.state)).toEqual(['down']);
     await binding.close();
-    setUp();
+    setInterfaceUp();
     await using next = await bindRx({
       interface: INTERFACE,
       queues: [1],

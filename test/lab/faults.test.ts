@@ -16,6 +16,7 @@ import {
   ADDRESS,
   INTERFACE,
   run,
+  setInterfaceUp,
   setHeaderSplit,
   setParameter,
   steerToQueues,
@@ -91,8 +92,7 @@ describe('a stream', () => {
   it('outlives the interface going down and up, still into the dma-buf', async () => {
     const received = await receiveWith(bytes, 8 * MiB, () => {
       run('ip', 'link', 'set', INTERFACE, 'down');
-      run('ip', 'link', 'set', INTERFACE, 'up');
-      run('ip', '-6', 'address', 'replace', `${ADDRESS.IPv6}/64`, 'dev', INTERFACE, 'nodad');
+      setInterfaceUp();
     });
     expectWhole(received, bytes);
     expect(await poolsLeftAfterClose(binding)).toBe(0);

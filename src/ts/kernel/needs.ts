@@ -9,7 +9,7 @@ import { type Fix, LEAST_STABLE, missingFixes } from './stable-fixes.js';
 
 /**
  * How much of a series a running kernel has; `unknown`: nobody can tell. `all`: as of this release
- * or an earlier one.
+ * or, with `changedSince`, an earlier one.
  */
 export type Applied = 'all' | 'some' | 'none' | 'unknown';
 
@@ -19,6 +19,8 @@ export interface NeededSeries extends BundledSeries {
   brings: Series['brings'];
   /** The release that it was made against. */
   against: string;
+  /** Whether `applied` `all` may be of an earlier release, because no function tells them apart. */
+  changedSince: boolean;
   applied: Applied;
 }
 
@@ -64,8 +66,15 @@ export function kernelNeeds(release: string, running?: RunningKernel): KernelNee
 }
 
 function neededSeries(series: Series, running: RunningKernel | undefined): NeededSeries {
-  const { name, brings, against } = series;
-  return { name, brings, against, applied: appliedOf(running), ...bundledSeries(name) };
+  const { name, brings, against, changedSince } = series;
+  return {
+    name,
+    brings,
+    against,
+    changedSince,
+    applied: appliedOf(running),
+    ...bundledSeries(name),
+  };
 }
 
 function appliedOf(running: RunningKernel | undefined): Applied {
@@ -77,19 +86,22 @@ function appliedOf(running: RunningKernel | undefined): Applied {
 const UNTIL_THEN =
   "Until then let only peers that you trust reach bound queues, or drop urgent data ('devmem-tcp doctor' has the command), and run no packet socket (tcpdump, a DHCP client) beside them.";
 
-/** Of a series' later patches none adds a function, by which its mark could be told from its end. */
+/** Where a series was changed without another function, by which its mark could be told from its end. */
 const AS_OF_WHEN =
   'If it was built from those of this release, nothing is to be done; if from those of an earlier one, build it anew: no running kernel tells which of the later ones it has.';
 
 function withSeries(release: string, series: NeededSeries): string[] {
-  const { name, against, brings, applied, patches } = series;
-  if (applied === 'all') return [`This kernel has the patches of ${name}. ${AS_OF_WHEN}`];
+  const { name, against, brings, applied, changedSince, patches } = series;
+  if (applied === 'all') {
+    const todo = changedSince ? AS_OF_WHEN : 'Nothing is to be done.';
+    return [`This kernel has the patches of ${name}. ${todo}`];
+  }
   const what =
     brings === 'fixes'
       ? `The kernel receives into device memory by itself. ${name} has ${patches.length} fixes that no release of it has yet, the first of them for a panic that any peer can cause.`
       : `The kernel has no receive path. ${name} adds it in ${patches.length} patches, with the user interface of Linux 6.12; a driver has to be taught, and devmemsim is.`;
   const have = {
-    some: 'This kernel has the first of them, of an earlier series.',
+    some: 'This kernel has the first of them, of an earlier release: build it anew.',
     none: 'This kernel has none of them.',
     unknown: undefined,
   }[applied];

@@ -11,6 +11,10 @@ export interface Series {
   against: string;
   /** What it brings: the whole receive path, or fixes of the kernel's own. */
   brings: 'receive path' | 'fixes';
+  /** A function that one of its latest patches adds: a kernel that has it has the series. */
+  mark: string;
+  /** Whether the series was changed without another function to look for since. */
+  changedSince: boolean;
 }
 
 export const SERIES: readonly Series[] = [
@@ -19,9 +23,25 @@ export const SERIES: readonly Series[] = [
     version: { major: 6, minor: 1 },
     against: '6.1.192',
     brings: 'receive path',
+    mark: 'sk_psock_unreadable_waits',
+    changedSince: true,
   },
-  { name: 'linux-6.12', version: { major: 6, minor: 12 }, against: '6.12.117', brings: 'fixes' },
-  { name: 'linux-7', version: { major: 7, minor: 3 }, against: '7.3.4', brings: 'fixes' },
+  {
+    name: 'linux-6.12',
+    version: { major: 6, minor: 12 },
+    against: '6.12.117',
+    brings: 'fixes',
+    mark: 'netif_mp_retry',
+    changedSince: false,
+  },
+  {
+    name: 'linux-7',
+    version: { major: 7, minor: 3 },
+    against: '7.3.4',
+    brings: 'fixes',
+    mark: 'netif_mp_retry',
+    changedSince: false,
+  },
 ];
 
 /** The series for a release; undefined where there is none. */
@@ -45,6 +65,6 @@ export function hasReceivePath(release: string): boolean | undefined {
 export const MARKS = {
   /** Of the first fix in each series: urgent data. */
   urgentData: 'tcp_urg_unreadable',
-  /** Of one of the latest: a kernel with it has its series, as far as one symbol can tell. */
-  series: 'sk_psock_unreadable_waits',
+  /** Of a later one in each: a kernel with it has all that is about references to net_iovs. */
+  readers: 'sk_psock_unreadable_waits',
 } as const;

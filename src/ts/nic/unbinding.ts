@@ -2,8 +2,8 @@
  * Making sure that queues let go of the memory that was bound to them. To unbind a queue the
  * kernel gives it buffers of its own; where it has no memory for these, it leaves the queue as
  * it was, unreadable payload and all, and tells its log alone (net/core/netdev_rx_queue.c
- * __netif_mp_close_rxq; on 6.12 net/core/devmem.c net_devmem_unbind_dmabuf). Other memory can
- * be bound to such a queue, which makes it anew.
+ * __netif_mp_close_rxq; on 6.12 net/core/devmem.c net_devmem_unbind_dmabuf). With our patches it
+ * tries again a second later. Other memory can be bound to such a queue, which makes it anew.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 

@@ -13,6 +13,7 @@ import os
 import select
 import socket
 import sys
+import time
 
 from devmem import MSG_SOCK_DEVMEM, Memory, Netdev, attempt, give_back, libc, parse, parse_bound
 from peers import MESSAGE, family_of
@@ -31,6 +32,8 @@ ENOUGH_BYTES = 64 << 10
 # What sockets may keep unread, so that it finds place in that; and by far more than that.
 SMALL_BUFFER = 64 << 10
 MUCH_MORE = 8 * SMALL_BUFFER
+# The kernel tries again a second later.
+PATIENCE_SECONDS = 60
 
 
 class Call:
@@ -192,24 +195,25 @@ class Messages:
                 return pieces
             self.give_back(pieces)
 
-    def goes_on_into(self, binding):
-        """Whether more comes into a binding's memory than was on its way, not what the CPU reads."""
+    def comes_until_readable(self, binding):
+        """How much comes into a binding's memory before the CPU reads what comes."""
         came = 0
-        while came < MUCH_MORE:
+        until = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < until:
             pieces = self.receive()
             self.give_back(pieces)
             if pieces[0][0] is None:
-                return False
+                return came
             came += sum(size for where, size, _ in pieces if where == binding)
-        return True
+        return None
 
 
 def unbinding(server, interface, queues):
-    """What failed of ending bindings amid a stream, and what became of the queue each time."""
+    """What failed of ending bindings amid a stream, and when the queue was given up each time."""
     server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_BUFFER)
     messages = Messages(accept(server))
     call = Call()
-    became = {"unbound": 0, "asItWas": 0}
+    became = {"atOnce": 0, "later": 0, "never": 0}
     while True:
         netdev, memory = Netdev(), Memory(LITTLE_MEMORY)
         binding = netdev.bind(interface, queues[:1], memory.fd)
@@ -217,7 +221,10 @@ def unbinding(server, interface, queues):
         held = messages.hold(binding)
         call(netdev.close)
         messages.give_back(held)
-        became["asItWas" if messages.goes_on_into(binding) else "unbound"] += 1
+        came = messages.comes_until_readable(binding)
+        # More than was on its way.
+        later = "later" if came is not None and came > MUCH_MORE else "atOnce"
+        became["never" if came is None else later] += 1
         # Nothing failed of that one.
         if call.which == 1:
             break

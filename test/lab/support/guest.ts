@@ -55,6 +55,13 @@ export function fixNeighbour(family: Family): () => void {
   return () => run('peer', 'ip', 'neigh', 'del', ...entry);
 }
 
+/** Sets the interface up again, with the addresses that it loses when it goes down. */
+export function setInterfaceUp(): void {
+  run('ip', 'link', 'set', INTERFACE, 'up');
+  run('ip', 'address', 'replace', `${ADDRESS.IPv4}/24`, 'dev', INTERFACE);
+  run('ip', 'address', 'replace', `${ADDRESS.IPv6}/64`, 'dev', INTERFACE, 'nodad');
+}
+
 /** Sets the MTU of both ends, in bytes. */
 export function setMtu(bytes: number): void {
   run('ip', 'link', 'set', INTERFACE, 'mtu', String(bytes));

@@ -1,4 +1,4 @@
-import { MARKS } from '../../kernel/series.js';
+import { MARKS, seriesFor } from '../../kernel/series.js';
 import type { Unsupported } from '../../load-addon.js';
 import type { Files } from '../files.js';
 import type { Machine } from '../machine.js';
@@ -47,7 +47,7 @@ export async function kernelFacts(machine: Machine): Promise<KernelFacts> {
     config: readConfig(files, release),
     urgentFixed: hasSymbol(symbols, MARKS.urgentData),
     copiesOfPackets: copiesOfPackets(symbols),
-    seriesApplied: hasSymbol(symbols, MARKS.series),
+    seriesApplied: hasSymbol(symbols, seriesFor(release ?? '')?.mark ?? MARKS.readers),
     packetSockets: countPacketSockets(files),
   };
 }
@@ -55,7 +55,7 @@ export async function kernelFacts(machine: Machine): Promise<KernelFacts> {
 // Mainline's, later than 6.12, tells pages from net_iovs and keeps the binding; what
 // kernel/patches brings keeps the place in it, too.
 const KEEPS_BINDING = '(__)?get_netmem';
-const KEEPS_PLACE = `(skb_net_iov_ref|net_devmem_page_offset|${MARKS.series})`;
+const KEEPS_PLACE = `(skb_net_iov_ref|net_devmem_page_offset|${MARKS.readers})`;
 
 function copiesOfPackets(symbols: string | undefined): KernelFacts['copiesOfPackets'] {
   if (!symbols) return undefined;
