@@ -47,7 +47,7 @@ export async function kernelFacts(machine: Machine): Promise<KernelFacts> {
     config: readConfig(files, release),
     urgentFixed: hasSymbol(symbols, MARKS.urgentData),
     copiesOfPackets: copiesOfPackets(symbols),
-    seriesApplied: hasSymbol(symbols, seriesFor(release ?? '')?.mark ?? MARKS.readers),
+    seriesApplied: hasSymbol(symbols, seriesFor(release)?.mark ?? MARKS.readers),
     packetSockets: countPacketSockets(files),
   };
 }
