@@ -2,7 +2,11 @@
  * NICs that do what devmemsim otherwise does not: sums in place of verdicts, padding, small
  * packets left whole, headers that find no room, queues that are polled late.
  */
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { type AddressInfo, createServer as createPlainServer, type Socket } from 'node:net';
+import { text } from 'node:stream/consumers';
+import { finished } from 'node:stream/promises';
 import { setImmediate as turn, setTimeout as delay } from 'node:timers/promises';
 
 import { type Binding, createServer } from 'devmem-tcp';
@@ -35,6 +39,13 @@ const RSS_ENTRIES = 128;
 const DROPS = 3;
 /** How often a setting changes with each batch: an odd number, so that it ends up changed. */
 const TOGGLES = 1001;
+
+/** Reads a stream to its end, and tells its length. */
+const COUNT = `
+import socket, sys
+stream = socket.create_connection((sys.argv[1], int(sys.argv[2])))
+print(sum(len(piece) for piece in iter(lambda: stream.recv(65536), b"")))
+`;
 
 const bound = bindForEachTest(QUEUES);
 
@@ -88,6 +99,21 @@ async function receiveDespite(
   await over;
 }
 
+/** How many bytes the peer got of those that a socket sent it until both had closed. */
+async function sendToPeer(family: Family, bytes: number): Promise<number> {
+  const server = createPlainServer((socket) => socket.resume().end(Buffer.alloc(bytes)));
+  await once(server.listen(0, ADDRESS[family]), 'listening');
+  const { port } = server.address() as AddressInfo;
+  const peer = spawn('peer', ['python3', '-c', COUNT, ADDRESS[family], String(port)], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const counted = text(peer.stdout);
+  const [connected] = await Promise.all([once(server, 'connection'), once(peer, 'exit')]);
+  await finished((connected as [Socket])[0]);
+  server.close();
+  return Number(await counted);
+}
+
 describe.each<Family>(['IPv4', 'IPv6'])('over %s, in single segments', (family) => {
   beforeAll(() => {
     sendSegments(true);
@@ -134,6 +160,15 @@ describe.each<Family>(['IPv4', 'IPv6'])('over %s, in single segments', (family) 
       ['csum_complete', 1],
     ];
     await receiveDespite(family, settings, 'rx_csum_complete');
+  });
+
+  it('packets of padding alone, summed up, open a stream, acknowledge, and end it', async () => {
+    set('padding', 6);
+    set('csum_complete', 1);
+    const [summed, frags] = [statistic('rx_csum_complete'), statistic('rx_device_frags')];
+    expect(await sendToPeer(family, BYTES)).toBe(BYTES);
+    expect(statistic('rx_csum_complete')).toBeGreaterThan(summed);
+    expect(statistic('rx_device_frags')).toBeGreaterThan(frags);
   });
 
   it('headers that find no room stop a stream, and lose nothing of it', async () => {
