@@ -11,6 +11,7 @@ import { fileURLToPath } from 'node:url';
 import { ensureNcdevmem } from '../kernel/lab/ncdevmem.mjs';
 import { DEFAULT_KERNEL, guestNeeds } from '../kernel/lab/kernels.mjs';
 import { createReporter, LabError } from '../kernel/lab/report.mjs';
+import { ensureSelftests } from '../kernel/lab/selftests.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const args = process.argv.slice(2);
@@ -59,13 +60,19 @@ async function ncdevmem() {
   }
 }
 
+/** Of the kernel's patches, those that there are. */
+async function selftests() {
+  return { DEVMEM_SELFTESTS: (await ensureSelftests(kernel, reporter)).join(':') };
+}
+
 /** @returns {Promise<number>} exit status */
 async function run() {
   try {
+    const programs = { ...(await ncdevmem()), ...(await selftests()) };
     const result = spawnSync(process.execPath, command, {
       cwd: root,
       stdio: ['ignore', 'inherit', 'inherit'],
-      env: { ...process.env, ...(await ncdevmem()), ...reproduce },
+      env: { ...process.env, ...programs, ...reproduce },
     });
     return result.status ?? 1;
   } catch (error) {
