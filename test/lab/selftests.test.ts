@@ -5,9 +5,9 @@
 import { spawnSync } from 'node:child_process';
 import { basename } from 'node:path';
 
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 
-import { INTERFACE, rxQueues } from './support/guest.js';
+import { INTERFACE, rxQueues, setHeaderSplit } from './support/guest.js';
 import { makeBare } from './support/nic.js';
 
 /** Built by scripts/test-lab.mjs for the kernel that is to boot. */
@@ -16,8 +16,10 @@ const PROGRAMS = (process.env.DEVMEM_SELFTESTS ?? '').split(':').filter((path) =
 /** The last line of the kernel's own harness. */
 const TOTALS = /^# Totals: (.*)$/m;
 
-beforeEach(makeBare);
-afterEach(makeBare);
+beforeEach(async () => {
+  await makeBare();
+  await setHeaderSplit(true);
+});
 
 describe("the selftests of the kernel's patches", () => {
   if (PROGRAMS.length === 0) {
